@@ -1,0 +1,1 @@
+"""Decoding: the cache, one step, and the stop rule. Plain NumPy, the definition."""

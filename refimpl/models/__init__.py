@@ -1,0 +1,23 @@
+"""Models: architectures, and the task that wires them to text."""
+
+from refimpl.models.backbone import Backbone
+from refimpl.models.bart_backbone import BartBackbone
+from refimpl.models.bart_seq_2_seq_lm import BartSeq2SeqLM
+from refimpl.models.seq_2_seq_lm import Seq2SeqLM
+from refimpl.models.task import Task
+from refimpl.preprocessing.bart_seq_2_seq_lm_preprocessor import BartSeq2SeqLMPreprocessor
+from refimpl.preprocessing.seq_2_seq_lm_preprocessor import Seq2SeqLMPreprocessor
+from refimpl.tokenizers.bart_tokenizer import BartTokenizer
+from refimpl.tokenizers.tokenizer import Tokenizer
+
+__all__ = [
+    "Backbone",
+    "BartBackbone",
+    "BartSeq2SeqLM",
+    "BartSeq2SeqLMPreprocessor",
+    "BartTokenizer",
+    "Seq2SeqLM",
+    "Seq2SeqLMPreprocessor",
+    "Task",
+    "Tokenizer",
+]

@@ -1,0 +1,265 @@
+"""What all backbones share: configuration, weights by name, presets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from refimpl.errors import ConfigError, InputError, MissingInputError, PresetError, TokenIdError, WeightsError
+from refimpl.models.weights import Scope, WeightSpec
+from refimpl.presets import PresetFolder, open_preset
+from refimpl.presets.dtype import compute_dtype, dtype_policy
+from refimpl.presets.folder import CONFIG_FILE, METADATA_FILE, WEIGHTS_FILE
+from refimpl.presets.hdf5 import read_hdf5, write_hdf5
+from refimpl.presets.registry import classproperty, find_class, presets_of, registered_name
+from refimpl.presets.saving import replaced_folder, write_json
+
+Batch = Mapping[str, Any]
+INPUT_KEYS = ("encoder_token_ids", "encoder_padding_mask", "decoder_token_ids", "decoder_padding_mask")
+
+
+class Backbone:
+    """An encoder-decoder without its task. A subclass defines the weights' names and shapes and the forward pass."""
+
+    module: ClassVar[str] = ""
+    config_keys: ClassVar[tuple[str, ...]] = ()
+    vocabulary_size: int
+    hidden_dim: int
+    num_layers: int
+    num_heads: int
+
+    def __init__(self, dtype: Any = None, name: str | None = None, trainable: bool = True) -> None:
+        self.dtype = compute_dtype(dtype)
+        self.name = name or type(self).__name__
+        self.trainable = trainable
+        self.weights: dict[str, np.ndarray] = {name: spec.fresh(self.dtype) for name, spec in self.weight_specs()}
+
+    # -- what a subclass defines -----------------------------------------------------------------------------------
+    def weight_specs(self) -> Iterable[tuple[str, WeightSpec]]:
+        """Name and shape of every weight, in KerasHub's order."""
+        raise NotImplementedError
+
+    def hdf5_place(self, name: str) -> str:
+        """The dataset of a weight in KerasHub's file."""
+        raise NotImplementedError
+
+    def forward(self, weights: Scope, batch: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        """The forward pass as a function of the weights, which may be nodes of the tape."""
+        raise NotImplementedError
+
+    def encode(self, weights: Scope, ids: np.ndarray, padding_mask: np.ndarray) -> Any:
+        """The encoder. Shapes: (B, S) -> (B, S, E)."""
+        raise NotImplementedError
+
+    def logits(self, weights: Scope, x: Any) -> Any:
+        """Scores of all tokens. Shapes: (..., E) -> (..., V)."""
+        raise NotImplementedError
+
+    def cross_keys_values(self, weights: Scope, encoded: np.ndarray) -> np.ndarray:
+        """What every decoder layer attends to in the source. Shapes: (B, S, E) -> (B, L, 2, S, H, D)."""
+        raise NotImplementedError
+
+    def decode_cached(
+        self,
+        weights: Scope,
+        ids: np.ndarray,
+        first: int,
+        self_cache: np.ndarray,
+        cross_cache: np.ndarray,
+        source_mask: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Some decoder positions from `first` on. Shapes: (B, T) -> (B, T, E), and the new cache."""
+        raise NotImplementedError
+
+    # -- running ---------------------------------------------------------------------------------------------------
+    @property
+    def scope(self) -> Scope:
+        """The weights as the forward pass reads them."""
+        return Scope(self.weights)
+
+    def __call__(self, inputs: Batch) -> dict[str, np.ndarray]:
+        """Encoder and decoder states of a batch.
+
+        Shapes: ids and masks (B, S) and (B, T) -> `encoder_sequence_output` (B, S, E),
+            `decoder_sequence_output` (B, T, E).
+        Raises: MissingInputError, InputError, TokenIdError, SequenceLengthError.
+        Spec: models.backbone.outputs
+        """
+        return self.forward(self.scope, self.checked(inputs))
+
+    def checked(self, inputs: Batch) -> dict[str, np.ndarray]:
+        """The batch as integer ids and bool masks, after everything that must hold was looked at.
+
+        Spec: models.inputs.keys, models.inputs.shapes, models.inputs.ids
+        """
+        for key in INPUT_KEYS:
+            if not isinstance(inputs, Mapping) or key not in inputs:
+                raise MissingInputError(
+                    f'Missing data for input "{key}"; got {_named(inputs)}.',
+                    f"The model takes a dictionary with the keys {', '.join(INPUT_KEYS)}.",
+                    "Tokenize texts first: lm.preprocessor.generate_preprocess(texts), or call lm.generate(texts).",
+                    "models.inputs.keys",
+                )
+        arrays = {key: _as_rectangle(key, inputs[key]) for key in INPUT_KEYS}
+        for side in ("encoder", "decoder"):
+            ids, mask = arrays[f"{side}_token_ids"], arrays[f"{side}_padding_mask"]
+            if ids.shape != mask.shape or len(ids) != len(arrays["encoder_token_ids"]) or not ids.size:
+                raise InputError(
+                    "The arrays have the shapes " + ", ".join(f"{k} {v.shape}" for k, v in arrays.items()) + ".",
+                    "Ids and mask of a side must have one shape (batch, length) with at least one row and column, "
+                    "and both sides the same number of rows.",
+                    "Pad rows to one length and pass as many prompts as sources.",
+                    "models.inputs.shapes",
+                )
+            self._check_ids(f"{side}_token_ids", ids)
+        masks = ("encoder_padding_mask", "decoder_padding_mask")
+        return {k: v.astype(bool) if k in masks else v.astype(np.int64) for k, v in arrays.items()}
+
+    def _check_ids(self, key: str, ids: np.ndarray) -> None:
+        """Ids must be rows of the embedding table (spec: models.inputs.ids)."""
+        if ids.min() < 0 or ids.max() >= self.vocabulary_size or (ids.dtype.kind == "f" and (ids % 1).any()):
+            raise TokenIdError(
+                f"{key} holds ids from {ids.min()} to {ids.max()}.",
+                f"Ids must be whole numbers from 0 to {self.vocabulary_size - 1} (vocabulary_size - 1).",
+                "Use the tokenizer of the same preset; replace -100 and other markers by the pad id.",
+                "models.inputs.ids",
+            )
+
+    # -- weights ---------------------------------------------------------------------------------------------------
+    def count_params(self) -> int:
+        """The number of parameters. Spec: models.backbone.count-params"""
+        return sum(array.size for array in self.weights.values())
+
+    def get_weights(self) -> list[np.ndarray]:
+        """All weights, in KerasHub's order on JAX and TensorFlow. Spec: models.weights.order"""
+        return [array.copy() for array in self.weights.values()]
+
+    def set_weights(self, weights: Iterable[Any]) -> None:
+        """Set all weights from a list in the order of `get_weights`.
+
+        Raises: WeightsError if number or shapes differ; then nothing was changed.
+        Spec: models.weights.order
+        """
+        arrays = [np.asarray(array, self.dtype) for array in weights]
+        shapes = [array.shape for array in self.weights.values()]
+        if [array.shape for array in arrays] != shapes:
+            raise WeightsError(
+                f"set_weights() got {len(arrays)} arrays, of shapes {[a.shape for a in arrays][:4]}...",
+                f"It takes {len(shapes)} arrays of shapes {shapes[:4]}...",
+                "Pass what get_weights() of a model of the same configuration gave.",
+                "models.weights.order",
+            )
+        self.weights = dict(zip(self.weights, [array.copy() for array in arrays], strict=True))
+
+    # -- configuration ---------------------------------------------------------------------------------------------
+    def get_config(self) -> dict[str, Any]:
+        """What the constructor takes."""
+        head = {"name": self.name, "trainable": self.trainable, "dtype": dtype_policy(self.dtype)}
+        return head | {key: getattr(self, key) for key in self.config_keys}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Build with fresh random weights. Raises: ConfigError for unknown, missing or impossible values."""
+        dtype = config.get("dtype")
+        dtype = dtype.get("config", {}).get("name") if isinstance(dtype, dict) else dtype
+        try:
+            return cls(**{**config, "dtype": dtype})
+        except (TypeError, MemoryError, OverflowError) as error:
+            raise ConfigError(
+                f"The configuration of {cls.__name__} does not fit: {error}.",
+                f"It must have the keys {', '.join(cls.config_keys)}, with sizes that memory can hold.",
+                f"Check {CONFIG_FILE}.",
+                "presets.config.unknown-key",
+            ) from error
+
+    def described(self) -> dict[str, Any]:
+        """The serialized form, as KerasHub writes it."""
+        name = registered_name(type(self))
+        return {
+            "module": type(self).module,
+            "class_name": name.removeprefix("keras_hub>"),
+            "config": self.get_config(),
+            "registered_name": name,
+        }
+
+    # -- presets ---------------------------------------------------------------------------------------------------
+    @classmethod
+    def from_preset(cls, preset: object, load_weights: bool = True, **kwargs: Any) -> Self:
+        """Load a backbone; `kwargs` take the place of saved configuration values.
+
+        Raises: PresetError if the preset's backbone is no `cls`.
+        Spec: presets.backbone.from-preset, presets.load.load-weights
+        """
+        folder = open_preset(preset)
+        described, config = folder.described(CONFIG_FILE)
+        found = find_class(described, str(folder.path / CONFIG_FILE))
+        if not issubclass(found, cls):
+            raise PresetError(
+                f"Saved preset has type `{found.__name__}` which is not a subclass of calling class `{cls.__name__}`.",
+                "from_preset must be called on the saved class or on a base of it.",
+                f"Call `from_preset` directly on `{found.__name__}` instead.",
+                "presets.backbone.from-preset",
+            )
+        # Saved float types come back in float32 unless the caller chooses (spec: presets.load.dtype).
+        backbone = found.from_config({**config, "dtype": None, **kwargs})
+        if load_weights:
+            backbone.load_weights_of(folder)
+        return backbone
+
+    def load_weights_of(self, folder: PresetFolder) -> None:
+        """Replace all weights by those of a preset."""
+        wanted = {name: (self.hdf5_place(name), array.shape) for name, array in self.weights.items()}
+        self.weights = read_hdf5(folder.file(WEIGHTS_FILE), wanted, self.dtype)
+
+    def save_to_preset(self, preset_dir: object) -> None:
+        """Save the backbone alone to a preset folder."""
+        with replaced_folder(preset_dir) as folder:
+            self.write_preset_files(folder, tasks=[])
+
+    def write_preset_files(self, folder: Path, tasks: list[str]) -> None:
+        """Write configuration, metadata and weights into a folder that is being made.
+
+        Spec: presets.save.files
+        """
+        write_json(folder / CONFIG_FILE, self.described())
+        metadata = {
+            "keras_version": "3.15.1",
+            "keras_hub_version": "0.32.0",
+            "parameter_count": self.count_params(),
+            "date_saved": datetime.now().strftime("%Y-%m-%d@%H:%M:%S"),
+            "tasks": tasks,
+        }
+        write_json(folder / METADATA_FILE, metadata)
+        content = {name: (self.hdf5_place(name), array) for name, array in self.weights.items()}
+        write_hdf5(folder / WEIGHTS_FILE, content, {"vars": self.name})
+
+    @classproperty
+    def presets(cls) -> dict[str, Any]:
+        """Built-in presets with a backbone of this class."""
+        return presets_of(cls)
+
+
+def _named(inputs: Any) -> str:
+    """What was passed, for a message: the keys of a dictionary, the type of anything else."""
+    return ", ".join(map(str, inputs)) or "no key" if isinstance(inputs, Mapping) else type(inputs).__name__
+
+
+def _as_rectangle(key: str, value: Any) -> np.ndarray:
+    """An array of rank 2 of numbers or truth values (spec: models.inputs.shapes)."""
+    try:
+        array = np.asarray(value)
+        if array.ndim == 2 and array.dtype.kind in "biuf":
+            return array
+        problem = f"shape {array.shape} and type {array.dtype}"
+    except (ValueError, TypeError) as error:
+        problem = f"no rectangular shape ({error})"
+    raise InputError(
+        f"{key} has {problem}.",
+        "It must be an array of numbers of shape (batch, length).",
+        "Pad the rows to one length; for texts call lm.generate(texts), as calling a model applies no preprocessing.",
+        "models.inputs.shapes",
+    )

@@ -1,0 +1,131 @@
+"""The task that generates text from text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from refimpl import samplers
+from refimpl.decoding.generate_step import generate_step
+from refimpl.decoding.stop import resolve_stop_token_ids
+from refimpl.models.generate_io import as_batch, joined
+from refimpl.models.task import Task
+from refimpl.presets import register
+
+
+@register
+class Seq2SeqLM(Task):
+    """Base of all encoder-decoder language models: generates one sequence, given another.
+
+    Spec: task.seq2seq
+    """
+
+    def __init__(self, *args: Any, compile: bool = True, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.sampler: Any = None
+        if compile:
+            self.compile()
+
+    def __call__(self, inputs: Mapping[str, Any]) -> np.ndarray:
+        """Logits of every decoder position.
+
+        Shapes: ids and masks (B, S) and (B, T) -> (B, T, V).
+        Raises: MissingInputError, InputError, TokenIdError, SequenceLengthError.
+        Spec: models.logits
+        """
+        states = self.backbone(inputs)["decoder_sequence_output"]
+        return self.backbone.logits(self.backbone.scope, states)
+
+    def compile(
+        self,
+        optimizer: Any = "auto",
+        loss: Any = "auto",
+        *,
+        weighted_metrics: Any = "auto",
+        sampler: Any = "greedy",
+        jit_compile: bool = True,
+    ) -> None:
+        """Choose how tokens are sampled. Training arguments are kept for `fit`, which comes later.
+
+        Raises: InputError for an unknown sampler.
+        Spec: samplers.get
+        """
+        self.sampler = samplers.get(sampler)
+        self.optimizer, self.loss, self.weighted_metrics = optimizer, loss, weighted_metrics
+        self.jit_compile = jit_compile
+
+    # -- generation ------------------------------------------------------------------------------------------------
+    def generate(self, inputs: Any, max_length: int | None = None, stop_token_ids: Any = "auto") -> Any:
+        """Generate from texts (or, without preprocessor, from the token dictionary).
+
+        Units: `max_length` counts decoder tokens, start tokens and prompt included.
+        Shapes: str -> str; B texts -> B texts; token dictionary -> `decoder_token_ids`, `decoder_padding_mask` (B, T).
+        Raises: InputTypeError, StopTokenIdsError, NoPreprocessorError, SequenceLengthError.
+        Spec: generate.output.types, generate.max-length.counts
+        """
+        if self.sampler is None:
+            self.compile()
+        stops = resolve_stop_token_ids(stop_token_ids, self.preprocessor)
+        if self.preprocessor is None:
+            return self.generate_step(inputs, stops)
+        texts, single = as_batch(inputs)
+        batch = self.preprocessor.generate_preprocess(texts, sequence_length=max_length)
+        output = self.preprocessor.generate_postprocess(self.generate_step(batch, stops))
+        return joined([output], single)
+
+    def generate_step(
+        self, inputs: Mapping[str, Any], stop_token_ids: tuple[int, ...] | None = None
+    ) -> dict[str, np.ndarray]:
+        """One batch of token ids. Shapes: ids and masks (B, S), (B, T) -> ids and mask (B, T)."""
+        return generate_step(self, self.backbone.checked(inputs) | dict(_ids(inputs)), stop_token_ids)
+
+    def call_encoder(self, token_ids: np.ndarray, padding_mask: np.ndarray) -> np.ndarray:
+        """The encoder's output. Shapes: (B, S) -> (B, S, E)."""
+        return self.backbone.encode(self.backbone.scope, token_ids, padding_mask)
+
+    def call_decoder_with_cache(
+        self,
+        encoder_hidden_states: np.ndarray,
+        encoder_padding_mask: np.ndarray,
+        decoder_token_ids: np.ndarray,
+        self_attention_cache: np.ndarray,
+        self_attention_cache_update_index: int,
+        cross_attention_cache: np.ndarray,
+        cross_attention_cache_update_index: int | None = None,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Decoder positions from the update index on. `cross_attention_cache_update_index=0` fills the cross cache.
+
+        Shapes: ids (B, T), states (B, S, E), caches (B, L, 2, T_max or S, H, D)
+            -> logits (B, T, V), states (B, T, E), and both caches.
+        Spec: decoding.cache.equals-uncached
+        """
+        model, weights = self.backbone, self.backbone.scope
+        if cross_attention_cache_update_index is not None:
+            cross_attention_cache = model.cross_keys_values(weights, encoder_hidden_states)
+        states, own = model.decode_cached(
+            weights,
+            decoder_token_ids,
+            int(self_attention_cache_update_index),
+            self_attention_cache,
+            cross_attention_cache,
+            encoder_padding_mask,
+        )
+        return model.logits(weights, states), states, own, cross_attention_cache
+
+    def _initialize_cache(
+        self, encoder_token_ids: np.ndarray, decoder_token_ids: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Empty caches. Shapes: (B, L, 2, T, H, D) and (B, L, 2, S, H, D)."""
+        model = self.backbone
+        rows, source = encoder_token_ids.shape
+        heads = (model.num_heads, model.hidden_dim // model.num_heads)
+        own = np.zeros((rows, model.num_layers, 2, decoder_token_ids.shape[1], *heads), model.dtype)
+        return own, np.zeros((rows, model.num_layers, 2, source, *heads), model.dtype)
+
+
+def _ids(inputs: Mapping[str, Any]) -> list[tuple[str, np.ndarray]]:
+    """The prompt in the integer type in which it came, so that the output has it too."""
+    given = np.asarray(inputs["decoder_token_ids"])
+    return [("decoder_token_ids", given if given.dtype.kind in "iu" else given.astype(np.int32))]

@@ -1,0 +1,289 @@
+"""Texts to the dictionary of arrays that an encoder-decoder takes, and generated ids back to texts."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from refimpl.errors import (
+    ConfigError,
+    InputError,
+    MissingInputError,
+    PresetError,
+    SequenceLengthError,
+    TruncationWarning,
+)
+from refimpl.preprocessing.start_end_packer import pack
+from refimpl.presets import PresetFolder, open_preset
+from refimpl.presets.dtype import dtype_policy
+from refimpl.presets.folder import CONFIG_FILE, PREPROCESSOR_FILE
+from refimpl.presets.registry import classproperty, find_class, presets_of, registered_name, subclasses
+from refimpl.presets.saving import replaced_folder, write_json
+from refimpl.tokenizers.tokenizer import Tokenizer, texts_of
+
+DEFAULT_LENGTH = 1024
+Arrays = dict[str, np.ndarray]
+
+
+class Seq2SeqLMPreprocessor:
+    """Tokenizes, packs and masks. A subclass says how its architecture starts and ends a sequence."""
+
+    tokenizer_cls: ClassVar[type[Tokenizer]] = Tokenizer
+    backbone_name: ClassVar[str] = ""
+    module: ClassVar[str] = ""
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        encoder_sequence_length: int | None = None,
+        decoder_sequence_length: int | None = None,
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: Any = None,
+    ) -> None:
+        self.tokenizer = tokenizer
+        # Lengths that nobody chose may later be cut to what the model can take (`fit_to_positions`).
+        self._chosen = {"encoder": encoder_sequence_length is not None, "decoder": decoder_sequence_length is not None}
+        self.encoder_sequence_length = _length(encoder_sequence_length, DEFAULT_LENGTH, "encoder_sequence_length")
+        self.decoder_sequence_length = _length(decoder_sequence_length, DEFAULT_LENGTH, "decoder_sequence_length")
+        self.name = name or type(self).__name__
+        self.trainable = trainable
+
+    # -- how an architecture frames its sequences ------------------------------------------------------------------
+    @property
+    def encoder_frame(self) -> tuple[list[int], list[int]]:
+        """The ids before and after an encoder text."""
+        return [self.tokenizer.start_token_id], [self.tokenizer.end_token_id]  # type: ignore[attr-defined]
+
+    @property
+    def decoder_frame(self) -> tuple[list[int], list[int]]:
+        """The ids before and after a decoder text."""
+        return self.encoder_frame
+
+    @property
+    def sequence_length(self) -> int:
+        """KerasHub's second name for `decoder_sequence_length`."""
+        return self.decoder_sequence_length
+
+    @sequence_length.setter
+    def sequence_length(self, value: int) -> None:
+        self.decoder_sequence_length = value
+
+    def fit_to_positions(self, limit: int) -> None:
+        """Cut default lengths to a position table of `limit` rows; lengths that somebody chose stay.
+
+        Spec: presets.preprocessor.default-lengths
+        """
+        if not self._chosen["encoder"]:
+            self.encoder_sequence_length = min(self.encoder_sequence_length, limit)
+        if not self._chosen["decoder"]:
+            self.decoder_sequence_length = min(self.decoder_sequence_length, limit)
+
+    # -- texts to arrays -------------------------------------------------------------------------------------------
+    def __call__(
+        self,
+        x: Mapping[str, Any],
+        y: Any = None,
+        sample_weight: Any = None,
+        *,
+        encoder_sequence_length: int | None = None,
+        decoder_sequence_length: int | None = None,
+        sequence_length: int | None = None,
+    ) -> tuple[Arrays, np.ndarray, np.ndarray]:
+        """What `fit` takes: inputs, labels and weights. The decoder learns to say its own next token.
+
+        Shapes: inputs `encoder_*` (B, S), `decoder_*` (B, T); labels (B, T) int32; weights (B, T) bool.
+        Spec: preprocessing.seq2seq.shift
+        """
+        source, target = self._texts(x, needs_decoder=True)
+        length = _length(decoder_sequence_length or sequence_length, self.decoder_sequence_length, "sequence_length")
+        encoder = self._encoder_inputs(source, encoder_sequence_length)
+        ids, is_token = self._pack("decoder_text", target, length + 1, *self.decoder_frame)
+        inputs = encoder | {"decoder_token_ids": ids[:, :-1], "decoder_padding_mask": is_token[:, :-1]}
+        labels, weights = ids[:, 1:], is_token[:, 1:]
+        if _is_one(x.get("encoder_text")):
+            return {key: value[0] for key, value in inputs.items()}, labels[0], weights[0]
+        return inputs, labels, weights
+
+    def generate_preprocess(
+        self,
+        x: Any,
+        *,
+        encoder_sequence_length: int | None = None,
+        decoder_sequence_length: int | None = None,
+        sequence_length: int | None = None,
+    ) -> Arrays:
+        """What `generate` takes: the encoder's text, and the decoder's prompt without an end token.
+
+        Shapes: `encoder_*` (B, S), `decoder_*` (B, T); without B for a single text.
+        Spec: preprocessing.seq2seq.prompt
+        """
+        x = x if isinstance(x, Mapping) else {"encoder_text": x}
+        source, target = self._texts(x, needs_decoder="decoder_text" in x)
+        length = _length(decoder_sequence_length or sequence_length, self.decoder_sequence_length, "max_length")
+        ids, is_token = self._pack("decoder_text", target, length, self.decoder_frame[0], [])
+        encoder = self._encoder_inputs(source, encoder_sequence_length)
+        batch = encoder | {"decoder_token_ids": ids, "decoder_padding_mask": is_token}
+        return {key: value[0] for key, value in batch.items()} if _is_one(x.get("encoder_text")) else batch
+
+    def generate_postprocess(self, x: Mapping[str, Any]) -> Any:
+        """Generated ids to texts: what the mask shows, without special tokens.
+
+        Shapes: `decoder_token_ids`, `decoder_padding_mask` (B, T) -> B texts; (T,) -> one text.
+        Spec: preprocessing.seq2seq.postprocess
+        """
+        ids, mask = np.asarray(x["decoder_token_ids"]), np.asarray(x["decoder_padding_mask"]).astype(bool)
+        special = set(self.tokenizer.special_token_ids)
+        rows = [
+            [int(i) for i in row[m] if int(i) not in special] for row, m in zip(*np.atleast_2d(ids, mask), strict=True)
+        ]
+        texts = self.tokenizer.detokenize(rows) if rows else []
+        return texts[0] if ids.ndim == 1 else texts
+
+    def _encoder_inputs(self, texts: list[str], length: int | None) -> Arrays:
+        length = _length(length, self.encoder_sequence_length, "encoder_sequence_length")
+        ids, is_token = self._pack("encoder_text", texts, length, *self.encoder_frame)
+        return {"encoder_token_ids": ids, "encoder_padding_mask": is_token}
+
+    def _pack(
+        self, key: str, texts: list[str], length: int, start: list[int], end: list[int]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        rows = self.tokenizer.tokenize(texts)
+        longest = max(map(len, rows), default=0) + len(start) + len(end)
+        if longest > length:
+            warnings.warn(
+                f"A `{key}` of {longest} tokens was cut to {length}. Raise the sequence length to keep it whole. "
+                "[preprocessing.packer.truncation]",
+                TruncationWarning,
+                stacklevel=4,
+            )
+        return pack(rows, length, start, end, self.tokenizer.pad_token_id)  # type: ignore[attr-defined]
+
+    @staticmethod
+    def _texts(x: Any, needs_decoder: bool) -> tuple[list[str], list[str]]:
+        """The encoder's texts and the decoder's, as many of one as of the other.
+
+        Spec: preprocessing.input.keys, preprocessing.input.batch-sizes
+        """
+        for key in ("encoder_text", "decoder_text") if needs_decoder else ("encoder_text",):
+            if not isinstance(x, Mapping) or key not in x:
+                raise MissingInputError(
+                    f"The input has {sorted(map(str, x)) if isinstance(x, Mapping) else type(x).__name__}.",
+                    f"It must be a dictionary with the key {key!r}.",
+                    'Pass {"encoder_text": [...], "decoder_text": [...]}.',
+                    "preprocessing.input.keys",
+                )
+        source = texts_of(x["encoder_text"])
+        target = texts_of(x["decoder_text"]) if needs_decoder else [""] * len(source)
+        if len(source) != len(target) or not source:
+            raise InputError(
+                f"{len(source)} encoder texts and {len(target)} decoder texts were passed.",
+                "There must be at least one, and as many of one as of the other.",
+                "Pass lists of equal length.",
+                "preprocessing.input.batch-sizes",
+            )
+        return source, target
+
+    # -- configuration and presets ---------------------------------------------------------------------------------
+    def get_config(self) -> dict[str, Any]:
+        """What the constructor takes. Unlike KerasHub 0.32 it keeps the lengths.
+
+        Spec: presets.save.sequence-lengths
+        """
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "dtype": dtype_policy("float32"),
+            "tokenizer": self.tokenizer.described(),
+            "config_file": PREPROCESSOR_FILE,
+            "encoder_sequence_length": self.encoder_sequence_length,
+            "decoder_sequence_length": self.decoder_sequence_length,
+        }
+
+    def described(self) -> dict[str, Any]:
+        """The serialized form, as KerasHub writes it."""
+        name = registered_name(type(self))
+        return {
+            "module": type(self).module,
+            "class_name": name.removeprefix("keras_hub>"),
+            "config": self.get_config(),
+            "registered_name": name,
+        }
+
+    @classmethod
+    def from_preset(cls, preset: object, **kwargs: Any) -> Self:
+        """Load the preprocessor of a preset; on the base class it gives the class that fits the preset's backbone.
+
+        Raises: PresetError if there is none for `cls`.
+        Spec: presets.preprocessor.from-preset, presets.preprocessor.default-lengths
+        """
+        folder = open_preset(preset)
+        found = cls._class_for(folder)
+        tokenizer = found.tokenizer_cls.from_preset(folder) if "tokenizer" not in kwargs else kwargs.pop("tokenizer")
+        config: dict[str, Any] = {}
+        if folder.has(PREPROCESSOR_FILE):
+            described, config = folder.described(PREPROCESSOR_FILE)
+            find_class(described, str(folder.path / PREPROCESSOR_FILE))
+        kept = {key: value for key, value in config.items() if key not in ("tokenizer", "config_file", "dtype")}
+        try:
+            return found(tokenizer, **{**kept, **kwargs})
+        except TypeError as error:
+            raise ConfigError(
+                f"The configuration of {found.__name__} does not fit: {error}.",
+                "Every key must be a parameter of the class.",
+                f"Remove the key from {PREPROCESSOR_FILE} or from the call.",
+                "presets.config.unknown-key",
+            ) from error
+
+    @classmethod
+    def _class_for(cls, folder: PresetFolder) -> type[Self]:
+        """The preprocessor class of the preset's backbone, which must be `cls` or derive from it."""
+        backbone = find_class(folder.json(CONFIG_FILE), str(folder.path / CONFIG_FILE)).__name__
+        for candidate in (cls, *subclasses(cls)):
+            if candidate.backbone_name == backbone:
+                return candidate
+        raise PresetError(
+            f"Unable to find a subclass of {cls.__name__} that is compatible with {backbone} "
+            f"found in preset '{folder}'.",
+            "The preset's architecture must be the one of the class.",
+            "Call Seq2SeqLMPreprocessor.from_preset, which finds the class by itself.",
+            "presets.preprocessor.from-preset",
+        )
+
+    def save_to_preset(self, preset_dir: object) -> None:
+        """Save preprocessor and tokenizer alone to a preset folder."""
+        with replaced_folder(preset_dir) as folder:
+            self.write_preset_files(folder)
+
+    def write_preset_files(self, folder: Path) -> None:
+        """Write `preprocessor.json` and the tokenizer's files into a folder that is being made."""
+        write_json(folder / PREPROCESSOR_FILE, self.described())
+        self.tokenizer.write_preset_files(folder)
+
+    @classproperty
+    def presets(cls) -> dict[str, Any]:
+        """Built-in presets with a preprocessor of this class."""
+        return presets_of(cls)
+
+
+def _length(given: Any, default: int, name: str) -> int:
+    """A sequence length: the one given, or the default for None and 0 (spec: generate.max-length.zero)."""
+    if given is None or (isinstance(given, (int, np.integer)) and given == 0):
+        return default
+    if isinstance(given, bool) or not isinstance(given, (int, np.integer)) or given < 0:
+        raise SequenceLengthError(
+            f"{name}={given!r} was passed.",
+            "A length is a whole number above 0.",
+            f"Pass an int, or None for the default of {default}.",
+            "generate.max-length.type",
+        )
+    return int(given)
+
+
+def _is_one(text: Any) -> bool:
+    """Whether a single text was passed, which gives arrays without the batch axis."""
+    return isinstance(text, (str, bytes))

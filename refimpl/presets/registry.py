@@ -1,0 +1,79 @@
+"""Classes by the name under which a preset's JSON files call them."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from refimpl.errors import PresetError
+
+C = TypeVar("C", bound=type)
+
+_classes: dict[str, type] = {}
+
+
+def register(cls: C) -> C:
+    """Class decorator: presets may name this class. KerasNLP's and KerasHub's prefixes both lead here.
+
+    Spec: presets.config.registered-name
+    """
+    _classes[cls.__name__] = cls
+    return cls
+
+
+def registered_name(cls: type) -> str:
+    """The name that KerasHub writes for `cls`; a user's own subclass is saved as the class that it extends."""
+    for ancestor in cls.__mro__:
+        if _classes.get(ancestor.__name__) is ancestor:
+            return f"keras_hub>{ancestor.__name__}"
+    raise PresetError(
+        f"The class {cls.__name__} is not registered.",
+        "Only registered classes can be saved.",
+        "Derive it from a class of refimpl, or decorate it with refimpl.presets.register.",
+        "presets.config.registered-name",
+    )
+
+
+def find_class(described: Mapping[str, Any], file: str) -> Any:
+    """The class that a serialized object (`{"class_name", "config", "registered_name"}`) names.
+
+    Only the registry is asked: the `module` of the JSON is never imported.
+
+    Raises: PresetError if no class has that name.
+    Spec: presets.config.registered-name
+    """
+    name = described.get("registered_name") or described.get("class_name")
+    package, _, short = name.rpartition(">") if isinstance(name, str) else ("?", "", "?")
+    if package in ("keras_hub", "keras_nlp", "") and short in _classes:
+        return _classes[short]
+    raise PresetError(
+        f"{file} names the class {name!r}.",
+        f"It must be one of {', '.join(sorted(_classes))}.",
+        "Use a preset of a supported architecture.",
+        "presets.config.unknown-class",
+    )
+
+
+def subclasses(cls: Any) -> list[Any]:
+    """Registered classes that are `cls` or derive from it, by name."""
+    return [_classes[name] for name in sorted(_classes) if issubclass(_classes[name], cls)]
+
+
+def presets_of(cls: Any) -> dict[str, Any]:
+    """Built-in presets of `cls` and of its registered subclasses: name -> description.
+
+    Spec: presets.builtin.listed
+    """
+    found: dict[str, Any] = {}
+    for member in [*subclasses(cls), cls]:
+        found |= member.__dict__.get("builtin_presets", {})
+    return dict(sorted(found.items()))
+
+
+class classproperty:
+    """A read-only property of the class: `BartSeq2SeqLM.presets`, as KerasHub has it."""
+
+    def __init__(self, getter: Callable[[Any], Any]) -> None:
+        self.getter = getter
+        self.__doc__ = getter.__doc__
+
+    def __get__(self, instance: object, owner: type) -> Any:
+        return self.getter(owner)

@@ -1,0 +1,25 @@
+"""Random numbers for fresh weights: one process-wide generator that `set_random_seed` restarts."""
+
+import numpy as np
+
+_generator = np.random.default_rng()
+
+
+def set_random_seed(seed: int) -> None:
+    """Restart the generator behind fresh weights, so that they can be repeated.
+
+    Spec: models.weights.initializers
+    """
+    global _generator
+    _generator = np.random.default_rng(seed)
+
+
+def truncated_normal(shape: tuple[int, ...], stddev: float) -> np.ndarray:
+    """Normal numbers of mean 0, redrawn until they lie within two standard deviations, as Keras's initializer does.
+
+    Shapes: returns `shape`, float64.
+    """
+    x = _generator.standard_normal(shape)
+    while (outside := np.abs(x) > 2.0).any():
+        x[outside] = _generator.standard_normal(int(outside.sum()))
+    return x * stddev

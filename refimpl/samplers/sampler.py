@@ -1,0 +1,91 @@
+"""The loop that all samplers share: from logits to probabilities to the next token, until every row has stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from refimpl.errors import NotImplementedByModelError
+
+Next = Callable[[np.ndarray, Any, int], tuple[np.ndarray, Any, Any]]
+
+
+class Sampler:
+    """Chooses tokens. Subclasses define `get_next_token`; everything else may be left as it is.
+
+    Spec: samplers.loop.temperature
+    """
+
+    def __init__(self, temperature: float = 1.0) -> None:
+        self.temperature = temperature
+
+    def __call__(
+        self,
+        next: Next,
+        prompt: np.ndarray,
+        cache: Any = None,
+        index: int = 0,
+        mask: np.ndarray | None = None,
+        stop_token_ids: Sequence[int] | None = None,
+        hidden_states: np.ndarray | None = None,
+        model: Any = None,
+    ) -> np.ndarray:
+        """Fill `prompt` from column `index` on; columns that `mask` marks as prompt keep their token.
+
+        `next(prompt, cache, index)` gives logits (B, V), hidden states (B, E) and the cache for column `index`.
+
+        Shapes: prompt (B, T) ids, mask (B, T) bool -> (B, T), a new array.
+        Spec: samplers.loop.prompt-kept, samplers.loop.stop
+        """
+        prompt, mask = _copies(prompt, mask)
+        for column in range(int(index), prompt.shape[1]):
+            if all_stopped(prompt[:, :column], mask[:, :column], stop_token_ids):
+                break
+            logits, _, cache = next(prompt, cache, column)
+            token = np.asarray(self.get_next_token(self.compute_probabilities(logits)))
+            prompt[:, column] = np.where(mask[:, column], prompt[:, column], token.astype(prompt.dtype))
+        return prompt
+
+    def get_next_token(self, probabilities: np.ndarray) -> np.ndarray:
+        """The next token of each row. Shapes: (B, V) -> (B,)."""
+        raise NotImplementedByModelError(
+            f"{type(self).__name__} has no get_next_token().",
+            "A sampler must define get_next_token(probabilities) -> token ids.",
+            "Define it, or use a sampler by name: compile(sampler='greedy').",
+            "samplers.custom",
+        )
+
+    def compute_probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """`softmax(logits / temperature)`, in float32 whatever the model computes in. Shapes: (B, V) -> (B, V)."""
+        scores = np.asarray(logits, np.float32) / np.float32(self.temperature)
+        weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+        return weights / weights.sum(axis=-1, keepdims=True)
+
+    def get_config(self) -> dict[str, Any]:
+        """What the constructor takes."""
+        return {"temperature": self.temperature}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """Build from `get_config()`'s dictionary."""
+        return cls(**config)
+
+
+def all_stopped(generated: np.ndarray, is_prompt: np.ndarray, stop_token_ids: Sequence[int] | None) -> bool:
+    """Whether every row has said a stop token; what the prompt holds does not count.
+
+    Shapes: both (B, t), the columns so far.
+    Spec: samplers.loop.stop
+    """
+    if stop_token_ids is None:
+        return False
+    said = np.isin(generated, stop_token_ids) & ~is_prompt
+    return bool(said.any(axis=-1).all())
+
+
+def _copies(prompt: np.ndarray, mask: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """The prompt as an array of its own, and the mask as bool: no mask means no prompt."""
+    ids = np.array(prompt)
+    return ids, np.zeros(ids.shape, bool) if mask is None else np.asarray(mask).astype(bool)
