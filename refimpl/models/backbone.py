@@ -51,6 +51,9 @@ class Backbone:
         """The forward pass as a function of the weights, which may be nodes of the tape."""
         raise NotImplementedError
 
+    def check_length(self, side: str, length: int) -> None:
+        """Refuse a sequence that is too long; without a position table none is."""
+
     def encode(self, weights: Scope, ids: np.ndarray, padding_mask: np.ndarray) -> Any:
         """The encoder. Shapes: (B, S) -> (B, S, E)."""
         raise NotImplementedError
@@ -116,6 +119,7 @@ class Backbone:
                     "models.inputs.shapes",
                 )
             self._check_ids(f"{side}_token_ids", ids)
+            self.check_length(side, ids.shape[1])
         masks = ("encoder_padding_mask", "decoder_padding_mask")
         return {k: v.astype(bool) if k in masks else v.astype(np.int64) for k, v in arrays.items()}
 

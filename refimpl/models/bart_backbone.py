@@ -107,13 +107,7 @@ class BartBackbone(Backbone):
         Spec: models.bart.embedding, models.bart.position-limit
         """
         end = first + ids.shape[1]
-        if end > self.max_sequence_length:
-            raise SequenceLengthError(
-                f"The {side} got a sequence of {end} positions.",
-                f"BART has learned {self.max_sequence_length} positions (max_sequence_length).",
-                f"Shorten it: set lm.preprocessor.{side}_sequence_length, or max_length for the decoder.",
-                "models.bart.position-limit",
-            )
+        self.check_length(side, end)
         tokens = ops.embed(weights["token_embedding"].embeddings, ids)
         positions = ops.embed(weights[f"{side}_position_embedding"].embeddings, np.arange(first, end))
         return drop(layer_norm(ops.add(tokens, positions), weights[f"{side}_embeddings_layer_norm"]))
@@ -124,6 +118,16 @@ class BartBackbone(Backbone):
         Spec: models.bart.tied-head
         """
         return ops.unembed(x, weights["token_embedding"].embeddings)
+
+    def check_length(self, side: str, length: int) -> None:
+        """A sequence, padding included, must fit the position table (spec: models.bart.position-limit)."""
+        if length > self.max_sequence_length:
+            raise SequenceLengthError(
+                f"The {side} got a sequence of {length} positions.",
+                f"BART has learned {self.max_sequence_length} positions (max_sequence_length).",
+                f"Shorten it: set lm.preprocessor.{side}_sequence_length, or max_length for the decoder.",
+                "models.bart.position-limit",
+            )
 
     # -- cached decoding -------------------------------------------------------------------------------------------
     def cross_keys_values(self, weights: Scope, encoded: np.ndarray) -> np.ndarray:

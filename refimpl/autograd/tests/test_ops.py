@@ -1,0 +1,48 @@
+"""Primitives against formulas that are written another way."""
+
+import math
+
+import numpy as np
+import pytest
+
+from refimpl.autograd import ops
+from refimpl.autograd.erf import erf
+
+
+def test_erf_is_math_erf():
+    x = np.concatenate([np.linspace(-7, 7, 4001), [0.46875, 4.0, 1e-300, np.inf, -np.inf]])
+    truth = np.array([math.erf(v) for v in x])
+    np.testing.assert_array_max_ulp(erf(x), truth, 4)
+    assert np.isnan(erf(np.array([np.nan])))[0]
+
+
+def test_gelu_is_exact_and_not_the_tanh_form():
+    x = np.array([-3.0, -0.5, 0.0, 0.7, 2.0])
+    truth = [v * 0.5 * math.erfc(-v / math.sqrt(2)) for v in x]
+    assert ops.gelu(x) == pytest.approx(truth, rel=1e-14)
+    assert ops.gelu(x.astype(np.float32)).dtype == np.float32
+
+
+def test_layer_norm_with_small_variance():
+    x = np.array([[1.0, 1.001, 0.999]])
+    truth = (x - 1.0) / math.sqrt(((x - 1.0) ** 2).mean() + 1e-5) * 3.0 + 0.25
+    assert ops.layer_norm(x, np.full(3, 3.0), np.full(3, 0.25), 1e-5) == pytest.approx(truth, rel=1e-9)
+
+
+def test_softmax_with_nothing_to_attend_is_zero():
+    scores = np.array([[1e30, -5.0], [0.0, 0.0]], np.float32)
+    out = ops.softmax(scores, np.array([[True, True], [False, False]]))
+    assert out.tolist() == [[1.0, 0.0], [0.0, 0.0]]
+
+
+def test_linear_contracts_heads():
+    rng = np.random.default_rng(0)
+    x, kernel, bias = rng.standard_normal((2, 5, 3, 4)), rng.standard_normal((3, 4, 7)), rng.standard_normal(7)
+    assert ops.linear(x, kernel, bias) == pytest.approx(np.einsum("bthd,hde->bte", x, kernel) + bias)
+
+
+def test_dropout_keeps_the_mean():
+    x = np.ones((400, 500), np.float32)
+    out = ops.dropout(x, 0.25, np.random.default_rng(0))
+    assert set(np.unique(out)) == {np.float32(0.0), np.float32(1 / 0.75)}
+    assert out.mean() == pytest.approx(1.0, abs=5 * math.sqrt(0.25 / 0.75 / x.size))

@@ -1,0 +1,49 @@
+"""The console script `refimpl`: one subcommand a file."""
+
+import argparse
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+
+from refimpl.cli import generate, inspect
+from refimpl.errors import RefimplError, TruncationWarning
+
+COMMANDS = {"generate": generate, "inspect": inspect}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a subcommand; errors are one line on standard error that says the mend.
+
+    Units: returns the exit code: 0, 1 for a named error, 2 for wrong usage, 130 when interrupted.
+    Spec: cli.errors
+    """
+    parser = argparse.ArgumentParser(prog="refimpl", description="Encoder-decoder language models in NumPy.")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, module in COMMANDS.items():
+        subparser = subparsers.add_parser(
+            name,
+            help=module.HELP,
+            description=module.HELP,
+            epilog=module.EXAMPLES,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        module.add_arguments(subparser)
+    parsed = parser.parse_args(arguments)
+    warnings.showwarning = _show_warning
+    try:
+        return int(COMMANDS[parsed.command].run(parsed))
+    except RefimplError as error:
+        print(f"refimpl: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+    """Warnings about the input are one line; others, about the code, are not for the user of a command."""
+    if issubclass(category, TruncationWarning):
+        print(f"refimpl: warning: {message}", file=sys.stderr)

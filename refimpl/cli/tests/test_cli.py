@@ -1,0 +1,77 @@
+"""The command line, on a small preset."""
+
+import io
+import json
+import subprocess
+import sys
+
+import pytest
+
+from refimpl.cli import main
+from refimpl.tests.tiny import seq2seq
+
+
+@pytest.fixture(scope="module")
+def preset(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("presets") / "tiny"
+    seq2seq().save_to_preset(folder)
+    return str(folder)
+
+
+def test_one_line_for_each_input(preset, capsys):
+    assert main(["generate", "--preset", preset, "air", "at"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_lines_of_standard_input_in_batches(preset, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"air\r\n\nplane at\nx")))
+    assert main(["generate", "--preset", preset, "--json", "--batch-size", "3"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["input"] for row in rows] == ["air", "", "plane at", "x"]
+    alone = [seq2seq().generate(row["input"], max_length=11) for row in rows]
+    assert [row["output"] for row in rows] == alone
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["generate", "--preset", "no/such/folder", "a"], "identifier"),
+        (["generate", "--max-length", "99", "a"], "19 positions"),
+        (["generate", "--max-length", "-1", "a"], "max_length=-1"),
+        (["generate", "--batch-size", "0", "a"], "at least 1"),
+        (["generate", "--sampler", "best", "a"], "sampler"),
+        (["inspect", "no/such/folder"], "identifier"),
+    ],
+)
+def test_errors_are_one_line(arguments, word, preset, capsys):
+    if "no/such/folder" not in arguments:
+        arguments = [arguments[0], "--preset", preset, *arguments[1:]]
+    assert main(arguments) == 1
+    error = capsys.readouterr().err
+    assert word in error
+    assert len(error.splitlines()) == 1
+
+
+def test_a_cut_text_is_one_warning(preset, capsys):
+    assert main(["generate", "--preset", preset, "air" * 30]) == 0
+    assert capsys.readouterr().err.startswith("refimpl: warning: A `encoder_text`")
+
+
+def test_inspect_shows_every_weight(preset, capsys):
+    assert main(["inspect", preset]) == 0
+    out = capsys.readouterr().out
+    assert "BartSeq2SeqLM" in out
+    assert "transformer_decoder_layer_1/cross_attention/attention_output/kernel" in out
+    assert f"{seq2seq().count_params():,}" in out
+
+
+def test_help_shows_examples(capsys):
+    with pytest.raises(SystemExit):
+        main(["generate", "--help"])
+    assert "refimpl generate elephant conformance" in capsys.readouterr().out
+
+
+def test_a_closed_pipe_is_no_error(preset):
+    command = f"{sys.executable} -m refimpl.cli inspect {preset} | head -1"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -1,0 +1,115 @@
+"""Generation: length, stop tokens, prompts. The model's own full pass is the check on its cached one."""
+
+import numpy as np
+import pytest
+
+from refimpl import errors
+from refimpl.decoding.stop import output_mask, resolve_stop_token_ids
+from refimpl.tests.tiny import batch, seq2seq
+
+LM = seq2seq()
+BARE = seq2seq(preprocessor=False)
+
+
+def prompt(rows=3, width=9, lengths=(2, 4, 3)):
+    inputs = batch(rows, 6, width, seed=2)
+    inputs["decoder_padding_mask"] = np.arange(width) < np.array(lengths)[:, None]
+    return inputs
+
+
+def test_greedy_is_the_argmax_of_the_full_pass():
+    inputs = prompt()
+    out = BARE.generate(inputs, stop_token_ids=None)
+    ids = out["decoder_token_ids"]
+    full = BARE(inputs | {"decoder_token_ids": ids, "decoder_padding_mask": np.ones_like(ids)})
+    for row, length in enumerate((2, 4, 3)):
+        assert (ids[row, :length] == inputs["decoder_token_ids"][row, :length]).all()
+        assert (ids[row, length:] == full[row, length - 1 : -1].argmax(-1)).all()
+    assert out["decoder_padding_mask"].all()
+
+
+def test_a_row_generates_the_same_alone():
+    inputs = prompt()
+    together = BARE.generate(inputs, stop_token_ids=None)["decoder_token_ids"]
+    for row in range(3):
+        alone = {key: value[row : row + 1] for key, value in inputs.items()}
+        assert (BARE.generate(alone, stop_token_ids=None)["decoder_token_ids"][0] == together[row]).all()
+
+
+def test_stop_tokens_end_the_mask_but_not_in_the_prompt():
+    inputs = prompt()
+    free = BARE.generate(inputs, stop_token_ids=None)["decoder_token_ids"]
+    stop = int(free[0, 4])
+    inputs["decoder_token_ids"][0, 1] = stop  # what the prompt holds does not count
+    free = BARE.generate(inputs, stop_token_ids=None)["decoder_token_ids"]
+    assert stop in free[0, 2:].tolist()
+    mask = BARE.generate(inputs, stop_token_ids=[stop])["decoder_padding_mask"]
+    first = 2 + free[0, 2:].tolist().index(stop)
+    assert mask[0].tolist() == [True] * (first + 1) + [False] * (8 - first)
+
+
+def test_output_mask_by_hand():
+    ids = np.array([[7, 0, 7, 3, 7], [7, 0, 1, 1, 1], [7, 7, 7, 7, 7]])
+    is_prompt = np.array([[1, 1, 0, 0, 0], [1, 1, 0, 0, 0], [1, 1, 1, 1, 1]], bool)
+    expected = [[1, 1, 1, 0, 0], [1, 1, 1, 1, 1], [1, 1, 1, 1, 1]]
+    assert output_mask(ids, is_prompt, 5, (7,)).tolist() == expected
+    assert output_mask(ids, is_prompt, 5, None).all()
+    assert output_mask(ids, is_prompt, 5, (3, 1)).tolist() == [[1, 1, 1, 1, 0], [1, 1, 1, 0, 0], [1] * 5]
+
+
+@pytest.mark.parametrize("wrong", [3, [], (), "stop", [1.5], [[1, 2]], {1}, [True], np.zeros((1, 1), int)])
+def test_wrong_stop_tokens(wrong):
+    with pytest.raises(errors.StopTokenIdsError):
+        LM.generate("a", stop_token_ids=wrong)
+
+
+def test_stop_tokens_of_every_kind():
+    assert resolve_stop_token_ids("auto", LM.preprocessor) == (2,)
+    assert resolve_stop_token_ids([3, np.int64(4)], None) == (3, 4)
+    assert resolve_stop_token_ids(np.array([5]), None) == (5,)
+    with pytest.raises(errors.NoPreprocessorError):
+        BARE.generate(prompt())
+
+
+def test_output_has_the_form_of_the_input():
+    one = LM.generate("air")
+    assert isinstance(one, str)
+    assert LM.generate(["air"]) == [one]
+    assert LM.generate({"encoder_text": "air", "decoder_text": ""}) == one
+    assert LM.generate({"encoder_text": "air", "decoder_text": [""]}) == [one]
+    assert LM.generate({"encoder_text": ["air", "at"], "decoder_text": ["plane", ""]})[0].startswith("plane")
+
+
+def test_the_callers_dictionary_stays_as_it_is():
+    inputs = {"encoder_text": "air", "decoder_text": ["plane"]}
+    LM.generate(inputs)
+    assert inputs == {"encoder_text": "air", "decoder_text": ["plane"]}
+
+
+def test_max_length_counts_start_tokens_and_prompt():
+    text = {"encoder_text": ["air"], "decoder_text": ["planeplane"]}
+    assert LM.generate("air", max_length=2) == ""
+    with pytest.warns(errors.TruncationWarning):
+        assert LM.generate("air", max_length=1) == ""
+    with pytest.warns(errors.TruncationWarning):
+        assert LM.generate(text, max_length=3) == ["plane"]
+    assert LM.generate("air", max_length=0) == LM.generate("air")
+    with pytest.raises(errors.SequenceLengthError, match="19 positions"):
+        LM.generate("air", max_length=20)
+    assert LM.generate("air", max_length=19).startswith(LM.generate("air"))
+
+
+@pytest.mark.parametrize("wrong", [None, 3, [], [None], {"encoder_text": ["a"], "decoder_text": []}, object()])
+def test_wrong_input_is_named(wrong):
+    with pytest.raises(errors.RefimplError):
+        LM.generate(wrong)
+
+
+def test_twice_is_the_same():
+    assert LM.generate(["air", "plane at"]) == LM.generate(["air", "plane at"])
+
+
+def test_the_integer_type_comes_back():
+    for dtype in (np.int32, np.int64):
+        inputs = prompt() | {"decoder_token_ids": prompt()["decoder_token_ids"].astype(dtype)}
+        assert BARE.generate(inputs, stop_token_ids=None)["decoder_token_ids"].dtype == dtype

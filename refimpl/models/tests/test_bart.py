@@ -1,0 +1,130 @@
+"""Properties of BART that hold for any weights; its numbers are checked by the conformance cases."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from refimpl import errors
+from refimpl.models import BartBackbone, BartSeq2SeqLM
+from refimpl.random import set_random_seed
+from refimpl.tests.tiny import backbone, batch, seq2seq
+
+LM = seq2seq(preprocessor=False)
+
+
+@settings(max_examples=25, deadline=None)
+@given(rows=st.integers(2, 20), source=st.integers(1, 12), target=st.integers(1, 9), pads=st.integers(0, 7))
+def test_a_row_gives_the_same_bits_alone_and_beside_padding(rows, source, target, pads):
+    inputs = batch(rows, source, target, seed=rows)
+    together = LM(inputs)
+    wide = {k: np.pad(v, ((0, 0), (0, pads)), constant_values=1 - k.endswith("mask")) for k, v in inputs.items()}
+    for row in {0, rows // 2, rows - 1}:
+        alone = LM({key: value[row : row + 1] for key, value in inputs.items()})
+        assert np.array_equal(alone[0], together[row])
+    assert np.array_equal(LM(wide)[:, :target], together)
+
+
+def test_what_the_mask_hides_does_not_matter():
+    inputs = batch(4, 8, 5, seed=1)
+    poisoned = {key: value.copy() for key, value in inputs.items()}
+    poisoned["encoder_token_ids"][~inputs["encoder_padding_mask"]] = 77
+    assert np.array_equal(LM(inputs), LM(poisoned))
+
+
+def test_a_source_without_any_token_gives_finite_logits():
+    inputs = batch(3, 6, 4)
+    before = LM(inputs)
+    inputs["encoder_padding_mask"][1] = False
+    after = LM(inputs)
+    assert np.isfinite(after).all()
+    assert np.array_equal(after[[0, 2]], before[[0, 2]])
+
+
+def test_cached_steps_equal_the_whole_pass():
+    inputs = batch(3, 7, 6, seed=5)
+    whole = LM(inputs)
+    own, other = LM._initialize_cache(inputs["encoder_token_ids"], inputs["decoder_token_ids"])
+    encoded = LM.call_encoder(inputs["encoder_token_ids"], inputs["encoder_padding_mask"])
+    for first, width in ((0, 1), (1, 3), (4, 1), (5, 1)):
+        ids = inputs["decoder_token_ids"][:, first : first + width]
+        fill = 0 if first == 0 else None
+        logits, _, own, other = LM.call_decoder_with_cache(
+            encoded, inputs["encoder_padding_mask"], ids, own, first, other, fill
+        )
+        assert logits == pytest.approx(whole[:, first : first + width], rel=1e-4, abs=1e-4)
+
+
+def test_float64_is_computed_in_float64():
+    model = backbone(dtype="float64")
+    assert model(batch(1, 3, 2))["decoder_sequence_output"].dtype == np.float64
+
+
+def test_count_params_of_the_published_sizes():
+    """139,417,344 is what KerasHub lists for bart_base_en; here by the formula of the layers."""
+    base = BartBackbone.__new__(BartBackbone)
+    base.__dict__ |= {"vocabulary_size": 50265, "num_layers": 6, "num_heads": 12, "hidden_dim": 768}
+    base.__dict__ |= {"intermediate_dim": 3072, "max_sequence_length": 1024}
+    assert sum(int(np.prod(spec.shape)) for _, spec in base.weight_specs()) == 139_417_344
+
+
+def test_fresh_weights_are_keras_hubs_initializers():
+    set_random_seed(1)
+    model = BartBackbone(500, 1, 2, 64, 96)
+    table = model.weights["token_embedding/embeddings"]
+    assert abs(table).max() <= 0.04  # two standard deviations of 0.02
+    assert table.std() == pytest.approx(0.02 * 0.8796, rel=0.02)  # a normal cut at two has this spread
+    assert not model.weights["transformer_encoder_layer_0/self_attention/query/bias"].any()
+    assert (model.weights["encoder_embeddings_layer_norm/gamma"] == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"encoder_token_ids": [[0, 5000]]}, errors.TokenIdError),
+        ({"encoder_token_ids": [[0, -1]]}, errors.TokenIdError),
+        ({"encoder_token_ids": [[0.5, 1]]}, errors.TokenIdError),
+        ({"encoder_token_ids": [[0], [1, 2]]}, errors.InputError),
+        ({"encoder_token_ids": "ab"}, errors.InputError),
+        ({"encoder_token_ids": np.zeros((0, 2), int), "encoder_padding_mask": np.zeros((0, 2))}, errors.InputError),
+        ({"encoder_padding_mask": [[1]]}, errors.InputError),
+        ({"decoder_token_ids": [[1], [1]], "decoder_padding_mask": [[1], [1]]}, errors.InputError),
+        (
+            {"decoder_token_ids": np.ones((1, 20), int), "decoder_padding_mask": np.ones((1, 20))},
+            errors.SequenceLengthError,
+        ),
+    ],
+)
+def test_bad_inputs_are_named(change, error):
+    good = {"encoder_token_ids": [[0, 1]], "encoder_padding_mask": [[1, 1]]}
+    good |= {"decoder_token_ids": [[2]], "decoder_padding_mask": [[1]]}
+    assert LM(good).shape == (1, 1, LM.backbone.vocabulary_size)
+    with pytest.raises(error):
+        LM(good | change)
+
+
+def test_missing_input_and_texts_are_named():
+    with pytest.raises(KeyError, match=r"Missing data for input .*models.inputs.keys"):
+        LM({"encoder_token_ids": [[0]]})
+    with pytest.raises(ValueError, match="generate"):
+        LM("a text")
+
+
+@pytest.mark.parametrize("change", [{"num_heads": 0}, {"dropout": 1.0}, {"hidden_dim": 2.5}, {"num_heads": 13}])
+def test_bad_configuration_is_named(change):
+    with pytest.raises(errors.ConfigError):
+        backbone(**change)
+
+
+def test_task_takes_its_own_backbone_only():
+    with pytest.raises(errors.InputTypeError):
+        BartSeq2SeqLM(None)
+
+
+def test_weights_go_out_and_in():
+    other = backbone(seed=9)
+    other.set_weights(LM.backbone.get_weights())
+    inputs = batch(2, 4, 3)
+    assert np.array_equal(other(inputs)["decoder_sequence_output"], LM.backbone(inputs)["decoder_sequence_output"])
+    with pytest.raises(errors.WeightsError):
+        other.set_weights(LM.backbone.get_weights()[:-1])

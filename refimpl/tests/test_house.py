@@ -1,0 +1,91 @@
+"""The rules of the house that a machine can check: sizes, names, and which room may import which."""
+
+import ast
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCES = sorted(p for room in ("refimpl", "conformance", "benches") for p in (ROOT / room).rglob("*.py"))
+CODE = [p for p in SOURCES if "tests" not in p.parts]
+TOP = {"refimpl", "conformance", "golden", "benches", "pyproject.toml", "README.md", "LICENSE"}
+
+# A module may import from its own storey and from those before it.
+STOREYS = [
+    ["refimpl.errors", "refimpl.random"],
+    ["refimpl.presets"],
+    ["refimpl.autograd", "refimpl.tokenizers", "refimpl.samplers", "refimpl.kernels", "refimpl.models.weights"],
+    ["refimpl.preprocessing", "refimpl.models.layers", "refimpl.training"],
+    ["refimpl.models.backbone", "refimpl.models.bart_backbone"],
+    ["refimpl.decoding", "refimpl.models.generate_io"],
+    ["refimpl.models"],
+    ["refimpl.cli"],
+]
+
+
+def storey(module: str) -> int:
+    """The storey of a module: the one with the longest matching prefix."""
+    best, found = -1, -1
+    for n, names in enumerate(STOREYS):
+        for name in names:
+            if (module == name or module.startswith(name + ".")) and len(name) > best:
+                best, found = len(name), n
+    return found
+
+
+def imports_of(path: Path) -> set[str]:
+    """Modules of refimpl that a file imports at its top level."""
+    names = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in names if name.startswith("refimpl")}
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+@pytest.mark.parametrize("path", [p for p in CODE if "refimpl" in p.parts], ids=module_of)
+def test_imports_go_down(path):
+    module = module_of(path)
+    if module in ("refimpl", "refimpl.models"):
+        return  # these two only gather names
+    own = storey(module)
+    assert own >= 0, f"{module} stands in no storey: add it to STOREYS"
+    up = {name for name in imports_of(path) if storey(name) > own}
+    assert not up, f"{module} (storey {own}) imports {sorted(up)} from above"
+
+
+@pytest.mark.parametrize("path", [p for p in CODE if "refimpl" in p.parts], ids=module_of)
+def test_core_imports_no_framework(path):
+    text = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    names = {a.name for n in text if isinstance(n, ast.Import) for a in n.names}
+    assert not {name for name in names if name.split(".")[0] in ("tensorflow", "jax", "keras", "keras_hub")}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_files_and_functions_are_small(path):
+    source = path.read_text(encoding="utf-8")
+    assert len(source.splitlines()) <= 300, "a file past 300 lines has two subjects"
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef):
+            assert node.end_lineno - node.lineno < 60, f"{node.name} is longer than 60 lines"
+    assert path.stem not in ("utils", "helpers", "common", "misc", "base")
+
+
+def test_top_level_holds_nothing_else():
+    ignored = {"build", "dist"}
+    there = {p.name for p in ROOT.iterdir() if not p.name.startswith(".") and not p.name.endswith(".egg-info")}
+    assert there - ignored <= TOP
+
+
+def test_all_packages_are_in_the_wheel():
+    listed = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
+    inits = [p for room in ("refimpl", "conformance") for p in (ROOT / room).rglob("__init__.py")]
+    packages = {module_of(p) for p in inits if "tests" not in p.parts}
+    assert packages | {"refimpl.golden"} == listed

@@ -1,0 +1,60 @@
+"""Small vocabularies and models for the tests of all rooms."""
+
+import numpy as np
+
+from refimpl.models import BartBackbone, BartSeq2SeqLM, BartSeq2SeqLMPreprocessor, BartTokenizer
+from refimpl.tokenizers.byte_level import byte_to_character
+
+MERGES = ["a i", "ai r", "p l", "a n", "pl an", "plan e", "a t", "Ġ air", "Ġ at"]
+SPECIALS = ["<s>", "<pad>", "</s>", "<mask>"]
+
+
+def vocabulary():
+    """Special tokens, all bytes, then what the merges make."""
+    tokens = SPECIALS + list(byte_to_character().values()) + [rule.replace(" ", "") for rule in MERGES]
+    return {token: n for n, token in enumerate(dict.fromkeys(tokens))}
+
+
+def tokenizer(**kwargs):
+    return BartTokenizer(vocabulary(), MERGES, **kwargs)
+
+
+def adversarial(model, seed=0):
+    """Fill all weights so that every term matters: no zeros, no ones."""
+    rng = np.random.default_rng(seed)
+    for name, array in model.weights.items():
+        shift = 1.0 if name.endswith("gamma") else 0.1
+        model.weights[name] = (rng.standard_normal(array.shape) * 0.5 + shift).astype(array.dtype)
+    return model
+
+
+def backbone(seed=0, **changes):
+    sizes = {
+        "vocabulary_size": len(vocabulary()),
+        "num_layers": 2,
+        "num_heads": 3,
+        "hidden_dim": 12,
+        "intermediate_dim": 20,
+        "max_sequence_length": 19,
+    }
+    return adversarial(BartBackbone(**(sizes | changes)), seed)
+
+
+def seq2seq(seed=0, preprocessor=True, **changes):
+    pre = BartSeq2SeqLMPreprocessor(tokenizer(), encoder_sequence_length=9, decoder_sequence_length=11)
+    lm = BartSeq2SeqLM(backbone(seed, **changes), pre if preprocessor else None)
+    lm.compile(sampler="greedy")
+    return lm
+
+
+def batch(rows, source, target, seed=0, size=None):
+    """Random ids; each row has its own number of real source tokens."""
+    rng = np.random.default_rng(seed)
+    size = size or len(vocabulary())
+    lengths = rng.integers(1, source + 1, rows)
+    return {
+        "encoder_token_ids": rng.integers(0, size, (rows, source)),
+        "encoder_padding_mask": np.arange(source) < lengths[:, None],
+        "decoder_token_ids": rng.integers(0, size, (rows, target)),
+        "decoder_padding_mask": np.ones((rows, target), bool),
+    }

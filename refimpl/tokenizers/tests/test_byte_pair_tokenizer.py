@@ -1,0 +1,121 @@
+"""Byte-pair encoding. Expectations are worked by hand from the rules, or seen in KerasHub 0.32 and transformers 5."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from refimpl import errors
+from refimpl.tests.tiny import MERGES, tokenizer, vocabulary
+from refimpl.tokenizers import BytePairTokenizer
+from refimpl.tokenizers.byte_level import SPLIT_PATTERN, byte_to_character
+from refimpl.tokenizers.merge import merge_word
+
+TOK = tokenizer()
+
+
+def test_byte_table_is_gpt2s():
+    table = byte_to_character()
+    assert len(set(table.values())) == 256
+    assert (table[ord(" ")], table[ord("\n")], table[ord("A")], table[0xAD], table[0]) == ("Ġ", "Ċ", "A", "Ń", "Ā")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("it's we'll I'M", ["it", "'s", " we", "'ll", " I", "'", "M"]),
+        ("a  b", ["a", " ", " b"]),
+        ("a \n b ", ["a", " \n", " b", " "]),
+        ("x1 23,4!!", ["x", "1", " 23", ",", "4", "!!"]),
+        ("é٣ ²", ["é", "٣", " ²"]),
+    ],
+)
+def test_split(text, words):
+    assert SPLIT_PATTERN.findall(text) == words
+
+
+def test_merge_order_is_by_rank_then_from_the_left():
+    ranks = {("a", "b"): 1, ("b", "c"): 0, ("a", "a"): 2}
+    assert merge_word("abc", ranks) == ["a", "bc"]
+    assert merge_word("aaa", ranks) == ["aa", "a"]
+    assert merge_word("", ranks) == []
+
+
+def test_merge_of_a_long_word_is_fast_enough():
+    assert len(merge_word("ab" * 50_000, {("a", "b"): 0, ("ab", "ab"): 1})) == 25_000
+
+
+def test_merges_stay_inside_words():
+    tok = BytePairTokenizer(vocabulary() | {"aĠ": 900}, ["a Ġ"])
+    assert [tok.id_to_token(i) for i in tok("a b")] == ["a", "Ġ", "b"]
+
+
+def test_special_tokens_in_text_are_found_and_mask_is_text():
+    assert TOK("air</s>air").tolist() == [TOK.token_to_id("air"), 2, TOK.token_to_id("air")]
+    assert len(TOK("<mask>")) == 6
+    assert TOK("<s><pad>").tolist() == [0, 1]
+
+
+def test_output_types():
+    assert TOK(" air").dtype == np.int32
+    assert TOK([" air", ""]) == [[TOK.token_to_id("Ġair")], []]
+    assert tokenizer(sequence_length=3)([" air"]).tolist() == [[TOK.token_to_id("Ġair"), 1, 1]]
+    assert tokenizer(dtype="string")([" airat"]) == [["Ġair", "at"]]
+    assert tokenizer(add_prefix_space=True)("air").tolist() == TOK(" air").tolist()
+
+
+@pytest.mark.parametrize("wrong", [None, 3, ["a", 3], [["a"]], np.array([1]), {"a": "b"}])
+def test_wrong_input(wrong):
+    with pytest.raises(errors.InputTypeError, match=r"Input should be a string"):
+        TOK(wrong)
+
+
+def test_lone_surrogate_and_bad_bytes_are_named():
+    with pytest.raises(errors.InputError, match="surrogate"):
+        TOK("a\ud800")
+    with pytest.raises(errors.InputTypeError, match="UTF-8"):
+        TOK(b"\xff")
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_round_trip(text):
+    assert TOK.detokenize(TOK(text)) == text or any(special in text for special in TOK.special_tokens)
+
+
+def test_detokenize():
+    air = TOK.token_to_id("Ġair")
+    assert TOK.detokenize([0, air, 2, 1]) == "<s> air</s><pad>"
+    assert TOK.detokenize([[], [air]]) == ["", " air"]
+    assert TOK.detokenize([]) == ""
+    assert TOK.detokenize(np.array([[air, 10**6]])) == [" air"]
+    euro = [TOK.token_to_id(c) for c in ("â", "Ĥ", "¬")]
+    assert TOK.detokenize(euro) == "€"
+    assert TOK.detokenize(euro[:2]) == "�"
+    with pytest.raises(OverflowError):
+        TOK.detokenize([-1])
+    with pytest.raises(errors.InputTypeError):
+        TOK.detokenize("air")
+
+
+def test_vocabulary_is_checked():
+    words = vocabulary()
+    with pytest.raises(errors.ConfigError, match="special token `'<pad>'`"):
+        type(TOK)({k: v for k, v in words.items() if k != "<pad>"}, MERGES)
+    with pytest.raises(errors.ConfigError, match="Merge rule 'xyz a'"):
+        type(TOK)(words, ["xyz a"])
+    with pytest.raises(errors.ConfigError, match="No vocabulary"):
+        BytePairTokenizer()("a")
+    with pytest.raises(errors.ConfigError, match="Vocabulary must be"):
+        BytePairTokenizer([1], [])
+    with pytest.raises(ValueError, match="not in the vocabulary"):
+        TOK.token_to_id("zzzz")
+    with pytest.raises(ValueError, match="out of vocabulary"):
+        TOK.id_to_token(99_999)
+    with pytest.raises(errors.ConfigError, match="Output dtype"):
+        tokenizer(dtype="float32")
+
+
+def test_bytes_without_token_are_left_out():
+    words = {"<s>": 0, "<pad>": 1, "</s>": 2, "a": 3, "b": 4, "ab": 5}
+    assert type(TOK)(words, ["a b"])("a?b").tolist() == [3, 4]
+    assert type(TOK)(words, ["a b"])("aéb").tolist() == [5]  # one word: what is left stands side by side
