@@ -1,6 +1,6 @@
 """Stop tokens: which there are, and what of a finished row is output."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,3 +50,12 @@ def output_mask(ids: np.ndarray, is_prompt: np.ndarray, end: int, stop_token_ids
     said = np.isin(ids, stop_token_ids) & ~is_prompt & (np.arange(ids.shape[1]) < end)
     stops_before = np.cumsum(said, axis=-1) - said
     return stops_before == 0
+
+
+def without_prompt(output: Mapping[str, np.ndarray], is_prompt: Any) -> dict[str, np.ndarray]:
+    """The output with a mask that hides the prompt too. Shapes: ids and masks (B, T) -> the same.
+
+    Spec: generate.strip-prompt
+    """
+    own = output["decoder_padding_mask"] & ~np.asarray(is_prompt).astype(bool)
+    return {"decoder_token_ids": output["decoder_token_ids"], "decoder_padding_mask": own}

@@ -1,41 +1,106 @@
-"""What `generate` takes and gives, as batches."""
+"""What `generate` takes and gives: one batch, or an iterable of batches."""
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any
 
 import numpy as np
 
-from refimpl.errors import InputTypeError
+from refimpl.errors import InputError, InputTypeError
+
+
+def as_batches(inputs: Any, takes_text: bool) -> tuple[Iterable[Any], bool]:
+    """The batches in `inputs`, and whether one bare text is to come back.
+
+    A text, a list, tuple or array of texts and a dictionary are one batch each; any other iterable (a generator, a
+    `tf.data.Dataset`, a PyTorch `DataLoader`) holds batches. The caller's objects are left as they are.
+
+    Spec: generate.input.text, generate.input.dictionary, generate.input.iterable, generate.input.unchanged
+    """
+    inputs = _plain(inputs)
+    if isinstance(inputs, Mapping) or (takes_text and isinstance(inputs, (str, bytes, list, tuple, np.ndarray))):
+        batch, single = as_batch(inputs) if takes_text else (inputs, False)
+        return [batch], single
+    if isinstance(inputs, Iterable) and not isinstance(inputs, (str, bytes, np.ndarray)):
+        return _each(inputs, takes_text), False
+    raise InputTypeError(
+        f"generate() got {inputs!r:.80}.",
+        'It takes a string, a list of strings, {"encoder_text": ..., "decoder_text": ...}, or an iterable of batches; '
+        "without preprocessor the dictionary of token ids and masks.",
+        "Convert the input, or check whether the preprocessor was detached on purpose.",
+        "generate.input.types",
+    )
 
 
 def as_batch(inputs: Any) -> tuple[Any, bool]:
-    """A text, a list of texts or a dictionary of either as one batch, and whether one bare text is to come back.
+    """One batch of texts, and whether it was a single text. A single text beside a list of one counts as a list.
 
-    The caller's dictionary is left as it is. A single text beside lists of one counts as a list.
-
-    Spec: generate.input.text, generate.input.dictionary, generate.input.unchanged
+    Spec: generate.input.dictionary
     """
     if isinstance(inputs, (str, bytes)):
         return [inputs], True
     if isinstance(inputs, Mapping):
-        single = all(isinstance(value, (str, bytes)) for value in inputs.values())
-        return {k: [v] if isinstance(v, (str, bytes)) else v for k, v in inputs.items()}, single
-    if isinstance(inputs, (list, tuple, np.ndarray)):
-        return inputs, False
-    raise InputTypeError(
-        f"generate() got {inputs!r:.80}.",
-        'It takes a string, a list of strings, or {"encoder_text": ..., "decoder_text": ...}.',
-        "Convert the input, or load with preprocessor=None to pass token dictionaries.",
-        "generate.input.types",
-    )
+        values = {key: _plain(value) for key, value in inputs.items()}
+        single = all(isinstance(value, (str, bytes)) for value in values.values())
+        return {k: [v] if isinstance(v, (str, bytes)) else v for k, v in values.items()}, single
+    return inputs, False
+
+
+def _each(batches: Iterable[Any], takes_text: bool) -> Iterator[Any]:
+    """The batches of an iterable, each looked at when its turn comes."""
+    numpy_iterator = getattr(batches, "as_numpy_iterator", None)  # tf.data.Dataset
+    for element in numpy_iterator() if callable(numpy_iterator) else batches:
+        batch = _plain(element)
+        fits = isinstance(batch, Mapping) or (takes_text and isinstance(batch, (list, tuple, np.ndarray)))
+        if not fits:
+            raise InputTypeError(
+                f"An iterable given to generate() holds {batch!r:.60}.",
+                "Its elements must be batches: lists of texts, or dictionaries of lists.",
+                "Batch it first, for example dataset.batch(32).",
+                "generate.input.iterable",
+            )
+        yield as_batch(batch)[0] if takes_text else batch
+
+
+def _plain(value: Any) -> Any:
+    """A framework's tensor as what it holds: `numpy()` is how TensorFlow, PyTorch and Keras all give it."""
+    to_numpy = getattr(value, "numpy", None)
+    if not callable(to_numpy) or isinstance(value, (np.ndarray, Mapping)):
+        return value
+    held = to_numpy()
+    return held.item() if isinstance(held, np.ndarray) and held.ndim == 0 else held
 
 
 def joined(outputs: Sequence[Any], single: bool) -> Any:
     """Outputs of batches as one: texts in a list (or one bare text), arrays along the batch axis.
 
-    Spec: generate.output.types
+    Raises: InputError if there was no batch, or arrays of different widths.
+    Spec: generate.output.types, generate.output.batches
     """
+    widths = {v.shape[1:] for output in outputs if isinstance(output, Mapping) for v in output.values()}
+    if not outputs or len(widths) > 1:
+        raise InputError(
+            f"The iterable held {len(outputs)} batches, of the widths {sorted(widths)}.",
+            "It must hold at least one batch, and token arrays of one width.",
+            "Check the dataset; pad all prompts to one length.",
+            "generate.output.batches",
+        )
     if isinstance(outputs[0], Mapping):
         return {key: np.concatenate([output[key] for output in outputs]) for key in outputs[0]}
     texts = [text for output in outputs for text in output]
     return texts[0] if single else texts
+
+
+def shown(batches: Iterable[Any], verbose: bool | None) -> Iterator[Any]:
+    """Pass batches on and count them on standard error: if asked, or if it is a terminal and there are several.
+
+    Spec: generate.progress
+    """
+    total = len(batches) if isinstance(batches, Sized) else None
+    show = sys.stderr.isatty() and total != 1 if verbose is None else verbose
+    for done, batch in enumerate(batches):
+        if show:
+            print(f"\rgenerate: {done}/{total or '?'} batches", end="", file=sys.stderr, flush=True)
+        yield batch
+    if show:
+        print("\rgenerate: done" + " " * 20, file=sys.stderr, flush=True)

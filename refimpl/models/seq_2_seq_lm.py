@@ -9,8 +9,8 @@ import numpy as np
 
 from refimpl import samplers
 from refimpl.decoding.generate_step import generate_step
-from refimpl.decoding.stop import resolve_stop_token_ids
-from refimpl.models.generate_io import as_batch, joined
+from refimpl.decoding.stop import resolve_stop_token_ids, without_prompt
+from refimpl.models.generate_io import as_batches, joined, shown
 from refimpl.models.task import Task
 from refimpl.presets import register
 
@@ -57,23 +57,44 @@ class Seq2SeqLM(Task):
         self.jit_compile = jit_compile
 
     # -- generation ------------------------------------------------------------------------------------------------
-    def generate(self, inputs: Any, max_length: int | None = None, stop_token_ids: Any = "auto") -> Any:
-        """Generate from texts (or, without preprocessor, from the token dictionary).
+    def generate(
+        self,
+        inputs: Any,
+        max_length: int | None = None,
+        stop_token_ids: Any = "auto",
+        strip_prompt: bool = False,
+        *,
+        verbose: bool | None = None,
+    ) -> Any:
+        """Generate from texts (or, without preprocessor, from the token dictionary), or from an iterable of batches.
 
-        Units: `max_length` counts decoder tokens, start tokens and prompt included.
+        `strip_prompt=True` leaves the decoder's prompt out of the result. `verbose` shows a progress line on standard
+        error; by default only for several batches on a terminal.
+
+        Units: `max_length` counts decoder tokens, start tokens and prompt included. Without preprocessor it is
+            ignored: the prompt array's width is the length.
         Shapes: str -> str; B texts -> B texts; token dictionary -> `decoder_token_ids`, `decoder_padding_mask` (B, T).
         Raises: InputTypeError, StopTokenIdsError, NoPreprocessorError, SequenceLengthError.
-        Spec: generate.output.types, generate.max-length.counts
+        Spec: generate.output.types, generate.max-length.counts, generate.max-length.no-preprocessor
         """
         if self.sampler is None:
             self.compile()
         stops = resolve_stop_token_ids(stop_token_ids, self.preprocessor)
+        batches, single = as_batches(inputs, takes_text=self.preprocessor is not None)
+        outputs = []
+        for batch in shown(batches, verbose):
+            tokens = self._preprocess(batch, max_length)
+            output = self.generate_step(tokens, stops)
+            if strip_prompt:
+                output = without_prompt(output, tokens["decoder_padding_mask"])
+            outputs.append(output if self.preprocessor is None else self.preprocessor.generate_postprocess(output))
+        return joined(outputs, single)
+
+    def _preprocess(self, batch: Any, max_length: int | None) -> Mapping[str, Any]:
+        """A batch as token ids; without preprocessor it is that already."""
         if self.preprocessor is None:
-            return self.generate_step(inputs, stops)
-        texts, single = as_batch(inputs)
-        batch = self.preprocessor.generate_preprocess(texts, sequence_length=max_length)
-        output = self.preprocessor.generate_postprocess(self.generate_step(batch, stops))
-        return joined([output], single)
+            return batch
+        return self.preprocessor.generate_preprocess(batch, sequence_length=max_length)
 
     def generate_step(
         self, inputs: Mapping[str, Any], stop_token_ids: tuple[int, ...] | None = None

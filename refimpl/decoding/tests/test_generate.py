@@ -113,3 +113,47 @@ def test_the_integer_type_comes_back():
     for dtype in (np.int32, np.int64):
         inputs = prompt() | {"decoder_token_ids": prompt()["decoder_token_ids"].astype(dtype)}
         assert BARE.generate(inputs, stop_token_ids=None)["decoder_token_ids"].dtype == dtype
+
+
+def test_iterables_of_batches():
+    alone = [LM.generate(text) for text in ("air", "at", "plane")]
+    assert LM.generate(iter([["air", "at"], ["plane"]])) == alone
+    assert LM.generate(row for row in [np.array([b"air", b"at"]), ("plane",)]) == alone
+    assert LM.generate({"encoder_text": [t]} for t in ("air", "at", "plane")) == alone
+    for wrong in (iter([]), iter(["air"]), iter([3]), {"air"}):
+        with pytest.raises(errors.RefimplError):
+            LM.generate(wrong)
+
+
+def test_iterables_of_token_dictionaries():
+    whole = BARE.generate(prompt(), stop_token_ids=None)
+    rows = ({key: value[row : row + 1] for key, value in prompt().items()} for row in range(3))
+    parts = BARE.generate(rows, stop_token_ids=None)
+    assert all((parts[key] == whole[key]).all() for key in whole)
+    with pytest.raises(errors.InputError, match="widths"):
+        BARE.generate(iter([prompt(), prompt(width=8)]), stop_token_ids=None)
+
+
+def test_tensors_of_a_framework_give_what_they_hold():
+    class Tensor:
+        def __init__(self, held):
+            self.held = np.array(held, dtype=object)
+
+        def numpy(self):
+            return self.held
+
+    assert LM.generate(Tensor(b"air")) == LM.generate("air")
+    assert LM.generate(Tensor([b"air", b"at"])) == LM.generate(["air", "at"])
+
+
+def test_strip_prompt():
+    inputs = {"encoder_text": ["air", "at"], "decoder_text": ["plane", ""]}
+    full, stripped = LM.generate(inputs), LM.generate(inputs, strip_prompt=True)
+    assert full == ["plane" + stripped[0], stripped[1]]
+
+
+def test_progress_is_shown_when_asked(capsys):
+    LM.generate(iter([["air"], ["at"]]), verbose=True)
+    assert "1/? batches" in capsys.readouterr().err
+    LM.generate(["air"])
+    assert not capsys.readouterr().err
