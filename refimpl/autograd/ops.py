@@ -1,19 +1,45 @@
-"""The primitives of all forward passes, on plain NumPy arrays of any float type.
+"""The primitives of all forward passes, on NumPy arrays of any float type, each followed by its derivative.
 
-Each result depends on its own row alone: a row gives the same bits alone, in any batch and beside any padding.
-For that, matrix products run on blocks of a fixed shape, and sums over a sequence run from the first position to the
-last, so that zeros at its end change nothing.
+On plain arrays each result depends on its own row alone: a row gives the same bits alone, in any batch and beside any
+padding. For that, matrix products run on blocks of a fixed shape, and sums over a sequence run from the first position
+to the last, so that zeros at its end change nothing. On the tape, where rows meet in the gradient anyway, matrix
+products are as large as they can be.
 
-Spec: invariance.rows
+In the derivations `g` is the gradient of the result, a prime marks a gradient, and repeated indices are summed over.
+
+Spec: invariance.rows, autograd.tape.plain-arrays
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from refimpl.autograd.attention import attention, attention_mix, attention_scores, softmax
+from refimpl.autograd.cross_entropy import cross_entropy, head_loss, weighted_sum
 from refimpl.autograd.erf import erf
+from refimpl.autograd.masks import keep_mask
+from refimpl.autograd.tape import Pull, Rows, primitive
+
+__all__ = [
+    "add",
+    "attention",
+    "attention_mix",
+    "attention_scores",
+    "cross_entropy",
+    "dropout",
+    "embed",
+    "gelu",
+    "head_loss",
+    "layer_norm",
+    "linear",
+    "matmul_rows",
+    "softmax",
+    "unembed",
+    "weighted_sum",
+]
 
 Array = np.ndarray
+Wants = list[bool]
 
 ROWS = 16  # rows of one block; BLAS gives each row of a block the same arithmetic, wherever it stands in it
 
@@ -33,6 +59,7 @@ def matmul_rows(x: Array, matrix: Array) -> Array:
     return out.reshape(-1, matrix.shape[1])[: len(rows)].reshape(*x.shape[:-1], matrix.shape[1])
 
 
+@primitive
 def linear(x: Array, kernel: Array, bias: Array) -> Array:
     """`x W + b`. The kernel's last axes are the bias's, its other axes are summed over.
 
@@ -45,21 +72,78 @@ def linear(x: Array, kernel: Array, bias: Array) -> Array:
     return (product + bias.reshape(-1)).reshape(*lead, *bias.shape)
 
 
+@linear.vjp
+def _(wants: Wants, x: Array, kernel: Array, bias: Array) -> tuple[Array, Pull]:
+    """`y_ro = x_ri W_io + b_o`, so `x'_ri = g_ro W_io`, `W'_io = x_ri g_ro`, `b'_o = sum over r of g_ro`."""
+    lead = x.shape[: x.ndim - kernel.ndim + bias.ndim]
+    matrix = kernel.reshape(-1, bias.size)
+    rows = x.reshape(-1, len(matrix))
+    value = rows @ matrix
+    value += bias.reshape(-1)
+
+    def pull(g: Array) -> list[Array | None]:
+        g = g.reshape(len(rows), bias.size)
+        return [
+            (g @ matrix.T).reshape(x.shape) if wants[0] else None,
+            (rows.T @ g).reshape(kernel.shape) if wants[1] else None,
+            g.sum(axis=0).reshape(bias.shape) if wants[2] else None,
+        ]
+
+    return value.reshape(*lead, *bias.shape), pull
+
+
+@primitive
 def embed(table: Array, ids: Array) -> Array:
     """Rows of a table. Shapes: table (V, E), ids (...) -> (..., E)."""
     return table[ids]
 
 
+@embed.vjp
+def _(_wants: Wants, table: Array, ids: Array) -> tuple[Array, Pull]:
+    """`y_p = T_id(p)`, so `T'_v` is the sum of `g_p` over the places p where id v stands."""
+    return table[ids], lambda g: [Rows(ids, g), None]
+
+
+@primitive
 def unembed(x: Array, table: Array) -> Array:
     """Logits by the transposed embedding table. Shapes: x (..., E), table (V, E) -> (..., V)."""
     return matmul_rows(x, table.T)
 
 
+@unembed.vjp
+def _(wants: Wants, x: Array, table: Array) -> tuple[Array, Pull]:
+    """`z_rv = x_re T_ve`, so `x'_re = g_rv T_ve` and `T'_ve = g_rv x_re`."""
+    rows = x.reshape(-1, x.shape[-1])
+
+    def pull(g: Array) -> list[Array | None]:
+        g = g.reshape(len(rows), len(table))
+        return [(g @ table).reshape(x.shape) if wants[0] else None, g.T @ rows if wants[1] else None]
+
+    return (rows @ table.T).reshape(*x.shape[:-1], len(table)), pull
+
+
+@primitive
 def add(x: Array, y: Array) -> Array:
     """`x + y`, broadcast as NumPy does."""
     return x + y
 
 
+@add.vjp
+def _(wants: Wants, x: Array, y: Array) -> tuple[Array, Pull]:
+    """Both get `g`; an argument that was broadcast gets the sum over the axes along which it was repeated."""
+    return x + y, lambda g: [_summed_to(g, x.shape) if wants[0] else None, _summed_to(g, y.shape) if wants[1] else None]
+
+
+def _summed_to(g: Array, shape: tuple[int, ...]) -> Array:
+    """The gradient of an argument of `shape` that was broadcast to the shape of `g`."""
+    if g.shape == shape:
+        return g
+    aligned = (1,) * (g.ndim - len(shape)) + shape
+    repeated = tuple(n for n, size in enumerate(aligned) if size != g.shape[n])
+    return g.sum(axis=repeated, keepdims=True).reshape(shape)
+
+
+@primitive
 def layer_norm(x: Array, gamma: Array, beta: Array, epsilon: float) -> Array:
     """`(x - mean) / sqrt(variance + epsilon) * gamma + beta` over the last axis; population variance.
 
@@ -71,6 +155,31 @@ def layer_norm(x: Array, gamma: Array, beta: Array, epsilon: float) -> Array:
     return centred / np.sqrt(variance + x.dtype.type(epsilon)) * gamma + beta
 
 
+@layer_norm.vjp
+def _(wants: Wants, x: Array, gamma: Array, beta: Array, epsilon: float) -> tuple[Array, Pull]:
+    """With `n = (x - mean) r`, `r = 1 / sqrt(variance + epsilon)` and `h = g gamma` (means over the last axis):
+
+    `dr = -r^3 mean((x - mean) dx)` and `dn = r (dx - mean(dx)) + (x - mean) dr`, so
+    `x' = r (h - mean(h) - n mean(h n))`; `gamma' = sum over rows of g n`, `beta' = sum over rows of g`.
+    """
+    normal = x - x.mean(axis=-1, keepdims=True)
+    scale = 1.0 / np.sqrt(np.square(normal).mean(axis=-1, keepdims=True) + x.dtype.type(epsilon))
+    normal *= scale
+
+    def pull(g: Array) -> list[Array | None]:
+        rows, width = g.reshape(-1, g.shape[-1]), len(gamma)
+        along = np.einsum("re,re->e", rows, normal.reshape(-1, width)) if wants[1] else None
+        inner = g * gamma
+        slope = np.einsum("...e,...e->...", inner, normal)[..., None] / x.dtype.type(width)
+        inner -= inner.mean(axis=-1, keepdims=True)
+        inner -= normal * slope
+        inner *= scale
+        return [inner, along, rows.sum(axis=0) if wants[2] else None, None]
+
+    return normal * gamma + beta, pull
+
+
+@primitive
 def gelu(x: Array) -> Array:
     """`x/2 (1 + erf(x / sqrt 2))`, the exact form.
 
@@ -79,35 +188,25 @@ def gelu(x: Array) -> Array:
     return (0.5 * x * (1.0 + erf(x * np.sqrt(0.5)))).astype(x.dtype)
 
 
-def softmax(scores: Array, may_attend: Array) -> Array:
-    """`exp(s) / sum exp(s)` over the positions that may be attended to; the others get exactly 0.
-
-    A row that may attend to nothing gives zeros, not NaN.
-
-    Shapes: scores (..., S), may_attend broadcast to it -> (..., S).
-    Spec: models.attention.mask, models.attention.nothing-to-attend
-    """
-    masked = np.where(may_attend, scores, -np.inf)
-    highest = masked.max(axis=-1, keepdims=True)
-    weights = np.exp(masked - np.where(np.isfinite(highest), highest, 0.0).astype(scores.dtype))
-    total = np.add.accumulate(weights, axis=-1)[..., -1:]  # one after the other: zeros at the end change nothing
-    return weights / np.where(total > 0.0, total, 1.0).astype(scores.dtype)
+@gelu.vjp
+def _(_wants: Wants, x: Array) -> tuple[Array, Pull]:
+    """`y = x P(x)` with the normal distribution's P and its density p, so `x' = g (P(x) + x p(x))`."""
+    below = 0.5 * (1.0 + erf(x * np.sqrt(0.5)))
+    density = np.exp(-0.5 * np.square(x)) * np.sqrt(0.5 / np.pi)
+    slope = (below + x * density).astype(x.dtype)
+    return (x * below).astype(x.dtype), lambda g: [g * slope]
 
 
-def attention_scores(query: Array, key: Array) -> Array:
-    """`q k / sqrt(D)`. Shapes: query (B, T, H, D), key (B, S, H, D) -> (B, H, T, S)."""
-    scale = query.dtype.type(1.0 / np.sqrt(query.shape[-1]))
-    return np.einsum("bthd,bshd->bhts", query * scale, key)
-
-
-def attention_mix(weights: Array, value: Array) -> Array:
-    """`sum over s of weight v`. Shapes: weights (B, H, T, S), value (B, S, H, D) -> (B, T, H, D)."""
-    return np.einsum("bhts,bshd->bthd", weights, value)
-
-
-def dropout(x: Array, rate: float, generator: np.random.Generator) -> Array:
+@primitive
+def dropout(x: Array, rate: float, stream: int) -> Array:
     """Zero each element with probability `rate` and scale the others by `1 / (1 - rate)`.
 
     Source: Srivastava et al. 2014; inverted, as in Keras
     """
-    return x * ((generator.random(x.shape) >= rate) / (1.0 - rate)).astype(x.dtype)
+    return x * (keep_mask(x.shape, rate, stream) * x.dtype.type(1.0 / (1.0 - rate)))
+
+
+@dropout.vjp
+def _(_wants: Wants, x: Array, rate: float, stream: int) -> tuple[Array, Pull]:
+    """`y = m x` with a mask m that does not depend on x, so `x' = m g`. The mask is drawn again, not kept."""
+    return dropout.plain(x, rate, stream), lambda g: [dropout.plain(g, rate, stream), None, None]

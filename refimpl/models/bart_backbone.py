@@ -117,7 +117,11 @@ class BartBackbone(Backbone):
 
         Spec: models.bart.tied-head
         """
-        return ops.unembed(x, weights["token_embedding"].embeddings)
+        return ops.unembed(*self.head(weights, x))
+
+    def head(self, weights: Scope, x: Array) -> tuple[Array, Array]:
+        """What `logits` multiplies: states and table, for a loss that never holds all logits."""
+        return x, weights["token_embedding"].embeddings
 
     def check_length(self, side: str, length: int) -> None:
         """A sequence, padding included, must fit the position table (spec: models.bart.position-limit)."""

@@ -3,21 +3,17 @@
 Letters: B batch, S source length, T target length, H heads, D head width, E hidden, F intermediate.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from refimpl.autograd import ops
+from refimpl.autograd.dropout import Dropout
 from refimpl.models.weights import Scope
 
 Array = Any  # a NumPy array, or a node of the tape that stands for one
-Drop = Callable[[Array], Array]
-
-
-def keep(x: Array) -> Array:
-    """No dropout: what inference uses in its place."""
-    return x
+Drop = Dropout
+keep = Dropout()  # no dropout: what inference uses
 
 
 def keys_and_values(y: Array, weights: Scope) -> tuple[Array, Array]:
@@ -35,8 +31,7 @@ def attention(x: Array, key: Array, value: Array, may_attend: np.ndarray, weight
     Source: Vaswani et al. 2017, section 3.2
     """
     query = ops.linear(x, weights["query"].kernel, weights["query"].bias)  # (B, T, H, D)
-    scores = ops.attention_scores(query, key)  # (B, H, T, S)
-    mixed = ops.attention_mix(drop(ops.softmax(scores, may_attend)), value)  # (B, T, H, D)
+    mixed = ops.attention(query, key, value, may_attend, drop.rate, drop.stream())  # (B, T, H, D)
     return ops.linear(mixed, weights["attention_output"].kernel, weights["attention_output"].bias)
 
 

@@ -1,0 +1,29 @@
+"""Where a forward pass drops, and which random stream each place draws from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from refimpl.autograd import ops
+from refimpl.autograd.masks import mixed
+
+
+class Dropout:
+    """The dropout of one forward pass: each place where it is called draws from its own stream.
+
+    `Dropout()` drops nothing: it is what inference uses.
+    """
+
+    def __init__(self, rate: float = 0.0, seed: int = 0) -> None:
+        self.rate, self._seed, self._places = rate, seed, 0
+
+    def stream(self) -> int:
+        """The stream of the next place."""
+        if not self.rate:
+            return 0
+        self._places += 1
+        return mixed(self._seed, self._places)
+
+    def __call__(self, x: Any) -> Any:
+        """`x` with some elements zero and the others scaled up."""
+        return ops.dropout(x, self.rate, self.stream()) if self.rate else x
