@@ -16,7 +16,8 @@ class RefimplError(Exception):
 
     def __init__(self, what: str, must: str, mend: str, clause: str = "") -> None:
         self.what, self.must, self.mend, self.clause = what, must, mend, clause
-        super().__init__(str(self))
+        # Not `super()`: the classes further on (JSONDecodeError, ...) take arguments of their own.
+        Exception.__init__(self, str(self))
 
     def __str__(self) -> str:
         text = " ".join(part.strip() for part in (self.what, self.must, self.mend) if part)
@@ -83,8 +84,20 @@ class PresetFileNotFoundError(RefimplError, FileNotFoundError):
     """A file that the preset must have and has not."""
 
 
+class NotAPresetError(PresetError, FileNotFoundError):
+    """A place without `config.json`, so no preset."""
+
+
 class PresetUnreadableError(PresetError, OSError):
     """A file of the preset that can't be read as what its name says."""
+
+
+class HubError(PresetError, OSError):
+    """A hub that can't be reached, or that refuses or fails."""
+
+
+class MissingHubClientError(RefimplError, ImportError):
+    """A handle of a hub whose client package is not installed."""
 
 
 class PresetJSONError(PresetError, json.JSONDecodeError):
@@ -101,6 +114,10 @@ class WeightsError(PresetError):
 
 class UnsafePresetError(PresetError):
     """A preset that leads out of its folder, or claims more memory than its files hold."""
+
+
+class SavingError(RefimplError, OSError):
+    """A preset that could not be saved; what was there before is unchanged."""
 
 
 class TruncationWarning(UserWarning):
