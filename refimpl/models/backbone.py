@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -10,13 +10,15 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from refimpl.errors import ConfigError, InputError, MissingInputError, PresetError, TokenIdError, WeightsError
-from refimpl.models.weights import Scope, WeightSpec
+from refimpl.models.weights import Scope, WeightSpec, fresh_weights
 from refimpl.presets import PresetFolder, open_preset
-from refimpl.presets.dtype import compute_dtype, dtype_policy
-from refimpl.presets.folder import CONFIG_FILE, METADATA_FILE, WEIGHTS_FILE
-from refimpl.presets.hdf5 import read_hdf5, write_hdf5
-from refimpl.presets.registry import classproperty, find_class, presets_of, registered_name
-from refimpl.presets.saving import replaced_folder, write_json
+from refimpl.presets.dtype import compute_dtype, dtype_policy, policy_name, refuse_quantized
+from refimpl.presets.export import write_checkpoint
+from refimpl.presets.folder import CONFIG_FILE, METADATA_FILE
+from refimpl.presets.hdf5_writing import write_weights
+from refimpl.presets.registry import classproperty, find_class, presets_of, registered_name, tasks_of
+from refimpl.presets.saving import EXPORTED, replaced_folder, write_json
+from refimpl.presets.tensor_place import TensorPlace
 
 Batch = Mapping[str, Any]
 INPUT_KEYS = ("encoder_token_ids", "encoder_padding_mask", "decoder_token_ids", "decoder_padding_mask")
@@ -32,11 +34,19 @@ class Backbone:
     num_layers: int
     num_heads: int
 
-    def __init__(self, dtype: Any = None, name: str | None = None, trainable: bool = True) -> None:
+    def __init__(
+        self,
+        dtype: Any = None,
+        name: str | None = None,
+        trainable: bool = True,
+        weights_from: Callable[[Backbone], dict[str, np.ndarray]] | None = None,
+    ) -> None:
         self.dtype = compute_dtype(dtype)
         self.name = name or type(self).__name__
         self.trainable = trainable
-        self.weights: dict[str, np.ndarray] = {name: spec.fresh(self.dtype) for name, spec in self.weight_specs()}
+        # A preset brings its weights along: filling 140 million numbers at random to drop them would take seconds.
+        fill = weights_from or (lambda model: fresh_weights(model.weight_specs(), model.dtype))
+        self.weights: dict[str, np.ndarray] = fill(self)
 
     # -- what a subclass defines -----------------------------------------------------------------------------------
     def weight_specs(self) -> Iterable[tuple[str, WeightSpec]]:
@@ -45,6 +55,10 @@ class Backbone:
 
     def hdf5_place(self, name: str) -> str:
         """The dataset of a weight in KerasHub's file."""
+        raise NotImplementedError
+
+    def tensor_place(self, name: str) -> TensorPlace:
+        """The tensor of a weight in a checkpoint of transformers."""
         raise NotImplementedError
 
     def forward(self, weights: Scope, batch: Mapping[str, np.ndarray]) -> dict[str, Any]:
@@ -166,12 +180,18 @@ class Backbone:
         return head | {key: getattr(self, key) for key in self.config_keys}
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """Build with fresh random weights. Raises: ConfigError for unknown, missing or impossible values."""
-        dtype = config.get("dtype")
-        dtype = dtype.get("config", {}).get("name") if isinstance(dtype, dict) else dtype
+    def from_config(
+        cls, config: Mapping[str, Any], weights_from: Callable[[Backbone], dict[str, np.ndarray]] | None = None
+    ) -> Self:
+        """Build with fresh random weights, or those that `weights_from` brings.
+
+        Raises: ConfigError for unknown, missing or impossible values.
+        """
+        arguments = {**config, "dtype": policy_name(config.get("dtype"))}
         try:
-            return cls(**{**config, "dtype": dtype})
+            if "weights_from" in arguments:
+                raise TypeError("got an unexpected keyword argument 'weights_from'")
+            return cls(**arguments | ({"weights_from": weights_from} if weights_from else {}))
         except (TypeError, MemoryError, OverflowError) as error:
             raise ConfigError(
                 f"The configuration of {cls.__name__} does not fit: {error}.",
@@ -208,26 +228,36 @@ class Backbone:
                 f"Call `from_preset` directly on `{found.__name__}` instead.",
                 "presets.backbone.from-preset",
             )
+        refuse_quantized(config.get("dtype"), folder)
         # Saved float types come back in float32 unless the caller chooses (spec: presets.load.dtype).
-        backbone = found.from_config({**config, "dtype": None, **kwargs})
-        if load_weights:
-            backbone.load_weights_of(folder)
-        return backbone
+        arguments = {**config, "dtype": None, **kwargs}
+        return found.from_config(arguments, (lambda model: model.weights_of(folder)) if load_weights else None)
 
-    def load_weights_of(self, folder: PresetFolder) -> None:
-        """Replace all weights by those of a preset."""
-        wanted = {name: (self.hdf5_place(name), array.shape) for name, array in self.weights.items()}
-        self.weights = read_hdf5(folder.file(WEIGHTS_FILE), wanted, self.dtype)
+    def weights_of(self, folder: PresetFolder) -> dict[str, np.ndarray]:
+        """The weights of a preset, for this configuration."""
+        shapes = ((name, spec.shape) for name, spec in self.weight_specs())
+        return folder.read_weights(self, shapes, self.dtype)
 
-    def save_to_preset(self, preset_dir: object) -> None:
-        """Save the backbone alone to a preset folder."""
+    def save_to_preset(self, preset_dir: object, max_shard_size: float | None = 10) -> None:
+        """Save the backbone alone to a preset folder. Units: `max_shard_size` in GiB.
+
+        Spec: presets.save.files, presets.save.shards, presets.save.atomic
+        """
         with replaced_folder(preset_dir) as folder:
-            self.write_preset_files(folder, tasks=[])
+            self.write_preset_files(folder, max_shard_size)
 
-    def write_preset_files(self, folder: Path, tasks: list[str]) -> None:
+    def export_to_transformers(self, path: object) -> None:
+        """Save a checkpoint that transformers loads: `config.json` and `model.safetensors`.
+
+        Spec: presets.export.weights, presets.export.config, presets.save.atomic
+        """
+        with replaced_folder(path, EXPORTED) as folder:
+            write_checkpoint(folder, self, type(self).__name__, self.weights, self.get_config())
+
+    def write_preset_files(self, folder: Path, max_shard_size: float | None = 10) -> None:
         """Write configuration, metadata and weights into a folder that is being made.
 
-        Spec: presets.save.files
+        Spec: presets.save.files, presets.save.metadata
         """
         write_json(folder / CONFIG_FILE, self.described())
         metadata = {
@@ -235,11 +265,11 @@ class Backbone:
             "keras_hub_version": "0.32.0",
             "parameter_count": self.count_params(),
             "date_saved": datetime.now().strftime("%Y-%m-%d@%H:%M:%S"),
-            "tasks": tasks,
+            "tasks": tasks_of(type(self)),
         }
         write_json(folder / METADATA_FILE, metadata)
         content = {name: (self.hdf5_place(name), array) for name, array in self.weights.items()}
-        write_hdf5(folder / WEIGHTS_FILE, content, {"vars": self.name})
+        write_weights(folder, content, self.name, max_shard_size)
 
     @classproperty
     def presets(cls) -> dict[str, Any]:

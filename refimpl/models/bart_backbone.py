@@ -26,7 +26,8 @@ from refimpl.models.layers import (
 )
 from refimpl.models.weights import Scope, WeightSpec, attention_specs, dense_specs, layer_norm_specs
 from refimpl.presets import register
-from refimpl.presets.bart_layout import hdf5_place
+from refimpl.presets.bart_layout import hdf5_place, tensor_place
+from refimpl.presets.tensor_place import TensorPlace
 
 
 @register
@@ -198,6 +199,10 @@ class BartBackbone(Backbone):
     def hdf5_place(self, name: str) -> str:
         """The dataset of a weight in KerasHub's file."""
         return hdf5_place(name)
+
+    def tensor_place(self, name: str) -> TensorPlace:
+        """The tensor of a weight in a checkpoint of transformers."""
+        return tensor_place(name)
 
     def _check_config(self) -> None:
         """Sizes must be whole numbers above 0, with at least one dimension a head (spec: models.bart.config)."""

@@ -12,9 +12,10 @@ from refimpl.errors import InputError, InputTypeError, PresetError
 from refimpl.models.backbone import Backbone
 from refimpl.preprocessing import Seq2SeqLMPreprocessor
 from refimpl.presets import PresetFolder, open_preset
+from refimpl.presets.export import write_checkpoint, write_generation, write_tokenizer
 from refimpl.presets.folder import CONFIG_FILE, TASK_FILE, config_of
 from refimpl.presets.registry import classproperty, find_class, presets_of, registered_name, subclasses
-from refimpl.presets.saving import replaced_folder, write_json
+from refimpl.presets.saving import EXPORTED, replaced_folder, write_json
 
 _FROM_FILES = object()
 
@@ -126,17 +127,31 @@ class Task:
             self.preprocessor.fit_to_positions(limit)
 
     # -- saving ----------------------------------------------------------------------------------------------------
-    def save_to_preset(self, preset_dir: object) -> None:
+    def save_to_preset(self, preset_dir: object, max_shard_size: float | None = 10) -> None:
         """Save the task to a preset folder that KerasHub loads; the folder is replaced in one step.
 
-        Spec: presets.save.files, presets.save.atomic, presets.save.round-trip
+        Units: weights of more than `max_shard_size` GiB are spread over several files; None keeps one.
+        Spec: presets.save.files, presets.save.atomic, presets.save.round-trip, presets.save.shards
         """
         with replaced_folder(preset_dir) as folder:
-            self.write_preset_files(folder)
+            self.write_preset_files(folder, max_shard_size)
 
-    def write_preset_files(self, folder: Path) -> None:
+    def export_to_transformers(self, path: object) -> None:
+        """Save a checkpoint that transformers loads, with its tokenizer and the settings of greedy generation.
+
+        Spec: presets.export.weights, presets.export.config, presets.export.tokenizer, presets.export.generation
+        """
+        model, preprocessor = self.backbone, self.preprocessor
+        tokenizer = preprocessor.tokenizer if preprocessor is not None else None
+        with replaced_folder(path, EXPORTED) as folder:
+            write_checkpoint(folder, model, type(model).__name__, model.weights, model.get_config(), tokenizer)
+            if preprocessor is not None and tokenizer is not None:
+                write_generation(folder, tokenizer, preprocessor.decoder_sequence_length)
+                write_tokenizer(folder, tokenizer)
+
+    def write_preset_files(self, folder: Path, max_shard_size: float | None = 10) -> None:
         """Write all files into a folder that is being made."""
-        self.backbone.write_preset_files(folder, tasks=[type(self).__mro__[1].__name__])
+        self.backbone.write_preset_files(folder, max_shard_size)
         if self.preprocessor is not None:
             self.preprocessor.write_preset_files(folder)
         registered = registered_name(type(self))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
 
+from refimpl.errors import ConfigError
 from refimpl.random import truncated_normal
 
 Shape = tuple[int, ...]
+_MOST_WEIGHTS = 200_000  # far more than any architecture has; a wild number of layers stops here
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,35 @@ class WeightSpec:
         if self.fill == "normal":
             return truncated_normal(self.shape, self.stddev).astype(dtype)
         return np.full(self.shape, 1.0 if self.fill == "ones" else 0.0, dtype)
+
+
+def fresh_weights(specs: Iterable[tuple[str, WeightSpec]], dtype: str) -> dict[str, np.ndarray]:
+    """New weights for all names, in their order.
+
+    Raises: ConfigError, before anything is allocated, if the sizes are beyond this machine's memory.
+    Spec: models.weights.initializers, presets.config.sizes
+    """
+    wanted: dict[str, WeightSpec] = {}
+    numbers = 0
+    for name, spec in specs:
+        wanted[name] = spec
+        numbers += prod(spec.shape)
+        if numbers * np.dtype(dtype).itemsize > _memory() or len(wanted) > _MOST_WEIGHTS:
+            raise ConfigError(
+                f"The configuration asks for more than {numbers} numbers in {len(wanted)} weights.",
+                f"They must fit into this machine's memory of {_memory()} bytes.",
+                "Check the sizes in the constructor's arguments or in config.json.",
+                "presets.config.sizes",
+            )
+    return {name: spec.fresh(dtype) for name, spec in wanted.items()}
+
+
+def _memory() -> int:
+    """This machine's memory in bytes, if the system tells."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return 2**63
 
 
 class Scope:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from refimpl.errors import ConfigError
+from refimpl.errors import ConfigError, PresetError
 
 COMPUTE_DTYPES = ("float32", "float64", "float16")
 
@@ -28,6 +28,29 @@ def compute_dtype(dtype: Any) -> str:
             "presets.load.dtype",
         )
     return name
+
+
+def policy_name(dtype: Any) -> Any:
+    """The name in a serialized Keras policy; anything else as it is."""
+    if not isinstance(dtype, dict):
+        return dtype
+    config = dtype.get("config")
+    return config.get("name") if isinstance(config, dict) else config
+
+
+def refuse_quantized(dtype: Any, preset: object) -> None:
+    """A preset whose weights are no floats has a map of policies in place of one.
+
+    Raises: PresetError.
+    Spec: presets.load.quantized
+    """
+    if isinstance(dtype, dict) and dtype.get("class_name") not in ("DTypePolicy", "FloatDTypePolicy", None):
+        raise PresetError(
+            f"The preset {preset} has a dtype of class {dtype.get('class_name')!r:.60}.",
+            "refimpl computes in floats; quantized presets are KerasHub's own.",
+            "Use the preset that was not quantized.",
+            "presets.load.quantized",
+        )
 
 
 def dtype_policy(name: str) -> dict[str, Any]:

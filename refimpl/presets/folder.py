@@ -1,16 +1,24 @@
 """Reading a preset folder: which files it has, and its JSON. Nothing is run from a file, nothing is read outside."""
 
 import json
-from pathlib import Path
-from typing import Any
+import os
+import stat
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+from typing import Any, Protocol
+
+import numpy as np
 
 from refimpl.errors import (
-    PresetError,
     PresetFileNotFoundError,
     PresetJSONError,
     PresetUnreadableError,
     UnsafePresetError,
 )
+from refimpl.presets.hdf5 import Hdf5Weights
+from refimpl.presets.segments import Shape
+from refimpl.presets.shards import read_index
+from refimpl.presets.tensor_place import TensorPlace
 
 CONFIG_FILE = "config.json"
 METADATA_FILE = "metadata.json"
@@ -19,36 +27,62 @@ PREPROCESSOR_FILE = "preprocessor.json"
 TOKENIZER_FILE = "tokenizer.json"
 TOKENIZER_ASSETS = "assets/tokenizer"
 WEIGHTS_FILE = "model.weights.h5"
+SHARDS_FILE = "model.weights.json"
+_LONGEST_TEXT = 64 * 2**20  # bytes; the largest JSON of a known preset has 35 million
+
+
+class Layout(Protocol):
+    """Where the weights of an architecture stand in each file format."""
+
+    def hdf5_place(self, name: str) -> str:
+        """The dataset of a weight in Keras's HDF5 file."""
+
+    def tensor_place(self, name: str) -> TensorPlace:
+        """The tensor of a weight in a transformers checkpoint."""
 
 
 class PresetFolder:
     """A folder on disk that holds a preset."""
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
 
     def __str__(self) -> str:
         return str(self.path)
 
+    def find(self, name: str) -> Path | None:
+        """The path of a file of the preset, or None if it has none of that name.
+
+        Raises: UnsafePresetError if the name or a link leads out of the folder, or to what is no regular file.
+        Spec: presets.folder.stays-inside, presets.folder.regular-files
+        """
+        check_name(name)
+        path = self.path / name
+        try:
+            if not os.path.lexists(path):
+                return None
+            real = path.resolve()
+            kind = path.stat().st_mode if path.exists() else stat.S_IFREG
+        except OSError as error:
+            raise _unreadable(path, error) from error
+        if not any(real.is_relative_to(root) for root in _roots(self.path)):
+            raise _unsafe(f"{name!r} in the preset {self} leads to {real}.", "presets.folder.stays-inside")
+        if not stat.S_ISREG(kind):
+            raise _unsafe(f"{name!r} in the preset {self} is no regular file.", "presets.folder.regular-files")
+        return real if real.exists() else None
+
     def has(self, name: str) -> bool:
         """Whether the preset has a file of that name."""
-        return (self.path / name).exists()
+        return self.find(name) is not None
 
     def file(self, name: str) -> Path:
         """The path of a file that must be there.
 
-        Raises: PresetFileNotFoundError; UnsafePresetError if the name or a symlink leads out of the folder.
-        Spec: presets.folder.missing-file, presets.folder.stays-inside
+        Raises: PresetFileNotFoundError, UnsafePresetError.
+        Spec: presets.folder.missing-file
         """
-        path = self.path / name
-        if not path.resolve().is_relative_to(self.path.resolve()):
-            raise UnsafePresetError(
-                f"{name!r} in the preset {self} leads to {path.resolve()}.",
-                "All files of a preset must lie in its folder.",
-                "Copy the file into the folder in place of the link.",
-                "presets.folder.stays-inside",
-            )
-        if not path.is_file():
+        path = self.find(name)
+        if path is None:
             raise PresetFileNotFoundError(
                 f"`{name}` doesn't exist in preset directory `{self}`.",
                 "A preset must hold its configuration, weights and assets.",
@@ -62,37 +96,26 @@ class PresetFolder:
         return sorted(entry.name for entry in self.path.iterdir())[:12] if self.path.is_dir() else []
 
     def text(self, name: str) -> str:
-        """The content of a UTF-8 file."""
+        """The content of a UTF-8 file.
+
+        Spec: presets.folder.unreadable, presets.folder.text-size
+        """
         path = self.file(name)
         try:
+            if path.stat().st_size > _LONGEST_TEXT:
+                raise _unsafe(f"{path} has {path.stat().st_size} bytes.", "presets.folder.text-size")
             return path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise PresetUnreadableError(
-                f"{path} can't be read: {error}.",
-                "It must be a readable file in UTF-8.",
-                "Check its permissions, or save the preset again.",
-                "presets.folder.unreadable",
-            ) from error
+            if isinstance(error, UnsafePresetError):
+                raise
+            raise _unreadable(path, error) from error
 
     def json(self, name: str) -> dict[str, Any]:
         """The content of a JSON file, which must be an object.
 
         Spec: presets.folder.json
         """
-        text = self.text(name)
-        try:
-            content = json.loads(text)
-            problem = "" if isinstance(content, dict) else f"it holds a {type(content).__name__}"
-        except (ValueError, RecursionError) as error:
-            problem = str(error)
-        if problem:
-            raise PresetJSONError(
-                f"{self.path / name} is not usable JSON: {problem}.",
-                "It must be a JSON object.",
-                "Save the preset again, or download it anew.",
-                "presets.folder.json",
-            )
-        return content
+        return parse_json(self.text(name), f"{self}/{name}")
 
     def described(self, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
         """A serialized object in a JSON file: the whole, and its `config`.
@@ -100,7 +123,42 @@ class PresetFolder:
         Spec: presets.folder.json
         """
         content = self.json(name)
-        return content, config_of(content, str(self.path / name))
+        return content, config_of(content, f"{self}/{name}")
+
+    def read_weights(self, layout: Layout, shapes: Iterable[tuple[str, Shape]], dtype: str) -> dict[str, np.ndarray]:
+        """All weights of an architecture; `shapes` names them one by one, so that a wild configuration stops early.
+
+        Raises: WeightsError, UnsafePresetError, PresetUnreadableError.
+        Spec: presets.weights.complete, presets.weights.shape, presets.weights.sharded
+        """
+        if self.find(WEIGHTS_FILE) is None and self.find(SHARDS_FILE) is not None:
+            index = read_index(self.json(SHARDS_FILE), f"{self}/{SHARDS_FILE}")
+            files = {name: self.file(name) for name in sorted({n for names in index.values() for n in names})}
+        else:
+            index, files = None, {WEIGHTS_FILE: self.file(WEIGHTS_FILE)}
+        with Hdf5Weights(files, index) as weights:
+            return weights.read(((name, layout.hdf5_place(name), shape) for name, shape in shapes), dtype)
+
+
+def parse_json(text: str, file: str) -> dict[str, Any]:
+    """JSON that must be an object.
+
+    Raises: PresetJSONError.
+    Spec: presets.folder.json
+    """
+    try:
+        content = json.loads(text)
+        problem = "" if isinstance(content, dict) else f"it holds a {type(content).__name__}"
+    except (ValueError, RecursionError) as error:
+        problem = str(error)
+    if problem:
+        raise PresetJSONError(
+            f"{file} is not usable JSON: {problem}.",
+            "It must be a JSON object.",
+            "Save the preset again, or download it anew.",
+            "presets.folder.json",
+        )
+    return dict(content)
 
 
 def config_of(described: dict[str, Any], file: str) -> dict[str, Any]:
@@ -108,7 +166,7 @@ def config_of(described: dict[str, Any], file: str) -> dict[str, Any]:
     config = described.get("config")
     if not isinstance(config, dict):
         raise PresetJSONError(
-            f"{file} has the `config` {config!r}.",
+            f"{file} has a `config` of type {type(config).__name__}.",
             'A serialized object must be {"class_name": ..., "registered_name": ..., "config": {...}}.',
             "Save the preset again.",
             "presets.folder.json",
@@ -116,19 +174,39 @@ def config_of(described: dict[str, Any], file: str) -> dict[str, Any]:
     return config
 
 
-def open_preset(preset: object) -> PresetFolder:
-    """Find the folder of a preset identifier.
+def check_name(name: object) -> None:
+    """A file's name inside a preset: relative, plain, no way up.
 
-    Raises: PresetError if the identifier is none.
-    Spec: presets.identifier.local
+    Spec: presets.folder.stays-inside
     """
-    if isinstance(preset, PresetFolder):
-        return preset
-    if isinstance(preset, (str, Path)) and Path(preset).is_dir():
-        return PresetFolder(preset)
-    raise PresetError(
-        f"Unknown preset identifier: preset={preset!r}.",
-        "A preset must be the path of a local preset folder.",
-        "Check the spelling of the path; it is taken relative to the current folder.",
-        "presets.identifier.unknown",
+    parts = PurePosixPath(name).parts if isinstance(name, str) else ()
+    wild = not parts or any(part in ("..", "/") or len(part.encode("utf-8", "replace")) > 255 for part in parts)
+    if wild or any(character in str(name) for character in "\\:\0"):
+        raise _unsafe(f"The preset names the file {name!r:.80}.", "presets.folder.stays-inside")
+
+
+def _roots(path: Path) -> list[Path]:
+    """Where links of a preset may lead: its own folder, and the blobs of the Hugging Face cache that holds it.
+
+    That cache is laid out as `models--<user>--<model>/snapshots/<commit>/<file>`, a link into `blobs/` beside
+    `snapshots/` or, for files that several models share, beside `models--<user>--<model>`.
+    """
+    real = path.resolve()
+    repository = real.parent.parent
+    if real.parent.name == "snapshots" and repository.name.startswith("models--"):
+        return [real, repository / "blobs", repository.parent / "blobs"]
+    return [real]
+
+
+def _unsafe(what: str, clause: str) -> UnsafePresetError:
+    must = "The files of a preset are regular files in its folder, with texts of 64 MiB at most."
+    return UnsafePresetError(what, must, "Copy the real file into the folder.", clause)
+
+
+def _unreadable(path: Path, error: Exception) -> PresetUnreadableError:
+    return PresetUnreadableError(
+        f"{path} can't be read: {error}.",
+        "It must be a readable file in UTF-8.",
+        "Check its permissions, or save the preset again.",
+        "presets.folder.unreadable",
     )

@@ -1,122 +1,192 @@
 """Weights in Keras's HDF5 format: one dataset for each weight, at `<layer path>/vars/<number>`."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
 
 import h5py
 import numpy as np
 
-from refimpl.errors import PresetUnreadableError, UnsafePresetError, WeightsError
+from refimpl.errors import PresetUnreadableError, RefimplError, UnsafePresetError, WeightsError
+from refimpl.presets.segments import Maps, Segment, Shape, check_total
+from refimpl.presets.shards import Index
 
-Shape = tuple[int, ...]
+_FLOATS = {(h5py.h5t.IEEE_F16LE, "float16"), (h5py.h5t.IEEE_F32LE, "float32"), (h5py.h5t.IEEE_F64LE, "float64")}
 
 
-def read_hdf5(path: Path, wanted: Mapping[str, tuple[str, Shape]], dtype: str) -> dict[str, np.ndarray]:
-    """Read weights: `wanted` maps a weight's name to its dataset and shape.
+class Hdf5Weights:
+    """The HDF5 files of a preset: one, or shards with the index that says which group stands where.
 
-    Every weight must be in the file and every dataset of the file must be wanted: nothing is left random or unread.
+    Every weight must be in the files and every dataset of the files must be wanted: nothing is left random or unread.
+    Nothing is allocated before all headers were looked at.
 
-    Raises: WeightsError, UnsafePresetError, PresetUnreadableError.
-    Spec: presets.weights.complete, presets.weights.extra, presets.weights.shape
+    Spec: presets.weights.complete, presets.weights.extra, presets.weights.no-links
     """
-    try:
-        with h5py.File(path, "r") as file:
-            found = {name: _dataset(file, place, name) for name, (place, _) in wanted.items()}
-            _refuse_extras(file, {place for place, _ in wanted.values()})
-            return {name: _read(found[name], shape, dtype, path) for name, (_, shape) in wanted.items()}
-    except (OSError, RuntimeError) as error:  # RuntimeError: h5py on a damaged tree
-        if isinstance(error, PresetUnreadableError):
-            raise
-        raise PresetUnreadableError(
-            f"{path} can't be read: {error}.",
-            "Weights must be an HDF5 file as Keras writes it.",
-            "Save the preset again, or download it anew.",
-            "presets.weights.unreadable",
-        ) from error
+
+    def __init__(self, paths: Mapping[str, Path], index: Index | None = None) -> None:
+        self._paths, self._index = paths, index
+        self._files: dict[str, h5py.File] = {}
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            for name, path in self._paths.items():
+                with readable(path):
+                    # Without the lock that HDF5 would take: nothing is written, and some file systems have none.
+                    self._files[name] = stack.enter_context(h5py.File(path, "r", locking=False))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self._stack.close()
+
+    def read(self, wanted: Iterable[tuple[str, str, Shape]], dtype: str) -> dict[str, np.ndarray]:
+        """Read weights: `wanted` gives each one's name, dataset and shape.
+
+        Raises: WeightsError, UnsafePresetError, PresetUnreadableError.
+        """
+        found: dict[str, tuple[Segment, Shape]] = {}
+        taken: set[tuple[str, str]] = set()
+        for name, place, shape in wanted:
+            file, dataset = self._dataset(place, name)
+            taken.add((file, str(dataset.name).lstrip("/")))
+            with readable(self._paths[file]):
+                found[name] = segment_of(dataset, shape, self._paths[file]).check(), shape
+        self._refuse_extras(taken)
+        check_total([segment for segment, _ in found.values()])
+        maps: Maps = {}
+        return {name: segment.array(dtype, shape, maps) for name, (segment, shape) in found.items()}
+
+    def _dataset(self, place: str, name: str) -> tuple[str, h5py.Dataset]:
+        """The dataset of a weight, under its present path or one that older versions of Keras wrote."""
+        group, _, number = place.rpartition("/")
+        for path in legacy_paths(group):
+            for file in self._files if self._index is None else self._index.get(f"/{path}", ()):
+                with readable(self._paths[file]):
+                    dataset = walk(self._files[file], f"{path}/{number}")
+                if dataset is not None:
+                    return file, dataset
+        raise WeightsError(
+            f"{self._somewhere()} has no dataset {place!r} for the weight {name!r}.",
+            "Every weight of the architecture must be in the file.",
+            "Load with load_weights=False for random weights, or save the preset again.",
+            "presets.weights.complete",
+        )
+
+    def _refuse_extras(self, taken: set[tuple[str, str]]) -> None:
+        """A dataset that no weight asks for means another architecture, or more layers than the configuration says.
+
+        Whole numbers are no weights: older versions of Keras saved the seeds of dropout layers.
+        """
+        extra: list[str] = []
+        for name, file in self._files.items():
+
+            def visit(place: str, node: object, name: str = name) -> None:
+                if isinstance(node, h5py.Dataset) and (name, place) not in taken and node.dtype.kind not in "iu":
+                    extra.append(place)
+
+            with readable(self._paths[name]):
+                file.visititems(visit)
+        if extra:
+            raise WeightsError(
+                f"{self._somewhere()} holds {len(extra)} dataset(s) that no weight takes: "
+                f"{', '.join(sorted(extra)[:3])}.",
+                "The file must hold the weights of the architecture in config.json and no others.",
+                "Check num_layers in config.json, or save the preset again.",
+                "presets.weights.extra",
+            )
+
+    def _somewhere(self) -> str:
+        return " or ".join(map(str, list(self._paths.values())[:2])) or "The shard index"
 
 
-def _dataset(file: h5py.File, place: str, name: str) -> h5py.Dataset:
-    """Walk to a dataset over hard links only; a link out of the file would be a way to read other files."""
-    node: h5py.Group | h5py.Dataset = file
+def legacy_paths(group: str) -> list[str]:
+    """The paths at which a group of weights may stand, the present one first.
+
+    Older versions of Keras kept attention's projections under private names, and layers under another root.
+
+    Spec: presets.weights.legacy-paths
+    """
+    private = re.sub(r"/(query|key|value|output)_dense/", r"/_\1_dense/", group)
+    paths = [group] if private == group else [group, private]
+    return paths + [re.sub(r"^layers/", "_layer_checkpoint_dependencies/", path) for path in paths]
+
+
+def walk(file: h5py.File, place: str) -> h5py.Dataset | None:
+    """Walk to a dataset over hard links only; a link out of the file would be a way to read other files.
+
+    Raises: UnsafePresetError.
+    Spec: presets.weights.no-links
+    """
+    node: Any = file
     for part in place.split("/"):
         link = node.get(part, getlink=True) if isinstance(node, h5py.Group) else None
         if link is None:
-            raise WeightsError(
-                f"{file.filename} has no dataset {place!r} for the weight {name!r}.",
-                "Every weight of the architecture must be in the file.",
-                "Load with load_weights=False for random weights, or save the preset again.",
-                "presets.weights.complete",
-            )
+            return None
         if not isinstance(link, h5py.HardLink):
-            raise _unsafe(file, place, f"is a {type(link).__name__}")
+            raise _unsafe(file.filename, place, f"is a {type(link).__name__}", "presets.weights.no-links")
         node = node[part]
     if not isinstance(node, h5py.Dataset):
-        raise _unsafe(file, place, "is not a dataset")
+        raise _unsafe(file.filename, place, "is not a dataset", "presets.weights.no-links")
     if node.external or node.is_virtual:
-        raise _unsafe(file, place, "keeps its data in other files")
+        raise _unsafe(file.filename, place, "keeps its data in other files", "presets.weights.no-links")
     return node
 
 
-def _unsafe(file: h5py.File, place: str, problem: str) -> UnsafePresetError:
-    return UnsafePresetError(
-        f"{place!r} in {file.filename} {problem}.",
-        "Weights must be plain datasets inside the file.",
-        "Save the preset again with Keras.",
-        "presets.weights.no-links",
-    )
+def segment_of(dataset: h5py.Dataset, shape: Shape, path: Path) -> Segment:
+    """Where a dataset's numbers stand in its file, from its header alone.
 
-
-def _refuse_extras(file: h5py.File, wanted: set[str]) -> None:
-    """A dataset that no weight asks for means another architecture, or more layers than the configuration says."""
-    extra: list[str] = []
-
-    def visit(place: str, node: object) -> None:
-        if isinstance(node, h5py.Dataset) and place not in wanted:
-            extra.append(place)
-
-    file.visititems(visit)
-    if extra:
-        raise WeightsError(
-            f"{file.filename} holds {len(extra)} dataset(s) that no weight takes: {', '.join(sorted(extra)[:3])}.",
-            "The file must hold the weights of the architecture in config.json and no others.",
-            "Check num_layers in config.json, or save the preset again.",
-            "presets.weights.extra",
-        )
-
-
-def _read(dataset: h5py.Dataset, shape: Shape, dtype: str, path: Path) -> np.ndarray:
-    """One weight in the wanted type. Headers are checked before a byte is allocated."""
-    if tuple(dataset.shape or ()) != shape or dataset.dtype.kind not in "fV":
+    Raises: WeightsError, UnsafePresetError.
+    Spec: presets.weights.shape, presets.weights.stored-whole
+    """
+    stored = _stored_type(dataset)
+    if dataset.shape != shape or stored is None:
         raise WeightsError(
             f"{dataset.name} in {path} has shape {dataset.shape} and type {dataset.dtype}.",
             f"It must have shape {shape} and a float type, as config.json says.",
             "Check the sizes in config.json, or save the preset again.",
             "presets.weights.shape",
         )
-    if dataset.id.get_storage_size() < dataset.size * dataset.dtype.itemsize:
-        raise UnsafePresetError(
-            f"{dataset.name} in {path} claims {dataset.size * dataset.dtype.itemsize} bytes, "
-            f"the file holds {dataset.id.get_storage_size()}.",
-            "Weights must be stored whole and without compression, as Keras stores them.",
-            "Save the preset again with Keras.",
-            "presets.weights.stored-whole",
-        )
     offset = dataset.id.get_offset()
-    if offset is not None and dataset.dtype == np.dtype(dtype) and dataset.size:
-        return np.memmap(path, dtype, mode="c", offset=offset, shape=shape).view(np.ndarray)
-    stored = dataset[...]
-    if stored.dtype.kind == "V":  # bfloat16: the upper half of a float32
-        stored = (stored.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
-    return stored.astype(dtype)
+    segment = Segment(path, offset if offset is not None else 0, stored, shape)
+    if offset is None or dataset.id.get_storage_size() != segment.bytes:
+        raise _unsafe(str(path), str(dataset.name), "is not stored in one piece", "presets.weights.stored-whole")
+    return segment
 
 
-def write_hdf5(path: Path, weights: Mapping[str, tuple[str, np.ndarray]], names: Mapping[str, str]) -> None:
-    """Write weights: each value is a dataset's place and its content. `names` are the layers' names, by group.
+def _stored_type(dataset: h5py.Dataset) -> str | None:
+    """The name of a dataset's float type; Keras marks bfloat16, which HDF5 does not know, by an attribute."""
+    if dataset.dtype.kind == "V":
+        marked = dataset.dtype.itemsize == 2 and dataset.attrs.get("dtype") == "bfloat16"
+        return "bfloat16" if marked else None
+    kind = dataset.id.get_type()
+    return next((name for known, name in _FLOATS if kind.equal(known)), None)
 
-    Spec: presets.save.hdf5-layout
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """On a damaged file h5py raises all kinds of errors; they all mean that the file can't be read.
+
+    Spec: presets.weights.unreadable
     """
-    with h5py.File(path, "w") as file:
-        for place, array in weights.values():
-            file.create_dataset(place, data=array)
-        for group, name in names.items():
-            file.require_group(group).attrs["name"] = name
+    try:
+        yield
+    except RefimplError:
+        raise
+    except Exception as error:
+        raise PresetUnreadableError(
+            f"{path} can't be read: {error!s:.200}.",
+            "Weights must be an HDF5 file as Keras writes it.",
+            "Save the preset again, or download it anew.",
+            "presets.weights.unreadable",
+        ) from error
+
+
+def _unsafe(file: str, place: str, problem: str, clause: str) -> UnsafePresetError:
+    must = "Weights must be plain datasets inside the file, each in one piece and uncompressed, as Keras stores them."
+    return UnsafePresetError(f"{place!r} in {file} {problem}.", must, "Save the preset again with Keras.", clause)

@@ -1,9 +1,11 @@
 """Classes by the name under which a preset's JSON files call them."""
 
+import copy
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from refimpl.errors import PresetError
+from refimpl.presets.builtin import BUILTIN
 
 C = TypeVar("C", bound=type)
 
@@ -58,14 +60,28 @@ def subclasses(cls: Any) -> list[Any]:
 
 
 def presets_of(cls: Any) -> dict[str, Any]:
-    """Built-in presets of `cls` and of its registered subclasses: name -> description.
+    """Built-in presets of `cls` and of its registered subclasses: name -> metadata and handle.
 
     Spec: presets.builtin.listed
     """
-    found: dict[str, Any] = {}
-    for member in [*subclasses(cls), cls]:
-        found |= member.__dict__.get("builtin_presets", {})
-    return dict(sorted(found.items()))
+    backbones = {_backbone_name(member) for member in [*subclasses(cls), cls]}
+    found = {name: entry for backbone in backbones for name, entry in BUILTIN.get(backbone, {}).items()}
+    return copy.deepcopy(dict(sorted(found.items())))
+
+
+def _backbone_name(cls: Any) -> str:
+    """The name of the backbone that a class belongs to: a task has it, a tokenizer names it, a backbone is it."""
+    backbone = getattr(cls, "backbone_cls", None)
+    return backbone.__name__ if backbone is not None else getattr(cls, "backbone_name", "") or cls.__name__
+
+
+def tasks_of(backbone: type) -> list[str]:
+    """What can be done with a backbone: the names of the bases of its tasks, as KerasHub's metadata has them.
+
+    Spec: presets.save.metadata
+    """
+    tasks = [cls for cls in _classes.values() if getattr(cls, "backbone_cls", None) is backbone]
+    return sorted({str(task.__base__.__name__) for task in tasks if task.__base__ is not None})
 
 
 class classproperty:

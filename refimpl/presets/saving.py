@@ -1,5 +1,6 @@
 """Saving a preset: the new folder is made beside the old one and takes its place in one step."""
 
+import contextlib
 import ctypes
 import json
 import os
@@ -10,10 +11,31 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from refimpl.errors import InputTypeError, PresetError
+from refimpl.errors import InputTypeError, PresetError, RefimplError, SavingError
 
-# What a preset may hold from an earlier save; anything else in the folder is the user's and is kept.
-_REPLACED = ("config.json", "metadata.json", "task.json", "task.weights.h5", "preprocessor.json", "tokenizer.json")
+# What a folder may hold from an earlier save; anything else in it is the user's and is kept.
+PRESET = (
+    "config.json",
+    "metadata.json",
+    "task.json",
+    "task.weights.h5",
+    "preprocessor.json",
+    "tokenizer.json",
+    "assets",
+    "model*.weights.*",
+)
+EXPORTED = (
+    "config.json",
+    "generation_config.json",
+    "model*.safetensors",
+    "model.safetensors.index.json",
+    "vocab.json",
+    "merges.txt",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+)
 _EXCHANGE = 2  # RENAME_EXCHANGE of Linux's renameat2
 _HERE = -100  # AT_FDCWD
 
@@ -24,36 +46,55 @@ def write_json(path: Path, content: Any) -> None:
 
 
 @contextmanager
-def replaced_folder(target: object) -> Iterator[Path]:
+def replaced_folder(target: object, own: tuple[str, ...] = PRESET) -> Iterator[Path]:
     """A new, empty folder to fill, which becomes `target` when the block ends without an error.
 
-    Whatever goes wrong before that, `target` is as it was. Files in `target` that are no part of a preset are kept.
+    Whatever goes wrong before that, `target` is as it was. Files in `target` whose names are not in `own` are kept.
 
-    Spec: presets.save.atomic
+    Raises: InputTypeError, PresetError, SavingError.
+    Spec: presets.save.atomic, presets.save.keeps-others, presets.save.failed
     """
     final = _target(target)
-    final.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{final.name}.", dir=final.parent))
+    fresh: Path | None = None
     try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(prefix=f".{final.name}.", dir=final.parent))
         yield fresh
         if final.exists():
-            _keep_others(final, fresh)
+            _keep_others(final, fresh, own)
             fresh.chmod(final.stat().st_mode & 0o7777)
         else:
             fresh.chmod(0o777 & ~_umask())
         _sync(fresh)
         _swap(fresh, final)
+    except (OSError, RuntimeError) as error:  # RuntimeError: h5py on a full disk
+        if isinstance(error, RefimplError):
+            raise
+        raise SavingError(
+            f"Saving to {final} failed: {error}.",
+            "The folder beside it must be writable and have room for a second copy.",
+            "Free space or pass another path; what was there before is unchanged.",
+            "presets.save.failed",
+        ) from error
     finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+        if fresh is not None:
+            shutil.rmtree(fresh, ignore_errors=True)
 
 
 def _target(target: object) -> Path:
     """The folder to write, checked before any work is done."""
-    if not isinstance(target, (str, os.PathLike)) or not str(target):
+    if not isinstance(target, (str, os.PathLike)) or not os.fspath(target) or isinstance(os.fspath(target), bytes):
         raise InputTypeError(
-            f"preset_dir={target!r} was passed.",
+            f"preset_dir={target!r:.80} was passed.",
             "A preset is saved to a folder.",
             "Pass the folder's path as a string or a pathlib.Path.",
+            "presets.save.target",
+        )
+    if "://" in os.fspath(target) or "\0" in os.fspath(target):
+        raise PresetError(
+            f"preset_dir={target!r:.80} was passed.",
+            "A preset is saved to a local folder.",
+            "Save it to a folder, and upload that with the hub's own client.",
             "presets.save.target",
         )
     final = Path(os.path.realpath(target))
@@ -64,16 +105,26 @@ def _target(target: object) -> Path:
     return final
 
 
-def _keep_others(old: Path, new: Path) -> None:
-    """Copy what the user keeps beside the preset's own files."""
+def _keep_others(old: Path, new: Path, own: tuple[str, ...]) -> None:
+    """Carry over what the user keeps beside the files of an earlier save: as hard links where the system has them.
+
+    Spec: presets.save.keeps-others
+    """
     for entry in old.iterdir():
-        own = entry.name in _REPLACED or entry.name == "assets" or entry.match("model*.weights.*")
-        if own or (new / entry.name).exists():
+        if any(entry.match(pattern) for pattern in own) or os.path.lexists(new / entry.name):
             continue
         if entry.is_dir() and not entry.is_symlink():
-            shutil.copytree(entry, new / entry.name, symlinks=True)
+            shutil.copytree(entry, new / entry.name, symlinks=True, copy_function=_link)
         else:
-            shutil.copy2(entry, new / entry.name, follow_symlinks=False)
+            _link(str(entry), str(new / entry.name))
+
+
+def _link(source: str, place: str) -> None:
+    """A second name for a file of any kind, or a copy of it on a file system without such names."""
+    try:
+        os.link(source, place, follow_symlinks=False)
+    except OSError:
+        shutil.copy2(source, place, follow_symlinks=False)
 
 
 def _swap(fresh: Path, final: Path) -> None:
@@ -88,18 +139,23 @@ def _swap(fresh: Path, final: Path) -> None:
     final.rename(aside)
     try:
         fresh.rename(final)
-    except OSError:
+    except BaseException:
         aside.rename(final)
         raise
     shutil.rmtree(aside, ignore_errors=True)
 
 
 def _sync(folder: Path) -> None:
-    """Bring everything to the disk before the old folder is let go."""
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
+    """Bring everything to the disk before the old folder is let go. Not all file systems can, and not all files."""
+    for path in [*folder.rglob("*"), folder]:
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            continue
+        with contextlib.suppress(PermissionError):
+            handle = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
 
 
 def _umask() -> int:

@@ -12,6 +12,7 @@ class BartTokenizer(BytePairTokenizer):
     """
 
     module = "keras_hub.src.models.bart.bart_tokenizer"
+    backbone_name = "BartBackbone"
     special_token_names = ("start_token", "pad_token", "end_token")
     start_token, pad_token, end_token = "<s>", "<pad>", "</s>"
     start_token_id: int

@@ -47,6 +47,7 @@ class BytePairTokenizer(Tokenizer):
         super().__init__(sequence_length=sequence_length, dtype=dtype, **kwargs)
         self.add_prefix_space = add_prefix_space
         self._unsplittable = unsplittable_tokens
+        self.lstrip_tokens: list[str] = []
         self.vocabulary: dict[str, int] | None = None
         self.merges: list[str] = []
         if vocabulary is not None or merges is not None:
@@ -73,8 +74,7 @@ class BytePairTokenizer(Tokenizer):
         self.vocabulary, self.merges = words, rules
         self._tokens = {id: token for token, id in words.items()}
         self._word_ids: Callable[[str], tuple[int, ...]] = functools.lru_cache(_CACHED_WORDS)(self._encode_word)
-        specials = sorted(self.unsplittable_tokens, key=len, reverse=True)
-        self._specials = regex.compile("(" + "|".join(map(regex.escape, specials)) + ")") if specials else None
+        self._specials = _pattern_of(self.unsplittable_tokens, self.lstrip_tokens)
 
     @property
     def unsplittable_tokens(self) -> list[str]:
@@ -171,6 +171,20 @@ class BytePairTokenizer(Tokenizer):
             "unsplittable_tokens": self.unsplittable_tokens,
         }
 
+    def described(self) -> dict[str, Any]:
+        """The serialized form; what KerasHub's constructor would not take stands beside its configuration."""
+        extension = {"refimpl": {"lstrip_tokens": self.lstrip_tokens}} if self.lstrip_tokens else {}
+        return super().described() | extension
+
+    def load_extension(self, extension: Any) -> None:
+        """Tokens that take the spaces before them with them, as `<mask>` does in transformers' BART.
+
+        Spec: tokenizers.byte-pair.left-strip
+        """
+        tokens = extension.get("lstrip_tokens", []) if isinstance(extension, dict) else []
+        if isinstance(tokens, list) and all(isinstance(token, str) for token in tokens):
+            self.lstrip_tokens = tokens
+
     def load_assets(self, folder: PresetFolder) -> None:
         """Read `vocabulary.json` and `merges.txt`."""
         vocabulary = folder.json(f"{TOKENIZER_ASSETS}/{VOCABULARY_FILE}")
@@ -180,6 +194,22 @@ class BytePairTokenizer(Tokenizer):
         """Write `vocabulary.json` and `merges.txt`. Spec: presets.save.tokenizer-assets"""
         (folder / VOCABULARY_FILE).write_text(json.dumps(self._need_vocabulary()), encoding="utf-8")
         (folder / MERGES_FILE).write_text("".join(rule + "\n" for rule in self.merges), encoding="utf-8")
+
+
+def _pattern_of(tokens: list[str], lstrip: list[str]) -> Any:
+    """A pattern that finds unsplittable tokens, the longest first, with one group around the token.
+
+    Spaces before a token of `lstrip` belong to the match and not to the group, so that splitting drops them.
+
+    Spec: tokenizers.byte-pair.unsplittable, tokenizers.byte-pair.left-strip
+    """
+    if not tokens:
+        return None
+    longest_first = sorted(tokens, key=len, reverse=True)
+    stripping = "|".join(regex.escape(token) for token in longest_first if token in lstrip)
+    # A run of spaces is tried once, from its start: trying from each space would take quadratic time.
+    spaces = rf"(?:(?<!\s)\s++(?={stripping}))?" if stripping else ""
+    return regex.compile(f"{spaces}({'|'.join(map(regex.escape, longest_first))})")
 
 
 def _vocabulary_of(vocabulary: Any) -> dict[str, int]:

@@ -10,9 +10,10 @@ import numpy as np
 from refimpl.errors import ConfigError, InputTypeError, PresetError
 from refimpl.presets import PresetFolder, open_preset
 from refimpl.presets.dtype import dtype_policy
+from refimpl.presets.export import write_tokenizer
 from refimpl.presets.folder import TOKENIZER_ASSETS, TOKENIZER_FILE
 from refimpl.presets.registry import classproperty, find_class, presets_of, registered_name
-from refimpl.presets.saving import replaced_folder, write_json
+from refimpl.presets.saving import EXPORTED, replaced_folder, write_json
 
 
 class Tokenizer:
@@ -20,6 +21,7 @@ class Tokenizer:
 
     special_token_names: ClassVar[tuple[str, ...]] = ()
     module: ClassVar[str] = ""
+    backbone_name: ClassVar[str] = ""  # the backbone whose built-in presets have such a tokenizer
 
     def __init__(
         self, sequence_length: int | None = None, dtype: Any = "int32", name: str | None = None, trainable: bool = True
@@ -55,6 +57,9 @@ class Tokenizer:
     def load_assets(self, folder: PresetFolder) -> None:
         """Read the vocabulary files of a preset."""
         raise NotImplementedError
+
+    def load_extension(self, extension: Any) -> None:
+        """Take what `tokenizer.json` says beyond KerasHub's configuration; most tokenizers have nothing there."""
 
     # -- text to ids ---------------------------------------------------------------------------------------------
     def tokenize(self, inputs: Any) -> Any:
@@ -180,6 +185,7 @@ class Tokenizer:
                 "presets.tokenizer.from-preset",
             )
         tokenizer = found.from_config({**config, **kwargs})
+        tokenizer.load_extension(described.get("refimpl"))
         tokenizer.load_assets(folder)
         return tokenizer
 
@@ -191,6 +197,11 @@ class Tokenizer:
         """Save the tokenizer alone to a preset folder."""
         with replaced_folder(preset_dir) as folder:
             self.write_preset_files(folder)
+
+    def export_to_transformers(self, path: object) -> None:
+        """Save the tokenizer in transformers' form. Spec: presets.export.tokenizer"""
+        with replaced_folder(path, EXPORTED) as folder:
+            write_tokenizer(folder, self)
 
     def write_preset_files(self, folder: Path) -> None:
         """Write `tokenizer.json` and the assets into a folder that is being made."""

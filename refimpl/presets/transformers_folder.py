@@ -1,0 +1,188 @@
+"""A checkpoint folder of transformers, read as if it were a preset of KerasHub.
+
+Source: keras-hub 0.32.0 utils/transformers/preset_loader.py (which keys stand for which); transformers 5.23
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from refimpl.errors import PresetError, PresetUnreadableError, WeightsError
+from refimpl.presets import bart_transformers
+from refimpl.presets.folder import CONFIG_FILE, TOKENIZER_ASSETS, TOKENIZER_FILE, Layout, PresetFolder
+from refimpl.presets.safetensors_file import expect, read_header
+from refimpl.presets.segments import Maps, Segment, Shape, check_total
+from refimpl.presets.shards import read_index
+from refimpl.presets.transformers_tokenizer import tokenizer_config, vocabulary_of
+
+WEIGHTS = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+_FAMILIES: dict[str, ModuleType] = {"bart": bart_transformers}
+# Heads of other tasks, which a backbone has no place for.
+_OTHER_HEADS = ("classification_head.", "qa_outputs.")
+_VOCABULARY, _MERGES = f"{TOKENIZER_ASSETS}/vocabulary.json", f"{TOKENIZER_ASSETS}/merges.txt"
+
+Tensors = dict[str, Segment | None]
+
+
+class TransformersFolder(PresetFolder):
+    """Shows `config.json`, `tokenizer.json` and the vocabulary as KerasHub would have saved them.
+
+    Spec: presets.transformers.config, presets.transformers.tokenizer
+    """
+
+    def __init__(self, folder: PresetFolder) -> None:
+        super().__init__(folder.path)
+        self._folder = folder
+        self._config = folder.json(CONFIG_FILE)
+        family = self._config.get("model_type")
+        if not isinstance(family, str) or family not in _FAMILIES:
+            raise PresetError(
+                f"{folder} holds a transformers model with model type {family!r:.60}.",
+                f"refimpl has a converter for {', '.join(_FAMILIES)}.",
+                "Use a checkpoint of such a model, or a preset of KerasHub.",
+                "presets.transformers.model-type",
+            )
+        self._family = _FAMILIES[family]
+
+    def __str__(self) -> str:
+        return str(self._folder)
+
+    def find(self, name: str) -> Path | None:
+        """The path of a real file of the checkpoint."""
+        return self._folder.find(name)
+
+    def has(self, name: str) -> bool:
+        """Whether the preset that is shown has a file of that name."""
+        return name in (CONFIG_FILE, TOKENIZER_FILE, _VOCABULARY, _MERGES)
+
+    def json(self, name: str) -> dict[str, Any]:
+        """The content of a JSON file of the preset that is shown."""
+        if name == CONFIG_FILE:
+            config = self._family.backbone_config(self._config, f"{self}/{CONFIG_FILE}")
+            return _envelope(self._family.BACKBONE, config)
+        if name == TOKENIZER_FILE:
+            config, lstrip = tokenizer_config(
+                self._tokenizer(), self._optional("tokenizer_config.json"), self._names(), str(self)
+            )
+            name = self._family.BACKBONE.removesuffix("Backbone") + "Tokenizer"
+            return _envelope(name, config) | {"refimpl": {"lstrip_tokens": lstrip}}
+        if name == _VOCABULARY:
+            return dict(self._vocabulary()[0])
+        return self._folder.json(name)
+
+    def text(self, name: str) -> str:
+        """The content of a text file of the preset that is shown."""
+        return "\n".join(self._vocabulary()[1]) if name == _MERGES else self._folder.text(name)
+
+    def _tokenizer(self) -> dict[str, Any] | None:
+        """`tokenizer.json`, unless KerasHub left its own there; None if there is none."""
+        content = self._folder.json(TOKENIZER_FILE) if self._folder.has(TOKENIZER_FILE) else None
+        return None if content is None or "registered_name" in content else content
+
+    def _vocabulary(self) -> tuple[Mapping[str, Any], list[str]]:
+        content = self._tokenizer()
+        if content is not None:
+            return vocabulary_of(content, f"{self}/{TOKENIZER_FILE}")
+        return self._folder.json("vocab.json"), self._folder.text("merges.txt").split("\n")
+
+    def _names(self) -> dict[str, Any]:
+        return self._optional("special_tokens_map.json")
+
+    def _optional(self, name: str) -> dict[str, Any]:
+        return self._folder.json(name) if self._folder.has(name) else {}
+
+    # -- weights ---------------------------------------------------------------------------------------------------
+    def read_weights(self, layout: Layout, shapes: Iterable[tuple[str, Shape]], dtype: str) -> dict[str, np.ndarray]:
+        """All weights of an architecture.
+
+        Raises: WeightsError, UnsafePresetError, PresetUnreadableError, PresetFileNotFoundError.
+        Spec: presets.transformers.weights, presets.weights.complete, presets.weights.extra
+        """
+        tensors = self._tensors()
+        maps: Maps = {}
+        plan: dict[str, tuple[Segment, Shape, int, int]] = {}
+        taken = {"final_logits_bias"}
+        for name, shape in shapes:
+            place = layout.tensor_place(name)
+            known = [other for other in place.names if other in tensors] or list(place.names[:1])
+            found = [expect(tensors, other, place.stored_shape(shape)).check() for other in known]
+            _refuse_different(known, found)
+            plan[name] = (found[0], shape, place.inputs, place.skipped)
+            taken |= set(known)
+        self._refuse_rest(tensors, taken)
+        check_total([segment for segment, *_ in plan.values()])
+        return {name: segment.array(dtype, shape, maps, *how) for name, (segment, shape, *how) in plan.items()}
+
+    def _tensors(self) -> Tensors:
+        """All tensors of the checkpoint, by their names in a model with a head."""
+        if self.find(WEIGHTS) is None and self.find(INDEX) is not None:
+            index = read_index(self._folder.json(INDEX), f"{self}/{INDEX}")
+            files = sorted({name for names in index.values() for name in names})
+        else:
+            files = [WEIGHTS]
+        found: Tensors = {}
+        for name in files:
+            path = self._folder.file(name)
+            try:
+                header = read_header(path)
+            except OSError as error:
+                if isinstance(error, PresetUnreadableError):
+                    raise
+                raise PresetUnreadableError(
+                    f"{path} can't be read: {error}.",
+                    "It must be a safetensors file.",
+                    "Check its permissions.",
+                    "presets.folder.unreadable",
+                ) from error
+            if twice := sorted(header.keys() & found.keys()):
+                raise WeightsError(
+                    f"The tensor {twice[0]!r:.80} stands in two files of {self}.",
+                    "A tensor stands in one file.",
+                    "Download the checkpoint anew.",
+                    "presets.transformers.weights",
+                )
+            found |= header
+        # A checkpoint without a head has no `model.` before its names.
+        headless = not any(name.startswith("model.") for name in found)
+        return {f"model.{name}" if headless else name: segment for name, segment in found.items()}
+
+    def _refuse_rest(self, tensors: Tensors, taken: set[str]) -> None:
+        """A tensor that no weight takes would change the numbers, or is of another architecture."""
+        extra = sorted(name for name in tensors if name not in taken and not name.startswith(_OTHER_HEADS))
+        bias = tensors.get("final_logits_bias")
+        if bias is not None and bias.check().array("float64", bias.shape, {}).any():
+            extra.append("final_logits_bias (not zero)")
+        if extra:
+            raise WeightsError(
+                f"{self} holds {len(extra)} tensor(s) that no weight takes: {', '.join(extra[:3]):.200}.",
+                "A checkpoint must hold the weights of the architecture in config.json and no others; "
+                "KerasHub's BART has no bias on its logits.",
+                "Check the layers in config.json, or use another checkpoint.",
+                "presets.weights.extra",
+            )
+
+
+def _envelope(name: str, config: dict[str, Any]) -> dict[str, Any]:
+    """A serialized object, as KerasHub writes it."""
+    return {"module": None, "class_name": name, "config": config, "registered_name": f"keras_hub>{name}"}
+
+
+def _refuse_different(names: list[str], segments: list[Segment]) -> None:
+    """Tensors that stand for one tied weight must be equal.
+
+    Spec: presets.transformers.tied
+    """
+    for name, segment in zip(names[1:], segments[1:], strict=True):
+        if not segments[0].equals(segment):
+            raise WeightsError(
+                f"The tensors {names[0]!r} and {name!r} differ.",
+                "BART has one embedding table for the encoder, the decoder and its logits.",
+                "Use a checkpoint whose embeddings are tied.",
+                "presets.transformers.tied",
+            )
