@@ -120,5 +120,15 @@ class SavingError(RefimplError, OSError):
     """A preset that could not be saved; what was there before is unchanged."""
 
 
+class SamplerNameError(RefimplError, KeyError, ValueError):
+    """A sampler name that is not known."""
+
+    __str__ = RefimplError.__str__
+
+
+class SeedError(RefimplError, OverflowError, ValueError):
+    """A seed that is no whole number of 32 bits."""
+
+
 class TruncationWarning(UserWarning):
     """A text was longer than the sequence length and lost its end."""

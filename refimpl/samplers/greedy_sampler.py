@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from refimpl.samplers.sampler import Sampler
+from refimpl.samplers.sampler import Sampler, all_on_one
 
 
 class GreedySampler(Sampler):
@@ -14,3 +14,7 @@ class GreedySampler(Sampler):
     def get_next_token(self, probabilities: np.ndarray) -> np.ndarray:
         """Shapes: (B, V) -> (B,)."""
         return np.asarray(probabilities).argmax(axis=-1)
+
+    def get_distribution(self, probabilities: np.ndarray) -> np.ndarray:
+        """All on the token that is taken. Shapes: (B, V) -> (B, V)."""
+        return all_on_one(self.get_next_token(probabilities), probabilities.shape[-1])

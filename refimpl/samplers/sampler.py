@@ -7,7 +7,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from refimpl.errors import NotImplementedByModelError
+from refimpl.errors import InputError, NotImplementedByModelError
+from refimpl.samplers.arguments import checked_temperature
 
 Next = Callable[[np.ndarray, Any, int], tuple[np.ndarray, Any, Any]]
 
@@ -15,11 +16,12 @@ Next = Callable[[np.ndarray, Any, int], tuple[np.ndarray, Any, Any]]
 class Sampler:
     """Chooses tokens. Subclasses define `get_next_token`; everything else may be left as it is.
 
-    Spec: samplers.loop.temperature
+    Raises: ConfigError for a temperature below 0.
+    Spec: samplers.temperature.first, samplers.temperature.range, samplers.custom.subclass
     """
 
     def __init__(self, temperature: float = 1.0) -> None:
-        self.temperature = temperature
+        self.temperature = checked_temperature(temperature)
 
     def __call__(
         self,
@@ -39,12 +41,12 @@ class Sampler:
         Shapes: prompt (B, T) ids, mask (B, T) bool -> (B, T), a new array.
         Spec: samplers.loop.prompt-kept, samplers.loop.stop
         """
-        prompt, mask = _copies(prompt, mask)
+        prompt, mask = own_copies(prompt, mask)
         for column in range(int(index), prompt.shape[1]):
             if all_stopped(prompt[:, :column], mask[:, :column], stop_token_ids):
                 break
             logits, _, cache = next(prompt, cache, column)
-            token = np.asarray(self.get_next_token(self.compute_probabilities(logits)))
+            token = self._checked_token(self.get_next_token(self.compute_probabilities(logits)), len(prompt))
             prompt[:, column] = np.where(mask[:, column], prompt[:, column], token.astype(prompt.dtype))
         return prompt
 
@@ -54,23 +56,50 @@ class Sampler:
             f"{type(self).__name__} has no get_next_token().",
             "A sampler must define get_next_token(probabilities) -> token ids.",
             "Define it, or use a sampler by name: compile(sampler='greedy').",
-            "samplers.custom",
+            "samplers.custom.subclass",
         )
 
     def compute_probabilities(self, logits: np.ndarray) -> np.ndarray:
-        """`softmax(logits / temperature)`, in float32 whatever the model computes in. Shapes: (B, V) -> (B, V)."""
-        scores = np.asarray(logits, np.float32) / np.float32(self.temperature)
-        weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
-        return weights / weights.sum(axis=-1, keepdims=True)
+        """`softmax(logits / temperature)`, in float32 whatever the model computes in.
+
+        At temperature 0 the most probable token, of equals the one with the lowest id, has all probability.
+
+        Shapes: (B, V) -> (B, V) float32.
+        Spec: samplers.temperature.float32, samplers.temperature.zero
+        """
+        scores, temperature = np.asarray(logits, np.float32), np.float32(self.temperature)
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            scaled = scores / temperature
+        if temperature == 0 or not np.isfinite(scaled.max(axis=-1)).all():  # 0, or as good as 0 for these logits
+            return all_on_one(scores.argmax(axis=-1), scores.shape[-1])
+        weights = np.exp((scaled - scaled.max(axis=-1, keepdims=True)).astype(np.float64)).astype(np.float32)
+        return weights / weights.sum(axis=-1, keepdims=True, dtype=np.float64).astype(np.float32)
+
+    def _checked_token(self, token: Any, rows: int) -> np.ndarray:
+        """A user's `get_next_token` must give one id a row (spec: samplers.custom.subclass)."""
+        ids = np.asarray(token)
+        if ids.shape != (rows,):
+            raise InputError(
+                f"get_next_token() of {type(self).__name__} gave an array of shape {ids.shape} for {rows} rows.",
+                "It must give one token id a row, shape (batch,).",
+                "Reduce over the vocabulary, for example probabilities.argmax(axis=-1).",
+                "samplers.custom.subclass",
+            )
+        return ids
 
     def get_config(self) -> dict[str, Any]:
-        """What the constructor takes."""
+        """What the constructor takes. Spec: samplers.config.round-trip"""
         return {"temperature": self.temperature}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        """Build from `get_config()`'s dictionary."""
+        """Build from `get_config()`'s dictionary. Spec: samplers.config.round-trip"""
         return cls(**config)
+
+
+def all_on_one(tokens: np.ndarray, size: int) -> np.ndarray:
+    """The distribution that is sure. Shapes: (B,) -> (B, size) float32, a single 1 in each row."""
+    return (np.arange(size) == np.asarray(tokens)[:, None]).astype(np.float32)
 
 
 def all_stopped(generated: np.ndarray, is_prompt: np.ndarray, stop_token_ids: Sequence[int] | None) -> bool:
@@ -85,7 +114,10 @@ def all_stopped(generated: np.ndarray, is_prompt: np.ndarray, stop_token_ids: Se
     return bool(said.any(axis=-1).all())
 
 
-def _copies(prompt: np.ndarray, mask: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """The prompt as an array of its own, and the mask as bool: no mask means no prompt."""
+def own_copies(prompt: np.ndarray, mask: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """The prompt as an array of its own, and the mask as bool: no mask means no prompt, 1 means True.
+
+    Spec: samplers.loop.integer-mask
+    """
     ids = np.array(prompt)
     return ids, np.zeros(ids.shape, bool) if mask is None else np.asarray(mask).astype(bool)

@@ -1,28 +1,105 @@
-"""Samplers by name."""
+"""Samplers by name, and as dictionaries that JSON can hold."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from refimpl.errors import InputError
+from refimpl.errors import ConfigError, InputError, SamplerNameError
+from refimpl.samplers.beam_sampler import BeamSampler
+from refimpl.samplers.contrastive_sampler import ContrastiveSampler
 from refimpl.samplers.greedy_sampler import GreedySampler
+from refimpl.samplers.random_sampler import RandomSampler
+from refimpl.samplers.speculative_sampler import SpeculativeSampler
+from refimpl.samplers.top_k_sampler import TopKSampler
+from refimpl.samplers.top_p_sampler import TopPSampler
 
-NAMES: dict[str, type] = {"greedy": GreedySampler}
+NAMES: dict[str, type] = {
+    "beam": BeamSampler,
+    "contrastive": ContrastiveSampler,
+    "greedy": GreedySampler,
+    "random": RandomSampler,
+    "speculative": SpeculativeSampler,
+    "top_k": TopKSampler,
+    "top_p": TopPSampler,
+}
+_BY_CLASS_NAME = {cls.__name__: cls for cls in NAMES.values()}
 
 
 def get(identifier: Any) -> Any:
-    """A sampler from its name, its class or itself.
+    """A sampler from its name, its class, its dictionary or itself; None stays None.
 
-    Raises: InputError for anything else.
-    Spec: samplers.get
+    Raises: SamplerNameError for an unknown name, ConfigError for a wrong dictionary, InputError for anything else.
+    Spec: samplers.get.names, samplers.get.unknown, samplers.get.class, samplers.get.object
     """
-    if isinstance(identifier, str) and identifier in NAMES:
-        return NAMES[identifier]()
+    if identifier is None:
+        return None
+    if isinstance(identifier, Mapping):
+        return deserialize(identifier)
+    if isinstance(identifier, str):
+        return _class_of(identifier, NAMES)()
     if isinstance(identifier, type):
         return identifier()
     if callable(identifier):
         return identifier
     raise InputError(
         f"Could not interpret sampler identifier: {identifier!r}.",
-        f"A sampler is one of the names {', '.join(NAMES)}, or an object.",
+        f"A sampler is one of the names {', '.join(NAMES)}, a dictionary as serialize() gives, or an object.",
+        "Pass for example sampler='greedy'.",
+        "samplers.get.unknown",
+    )
+
+
+def serialize(sampler: Any) -> dict[str, Any]:
+    """The dictionary from which `deserialize` builds the sampler again, as KerasHub writes it.
+
+    Spec: samplers.config.serialized
+    """
+    cls = type(sampler)
+    known = _BY_CLASS_NAME.get(cls.__name__) is cls
+    return {
+        "module": cls.__module__.replace("refimpl.", "keras_hub.src.", 1) if known else None,
+        "class_name": cls.__name__,
+        "config": sampler.get_config(),
+        "registered_name": f"keras_hub>{cls.__name__}" if known else cls.__name__,
+    }
+
+
+def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """Build a sampler from `serialize()`'s dictionary. Classes of your own are looked up in `custom_objects`.
+
+    A module that the dictionary names is never imported.
+
+    Raises: SamplerNameError for an unknown class, ConfigError for a dictionary or settings that don't fit.
+    Spec: samplers.config.round-trip, samplers.config.class-names, samplers.config.custom-objects
+    """
+    if not isinstance(config, Mapping) or not isinstance(config.get("class_name"), str):
+        raise ConfigError(
+            f"The sampler was described by {config!r:.200}.",
+            'It must be a dictionary with "class_name" and "config".',
+            "Pass what samplers.serialize() gave.",
+            "samplers.config.class-names",
+        )
+    cls: Any = _class_of(config["class_name"], {**NAMES, **_BY_CLASS_NAME, **(custom_objects or {})})
+    settings = config.get("config") or {}
+    try:
+        return cls.from_config(dict(settings))
+    except TypeError as error:
+        raise ConfigError(
+            f"The settings {settings!r:.200} were passed for {cls.__name__}.",
+            f"They must be those that its constructor takes ({error}).",
+            "Pass what samplers.serialize() gave.",
+            "samplers.config.round-trip",
+        ) from error
+
+
+def _class_of(name: str, known: Mapping[str, Any]) -> Any:
+    """The class of a name, with or without KerasHub's prefix. Spec: samplers.get.unknown"""
+    for prefix in ("keras_hub>", "keras_nlp>"):
+        name = name.removeprefix(prefix)
+    if name in known:
+        return known[name]
+    raise SamplerNameError(
+        f"There is no sampler {name!r}.",
+        f"A sampler's name is one of {', '.join(known)}.",
         "Check the spelling; names are in lower case.",
-        "samplers.get",
+        "samplers.get.unknown",
     )

@@ -1,17 +1,22 @@
 """Random numbers for fresh weights: one process-wide generator that `set_random_seed` restarts."""
 
+import random as python_random
+
 import numpy as np
 
 _generator = np.random.default_rng()
 
 
 def set_random_seed(seed: int) -> None:
-    """Restart the generator behind fresh weights, so that they can be repeated.
+    """Restart what fresh weights and samplers without a seed draw from, so that both can be repeated.
 
-    Spec: models.weights.initializers
+    Python's own generator is seeded too, as Keras does: a sampler without a seed takes its seed from there.
+
+    Spec: models.weights.initializers, samplers.seed.none
     """
     global _generator
     _generator = np.random.default_rng(seed)
+    python_random.seed(seed)
 
 
 def truncated_normal(shape: tuple[int, ...], stddev: float) -> np.ndarray:

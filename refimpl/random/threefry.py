@@ -1,0 +1,45 @@
+"""Threefry-2x32: the counter-based generator under JAX's random numbers.
+
+A key and a counter give two words; nothing is remembered between calls, so that any word can be had by itself.
+"""
+
+import numpy as np
+
+PARITY = np.uint32(0x1BD11BDA)  # keeps a key of zeros from being a fixed point
+ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+
+
+def threefry2x32(key: np.ndarray, high: np.ndarray, low: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Twenty rounds over the counter words `high` and `low`, all arithmetic modulo 2**32.
+
+    Shapes: key (2,), high and low (n,), all uint32 -> two of (n,) uint32.
+    Spec: samplers.random.threefry
+    Source: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3", section 3.3
+    """
+    first, second = np.split(np.asarray(key, np.uint32), 2)  # arrays of one: they wrap around without a warning
+    schedule = (first, second, first ^ second ^ PARITY)
+    x, y = np.asarray(high, np.uint32) + schedule[0], np.asarray(low, np.uint32) + schedule[1]
+    for group in range(5):
+        for bits in ROTATIONS[group % 2]:
+            x = x + y
+            y = _rotated(y, bits) ^ x
+        x = x + schedule[(group + 1) % 3]
+        y = y + (schedule[(group + 2) % 3] + np.uint32(group + 1))
+    return x, y
+
+
+def random_bits(key: np.ndarray, size: int) -> np.ndarray:
+    """The first `size` random words of a key: word `i` comes from the 64-bit counter `i` alone.
+
+    Shapes: key (2,) uint32 -> (size,) uint32.
+    Spec: samplers.random.threefry
+    """
+    counters = np.arange(size, dtype=np.uint64)
+    low, high = (counters & np.uint64(0xFFFFFFFF)).astype(np.uint32), (counters >> np.uint64(32)).astype(np.uint32)
+    x, y = threefry2x32(key, high, low)
+    return x ^ y
+
+
+def _rotated(x: np.ndarray, bits: int) -> np.ndarray:
+    """Bits that leave at the top come back at the bottom."""
+    return (x << np.uint32(bits)) | (x >> np.uint32(32 - bits))
