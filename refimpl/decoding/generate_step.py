@@ -6,17 +6,23 @@ from typing import Any
 import numpy as np
 
 from refimpl.decoding.stop import output_mask
+from refimpl.errors import InputError
+from refimpl.samplers.speculative_sampler import SpeculativeSampler, speculative
 
 Cache = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # self, cross, encoder states, encoder mask
 
 
 def generate_step(
-    model: Any, inputs: Mapping[str, np.ndarray], stop_token_ids: tuple[int, ...] | None
+    model: Any,
+    inputs: Mapping[str, np.ndarray],
+    stop_token_ids: tuple[int, ...] | None,
+    assistant_model: Any = None,
 ) -> dict[str, np.ndarray]:
     """Generate up to the width of the prompt array.
 
-    Shapes: ids and masks (B, S) and (B, T) -> `decoder_token_ids`, `decoder_padding_mask` (B, T).
-    Spec: generate.start-column, generate.ragged-prompts, generate.padding-inert
+    Shapes: ids and masks (B, S) and (B, T) -> `decoder_token_ids`, `decoder_padding_mask` (B, T). A sampler that
+        returns all K beams gives both as (B, K, T), the best beam first, and `beam_log_probs` (B, K).
+    Spec: generate.start-column, generate.ragged-prompts, generate.padding-inert, generate.beams.all
     """
     prompt = np.asarray(inputs["decoder_token_ids"])
     batch = model.backbone.checked(inputs)
@@ -24,27 +30,13 @@ def generate_step(
     # The shortest prompt decides where generation starts; longer prompts keep their tokens in the sampler's loop.
     index = int(is_prompt.sum(axis=1).min())
     cache, hidden_states = prefill(model, batch, index)
-    reached = index
-
-    def next(prompt: np.ndarray, cache: Cache, index: int) -> tuple[np.ndarray, np.ndarray, Cache]:
-        """Logits (B, V) and states (B, E) for column `index`, from the token before it."""
-        nonlocal reached
-        reached = max(reached, index + 1)
-        own, other, encoded, source_mask = cache
-        first = max(index - 1, 0)
-        logits, states, own, _ = model.call_decoder_with_cache(
-            encoder_hidden_states=encoded,
-            encoder_padding_mask=source_mask,
-            decoder_token_ids=prompt[:, first : first + 1],
-            self_attention_cache=own,
-            self_attention_cache_update_index=first,
-            cross_attention_cache=other,
-            cross_attention_cache_update_index=None,
-        )
-        return logits[:, 0], states[:, 0], (own, other, encoded, source_mask)
-
-    ids = model.sampler(
-        next,
+    steps = DecoderSteps(model, index)
+    sampler: Any = model.sampler
+    draft: dict[str, Any] = {}
+    if assistant_model is not None:
+        sampler, draft = drafting(model, assistant_model, batch, index, steps)
+    found = sampler(
+        steps.next,
         prompt,
         cache=cache,
         index=index,
@@ -52,9 +44,70 @@ def generate_step(
         stop_token_ids=stop_token_ids,
         hidden_states=hidden_states,
         model=model,
+        **draft,
     )
-    mask = output_mask(ids, is_prompt, reached, stop_token_ids)
-    return {"decoder_token_ids": ids, "decoder_padding_mask": mask}
+    if isinstance(found, tuple):
+        ids, log_probs = found
+        mask = output_mask(ids, is_prompt[:, None], steps.reached, stop_token_ids)
+        return {"decoder_token_ids": ids, "decoder_padding_mask": mask, "beam_log_probs": log_probs}
+    mask = output_mask(found, is_prompt, steps.reached, stop_token_ids)
+    return {"decoder_token_ids": found, "decoder_padding_mask": mask}
+
+
+class DecoderSteps:
+    """What a sampler calls for logits; knows up to which column it was asked."""
+
+    def __init__(self, model: Any, index: int) -> None:
+        self.model = model
+        self.reached = index
+
+    def next(self, prompt: np.ndarray, cache: Cache, index: int) -> tuple[np.ndarray, np.ndarray, Cache]:
+        """Logits (B, V) and states (B, E) for column `index`, from the token before it."""
+        logits, states, cache = self._run(prompt, cache, index, 1)
+        return logits[:, 0], states[:, 0], cache
+
+    def verify_next(self, prompt: np.ndarray, cache: Cache, index: int, k: int) -> tuple[np.ndarray, Cache]:
+        """Logits (B, k + 1, V) for the columns from `index` on, in one pass."""
+        logits, _, cache = self._run(prompt, cache, index, k + 1)
+        return logits, cache
+
+    def _run(self, prompt: np.ndarray, cache: Cache, index: int, count: int) -> tuple[np.ndarray, np.ndarray, Cache]:
+        """The decoder over `count` tokens, those before the columns from `index` on."""
+        self.reached = max(self.reached, index + count)
+        own, other, encoded, source_mask = cache
+        first = max(index - 1, 0)
+        logits, states, own, _ = self.model.call_decoder_with_cache(
+            encoder_hidden_states=encoded,
+            encoder_padding_mask=source_mask,
+            decoder_token_ids=prompt[:, first : first + count],
+            self_attention_cache=own,
+            self_attention_cache_update_index=first,
+            cross_attention_cache=other,
+            cross_attention_cache_update_index=None,
+        )
+        return logits, states, (own, other, encoded, source_mask)
+
+
+def drafting(
+    model: Any, assistant_model: Any, batch: Mapping[str, np.ndarray], index: int, steps: DecoderSteps
+) -> tuple[SpeculativeSampler, dict[str, Any]]:
+    """The speculative sampler of a model with an assistant, and what it takes beside the usual arguments.
+
+    Raises: InputError if the two models have different vocabularies; ConfigError for a wrong sampler.
+    Spec: generate.assistant.vocabulary, generate.assistant.sampler
+    """
+    sizes = model.backbone.vocabulary_size, assistant_model.backbone.vocabulary_size
+    if sizes[0] != sizes[1]:
+        raise InputError(
+            f"The model has {sizes[0]} tokens and assistant_model has {sizes[1]}.",
+            "Both must have the same vocabulary: the assistant proposes token ids.",
+            "Use a smaller model of the same family.",
+            "generate.assistant.vocabulary",
+        )
+    cache, _ = prefill(assistant_model, assistant_model.backbone.checked(batch), index)
+    draft_next = DecoderSteps(assistant_model, index).next
+    extra = {"draft_next": draft_next, "draft_cache": cache, "verify_next": steps.verify_next}
+    return speculative(model.sampler), extra
 
 
 def prefill(model: Any, batch: Mapping[str, np.ndarray], index: int) -> tuple[Cache, np.ndarray]:

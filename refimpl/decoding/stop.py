@@ -42,20 +42,20 @@ def resolve_stop_token_ids(given: Any, preprocessor: Any) -> tuple[int, ...] | N
 def output_mask(ids: np.ndarray, is_prompt: np.ndarray, end: int, stop_token_ids: Sequence[int] | None) -> np.ndarray:
     """True up to and with the first stop token that a row said itself; everywhere in a row that said none.
 
-    Shapes: ids, is_prompt (B, T), the columns before `end` were generated -> (B, T) bool.
+    Shapes: ids, is_prompt (B, T) or (B, K, T), the columns before `end` were generated -> the same, bool.
     Spec: generate.stop.mask, generate.stop.in-prompt
     """
     if stop_token_ids is None:
         return np.ones(ids.shape, bool)
-    said = np.isin(ids, stop_token_ids) & ~is_prompt & (np.arange(ids.shape[1]) < end)
+    said = np.isin(ids, stop_token_ids) & ~is_prompt & (np.arange(ids.shape[-1]) < end)
     stops_before = np.cumsum(said, axis=-1) - said
     return stops_before == 0
 
 
 def without_prompt(output: Mapping[str, np.ndarray], is_prompt: Any) -> dict[str, np.ndarray]:
-    """The output with a mask that hides the prompt too. Shapes: ids and masks (B, T) -> the same.
+    """The output with a mask that hides the prompt too. Shapes: ids and masks (B, T) or (B, K, T) -> the same.
 
     Spec: generate.strip-prompt
     """
-    own = output["decoder_padding_mask"] & ~np.asarray(is_prompt).astype(bool)
-    return {"decoder_token_ids": output["decoder_token_ids"], "decoder_padding_mask": own}
+    mask, hidden = output["decoder_padding_mask"], np.asarray(is_prompt).astype(bool)
+    return {**output, "decoder_padding_mask": mask & ~(hidden if mask.ndim == 2 else hidden[:, None])}

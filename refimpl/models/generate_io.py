@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -71,13 +71,34 @@ def _plain(value: Any) -> Any:
     return held.item() if isinstance(held, np.ndarray) and held.ndim == 0 else held
 
 
+class Beams(NamedTuple):
+    """All beams of each row, the best first, and their log probabilities. Shapes: B lists of K texts, (B, K)."""
+
+    texts: Any
+    log_probs: np.ndarray
+
+
+def as_texts(output: Mapping[str, np.ndarray], preprocessor: Any) -> Any:
+    """Token ids as texts. Shapes: (B, T) -> B texts; (B, K, T) -> B lists of K texts, and their log probabilities.
+
+    Spec: generate.beams.all
+    """
+    ids = output["decoder_token_ids"]
+    if ids.ndim == 2:
+        return preprocessor.generate_postprocess(output)
+    rows, beams, width = ids.shape
+    flat = {key: output[key].reshape(-1, width) for key in ("decoder_token_ids", "decoder_padding_mask")}
+    texts = preprocessor.generate_postprocess(flat)
+    return Beams([texts[row * beams : (row + 1) * beams] for row in range(rows)], output["beam_log_probs"])
+
+
 def joined(outputs: Sequence[Any], single: bool) -> Any:
     """Outputs of batches as one: texts in a list (or one bare text), arrays along the batch axis.
 
     Raises: InputError if there was no batch, or arrays of different widths.
     Spec: generate.output.types, generate.output.batches
     """
-    widths = {v.shape[1:] for output in outputs if isinstance(output, Mapping) for v in output.values()}
+    widths = {output["decoder_token_ids"].shape[1:] for output in outputs if isinstance(output, Mapping)}
     if not outputs or len(widths) > 1:
         raise InputError(
             f"The iterable held {len(outputs)} batches, of the widths {sorted(widths)}.",
@@ -87,6 +108,9 @@ def joined(outputs: Sequence[Any], single: bool) -> Any:
         )
     if isinstance(outputs[0], Mapping):
         return {key: np.concatenate([output[key] for output in outputs]) for key in outputs[0]}
+    if isinstance(outputs[0], Beams):
+        found = Beams([row for beams in outputs for row in beams.texts], np.concatenate([b.log_probs for b in outputs]))
+        return Beams(found.texts[0], found.log_probs[0]) if single else found
     texts = [text for output in outputs for text in output]
     return texts[0] if single else texts
 

@@ -10,7 +10,7 @@ import numpy as np
 from refimpl import samplers
 from refimpl.decoding.generate_step import generate_step
 from refimpl.decoding.stop import resolve_stop_token_ids, without_prompt
-from refimpl.models.generate_io import as_batches, joined, shown
+from refimpl.models.generate_io import as_batches, as_texts, joined, shown
 from refimpl.models.task import Task
 from refimpl.presets import register
 
@@ -44,13 +44,13 @@ class Seq2SeqLM(Task):
         loss: Any = "auto",
         *,
         weighted_metrics: Any = "auto",
-        sampler: Any = "greedy",
+        sampler: Any = "top_k",
         jit_compile: bool = True,
     ) -> None:
         """Choose how tokens are sampled. Training arguments are kept for `fit`, which comes later.
 
-        Raises: InputError for an unknown sampler.
-        Spec: samplers.get
+        Raises: SamplerNameError for an unknown sampler.
+        Spec: samplers.get.names, task.compile.default-sampler
         """
         self.sampler = samplers.get(sampler)
         self.optimizer, self.loss, self.weighted_metrics = optimizer, loss, weighted_metrics
@@ -64,18 +64,23 @@ class Seq2SeqLM(Task):
         stop_token_ids: Any = "auto",
         strip_prompt: bool = False,
         *,
+        assistant_model: Any = None,
         verbose: bool | None = None,
     ) -> Any:
         """Generate from texts (or, without preprocessor, from the token dictionary), or from an iterable of batches.
 
         `strip_prompt=True` leaves the decoder's prompt out of the result. `verbose` shows a progress line on standard
-        error; by default only for several batches on a terminal.
+        error; by default only for several batches on a terminal. `assistant_model`, a smaller Seq2SeqLM with the same
+        vocabulary, proposes tokens and changes nothing but the time (see `samplers.SpeculativeSampler`).
 
         Units: `max_length` counts decoder tokens, start tokens and prompt included. Without preprocessor it is
             ignored: the prompt array's width is the length.
         Shapes: str -> str; B texts -> B texts; token dictionary -> `decoder_token_ids`, `decoder_padding_mask` (B, T).
+            With `BeamSampler(return_all_beams=True)` and K beams: str -> K texts and (K,) log probabilities;
+            B texts -> B lists of K texts and (B, K); token dictionary -> (B, K, T) and `beam_log_probs` (B, K).
         Raises: InputTypeError, StopTokenIdsError, NoPreprocessorError, SequenceLengthError.
-        Spec: generate.output.types, generate.max-length.counts, generate.max-length.no-preprocessor
+        Spec: generate.output.types, generate.max-length.counts, generate.max-length.no-preprocessor,
+            generate.beams.all, generate.assistant.same-output
         """
         if self.sampler is None:
             self.compile()
@@ -84,10 +89,11 @@ class Seq2SeqLM(Task):
         outputs = []
         for batch in shown(batches, verbose):
             tokens = self._preprocess(batch, max_length)
-            output = self.generate_step(tokens, stops)
+            # A `generate_step` of the user's own need not know the last argument.
+            output = self.generate_step(tokens, stops, *([] if assistant_model is None else [assistant_model]))
             if strip_prompt:
                 output = without_prompt(output, tokens["decoder_padding_mask"])
-            outputs.append(output if self.preprocessor is None else self.preprocessor.generate_postprocess(output))
+            outputs.append(output if self.preprocessor is None else as_texts(output, self.preprocessor))
         return joined(outputs, single)
 
     def _preprocess(self, batch: Any, max_length: int | None) -> Mapping[str, Any]:
@@ -97,10 +103,10 @@ class Seq2SeqLM(Task):
         return self.preprocessor.generate_preprocess(batch, sequence_length=max_length)
 
     def generate_step(
-        self, inputs: Mapping[str, Any], stop_token_ids: tuple[int, ...] | None = None
+        self, inputs: Mapping[str, Any], stop_token_ids: tuple[int, ...] | None = None, assistant_model: Any = None
     ) -> dict[str, np.ndarray]:
         """One batch of token ids. Shapes: ids and masks (B, S), (B, T) -> ids and mask (B, T)."""
-        return generate_step(self, self.backbone.checked(inputs) | dict(_ids(inputs)), stop_token_ids)
+        return generate_step(self, self.backbone.checked(inputs) | dict(_ids(inputs)), stop_token_ids, assistant_model)
 
     def call_encoder(self, token_ids: np.ndarray, padding_mask: np.ndarray) -> np.ndarray:
         """The encoder's output. Shapes: (B, S) -> (B, S, E)."""

@@ -12,10 +12,12 @@ from refimpl.samplers.arguments import checked_count
 from refimpl.samplers.cache_rows import repeated, taken
 from refimpl.samplers.ranking import top_k
 from refimpl.samplers.sampler import Next, Sampler, all_stopped, own_copies
+from refimpl.samplers.serialization import named
 
 NOT_LIVE = np.float32(-1e9)  # the score of a beam that is still a copy of the first one
 
 
+@named("beam")
 class BeamSampler(Sampler):
     """The sequence with the highest sum of log probabilities among the `num_beams` that are followed.
 

@@ -12,8 +12,10 @@ from refimpl.samplers.arguments import checked_count, checked_fraction
 from refimpl.samplers.cache_rows import repeated, taken
 from refimpl.samplers.ranking import top_k
 from refimpl.samplers.sampler import Next, Sampler, all_stopped, own_copies
+from refimpl.samplers.serialization import named
 
 
+@named("contrastive")
 class ContrastiveSampler(Sampler):
     """Of the `k` most probable tokens the one that is probable and unlike what was said before.
 
@@ -95,7 +97,7 @@ def _checked_states(hidden_states: np.ndarray | None) -> np.ndarray:
     if hidden_states is None:
         raise InputError(
             "`ContrastiveSampler` requires passing `hidden_states`, but received `None`.",
-            "The sampler compares hidden states, so that the prompt's must be passed and `next` must give the new ones.",
+            "It compares hidden states: the prompt's must be passed, and `next` must give the new ones.",
             "Pass hidden_states of shape (batch, length, hidden_dim), or use another sampler.",
             "samplers.contrastive.hidden-states",
         )

@@ -3,8 +3,10 @@
 import numpy as np
 
 from refimpl.samplers.sampler import Sampler, all_on_one
+from refimpl.samplers.serialization import named
 
 
+@named("greedy")
 class GreedySampler(Sampler):
     """Always the most probable token; of equals the one with the lowest id.
 

@@ -7,8 +7,10 @@ import numpy as np
 from refimpl.random import SeedGenerator, categorical
 from refimpl.random.draws import log32
 from refimpl.samplers.sampler import Sampler
+from refimpl.samplers.serialization import named
 
 
+@named("random")
 class RandomSampler(Sampler):
     """Each token with its probability.
 

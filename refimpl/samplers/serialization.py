@@ -1,27 +1,25 @@
 """Samplers by name, and as dictionaries that JSON can hold."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from refimpl.errors import ConfigError, InputError, SamplerNameError
-from refimpl.samplers.beam_sampler import BeamSampler
-from refimpl.samplers.contrastive_sampler import ContrastiveSampler
-from refimpl.samplers.greedy_sampler import GreedySampler
-from refimpl.samplers.random_sampler import RandomSampler
-from refimpl.samplers.speculative_sampler import SpeculativeSampler
-from refimpl.samplers.top_k_sampler import TopKSampler
-from refimpl.samplers.top_p_sampler import TopPSampler
 
-NAMES: dict[str, type] = {
-    "beam": BeamSampler,
-    "contrastive": ContrastiveSampler,
-    "greedy": GreedySampler,
-    "random": RandomSampler,
-    "speculative": SpeculativeSampler,
-    "top_k": TopKSampler,
-    "top_p": TopPSampler,
-}
-_BY_CLASS_NAME = {cls.__name__: cls for cls in NAMES.values()}
+C = TypeVar("C", bound=type)
+
+NAMES: dict[str, Any] = {}
+_BY_CLASS_NAME: dict[str, Any] = {}
+
+
+def named(name: str) -> Callable[[C], C]:
+    """Class decorator: `get(name)` makes this sampler."""
+
+    def add(cls: C) -> C:
+        """Enter the class under its short name and under its own."""
+        NAMES[name] = _BY_CLASS_NAME[cls.__name__] = cls
+        return cls
+
+    return add
 
 
 def get(identifier: Any) -> Any:
@@ -42,7 +40,7 @@ def get(identifier: Any) -> Any:
         return identifier
     raise InputError(
         f"Could not interpret sampler identifier: {identifier!r}.",
-        f"A sampler is one of the names {', '.join(NAMES)}, a dictionary as serialize() gives, or an object.",
+        f"A sampler is one of the names {', '.join(sorted(NAMES))}, a dictionary as serialize() gives, or an object.",
         "Pass for example sampler='greedy'.",
         "samplers.get.unknown",
     )
@@ -99,7 +97,7 @@ def _class_of(name: str, known: Mapping[str, Any]) -> Any:
         return known[name]
     raise SamplerNameError(
         f"There is no sampler {name!r}.",
-        f"A sampler's name is one of {', '.join(known)}.",
+        f"A sampler's name is one of {', '.join(sorted(known))}.",
         "Check the spelling; names are in lower case.",
         "samplers.get.unknown",
     )

@@ -13,10 +13,12 @@ from refimpl.random.draws import log32
 from refimpl.samplers.arguments import checked_count
 from refimpl.samplers.greedy_sampler import GreedySampler
 from refimpl.samplers.sampler import Next, Sampler, all_stopped, own_copies
+from refimpl.samplers.serialization import get, named, serialize
 
 Verify = Callable[[np.ndarray, Any, int, int], tuple[Any, ...]]
 
 
+@named("speculative")
 class SpeculativeSampler(Sampler):
     """Tokens of the target model, proposed by a draft model; the draft decides the time that it takes, not the result.
 
@@ -43,7 +45,7 @@ class SpeculativeSampler(Sampler):
         self.seed = seed
         self.seed_generator = SeedGenerator(seed)
 
-    def __call__(  # noqa: PLR0917  (KerasHub's signature)
+    def __call__(
         self,
         next: Next,
         prompt: np.ndarray,
@@ -89,7 +91,7 @@ class SpeculativeSampler(Sampler):
     def _draft(
         self, draft_next: Next, prompt: np.ndarray, cache: Any, mask: np.ndarray, index: int, count: int
     ) -> tuple[np.ndarray, np.ndarray, Any]:
-        """Let the draft say `count` tokens. Returns the prompt with them, their distributions (B, count, V), its cache."""
+        """The prompt with `count` tokens of the draft, their distributions (B, count, V), and the draft's cache."""
         tried, distributions = prompt.copy(), []
         for column in range(index, index + count):
             logits, _, cache = draft_next(tried, cache, column)
@@ -138,8 +140,6 @@ class SpeculativeSampler(Sampler):
 
     def get_config(self) -> dict[str, Any]:
         """What the constructor takes, the base sampler serialized."""
-        from refimpl.samplers.serialization import serialize
-
         base = None if self.base_sampler is None else serialize(self.base_sampler)
         head = super().get_config() | {"num_speculative_tokens": self.num_speculative_tokens}
         return head | {"base_sampler": base, "seed": self.seed}
@@ -150,9 +150,20 @@ class SpeculativeSampler(Sampler):
 
         Spec: samplers.speculative.base-restored
         """
-        from refimpl.samplers.serialization import get
-
         return cls(**{**config, "base_sampler": get(config.get("base_sampler"))})
+
+
+def speculative(sampler: Any) -> SpeculativeSampler:
+    """The speculative sampler that gives what `sampler` gives. Its draws continue the sampler's own seed.
+
+    Raises: ConfigError for a sampler that does not draw each token from one distribution.
+    Spec: generate.assistant.sampler
+    """
+    if isinstance(sampler, SpeculativeSampler):
+        return sampler
+    found = SpeculativeSampler(base_sampler=sampler)
+    found.seed_generator = getattr(sampler, "seed_generator", found.seed_generator)
+    return found
 
 
 def _one_by_one(next: Next) -> Verify:

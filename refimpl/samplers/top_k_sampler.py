@@ -9,8 +9,10 @@ from refimpl.random.draws import log32
 from refimpl.samplers.arguments import checked_count
 from refimpl.samplers.ranking import top_k
 from refimpl.samplers.sampler import Sampler
+from refimpl.samplers.serialization import named
 
 
+@named("top_k")
 class TopKSampler(Sampler):
     """One of the `k` most probable tokens, in proportion to their probabilities.
 

@@ -9,8 +9,10 @@ from refimpl.random.draws import log32
 from refimpl.samplers.arguments import checked_count, checked_fraction
 from refimpl.samplers.ranking import cumulative, top_k
 from refimpl.samplers.sampler import Sampler
+from refimpl.samplers.serialization import named
 
 
+@named("top_p")
 class TopPSampler(Sampler):
     """One of the most probable tokens that together just exceed `p`, in proportion to their probabilities.
 
@@ -20,9 +22,7 @@ class TopPSampler(Sampler):
     Source: Holtzman et al. 2020, section 3.1
     """
 
-    def __init__(
-        self, p: float = 0.1, k: int | None = None, seed: int | None = None, temperature: float = 1.0
-    ) -> None:
+    def __init__(self, p: float = 0.1, k: int | None = None, seed: int | None = None, temperature: float = 1.0) -> None:
         super().__init__(temperature)
         self.p = checked_fraction("p", p)
         self.k = None if k is None else checked_count("k", k)
