@@ -37,5 +37,3 @@ def pieces(snapshots: Iterator[Sequence[str]], rows: int) -> Iterator[list[str]]
     rest = [row.piece(text, final=True) for row, text in zip(growing, texts, strict=True)]
     if any(rest):
         yield rest
-
-

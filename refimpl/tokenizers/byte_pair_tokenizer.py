@@ -12,7 +12,7 @@ import regex
 from refimpl.errors import ConfigError, NegativeTokenIdError, PresetUnreadableError, UnknownTokenError
 from refimpl.presets import PresetFolder, register
 from refimpl.presets.folder import TOKENIZER_ASSETS
-from refimpl.tokenizers.byte_level import SPLIT_PATTERN, to_characters, to_text
+from refimpl.tokenizers.byte_level import SPLIT_PATTERN, byte_to_character, to_characters, to_text
 from refimpl.tokenizers.merge import merge_word
 from refimpl.tokenizers.tokenizer import Tokenizer
 
@@ -71,6 +71,7 @@ class BytePairTokenizer(Tokenizer):
                 )
             setattr(self, f"{name}_id", words[token])
         self._ranks = _ranks_of(rules, words)
+        self._letters = words.keys() | {part for pair in self._ranks for part in pair}
         self.vocabulary, self.merges = words, rules
         self._tokens = {id: token for token, id in words.items()}
         self._word_ids: Callable[[str], tuple[int, ...]] = functools.lru_cache(_CACHED_WORDS)(self._encode_word)
@@ -102,7 +103,7 @@ class BytePairTokenizer(Tokenizer):
     def _encode_word(self, word: str) -> tuple[int, ...]:
         """The ids of one word; bytes that the vocabulary lacks are left out (spec: tokenizers.byte-pair.no-byte)."""
         vocabulary = self._need_vocabulary()
-        known = [character for character in to_characters(word) if character in vocabulary]
+        known = [character for character in to_characters(word) if character in self._letters]
         return tuple(vocabulary[token] for token in merge_word(known, self._ranks) if token in vocabulary)
 
     def _decode(self, ids: list[int]) -> str:
@@ -260,18 +261,24 @@ def _merges_of(merges: Any) -> list[str]:
 
 
 def _ranks_of(rules: list[str], vocabulary: dict[str, int]) -> dict[tuple[str, str], int]:
-    """Each rule's pair with its rank; a `#version` line is no rule."""
+    """Each rule's pair with its rank; a `#version` line is no rule.
+
+    A part need not be a token if an earlier rule makes it: KerasHub's documented examples leave such steps out of the
+    vocabulary (spec: tokenizers.vocabulary.merge-parts).
+    """
     ranks: dict[tuple[str, str], int] = {}
+    known = set(vocabulary) | set(byte_to_character().values())
     for rule in rules:
         if "#version:" in rule:
             continue
         left, _, right = rule.partition(" ")
-        if left not in vocabulary or right not in vocabulary:
+        if left not in known or right not in known:
             raise ConfigError(
                 f"Merge rule {rule!r} contains token {left!r} or {right!r} that is not in the vocabulary.",
-                "Both parts of a merge must be tokens.",
+                "Both parts of a merge must be tokens, single bytes, or made by an earlier rule.",
                 "Use the vocabulary and the merges of the same model.",
                 "tokenizers.vocabulary.merge-parts",
             )
+        known.add(left + right)
         ranks.setdefault((left, right), len(ranks))
     return ranks

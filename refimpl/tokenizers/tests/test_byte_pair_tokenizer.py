@@ -119,3 +119,12 @@ def test_bytes_without_token_are_left_out():
     words = {"<s>": 0, "<pad>": 1, "</s>": 2, "a": 3, "b": 4, "ab": 5}
     assert type(TOK)(words, ["a b"])("a?b").tolist() == [3, 4]
     assert type(TOK)(words, ["a b"])("aéb").tolist() == [5]  # one word: what is left stands side by side
+
+
+def test_keras_hubs_documented_vocabulary_works():
+    """The example of `BartSeq2SeqLM`; KerasHub 0.32 itself refuses it, as its merges' parts are no tokens."""
+    words = {"<s>": 0, "<pad>": 1, "</s>": 2, "Ġafter": 5, "noon": 6, "Ġsun": 7}
+    rules = ["Ġ a", "Ġ s", "Ġ n", "e r", "n o", "o n", "Ġs u", "Ġa f", "no on", "Ġsu n", "Ġaf t", "Ġaft er"]
+    tok = type(TOK)(words, rules)
+    assert tok([" afternoon sun", "noon sun"]) == [[5, 6, 7], [6, 7]]
+    assert tok.detokenize([5, 6, 7]) == " afternoon sun"
