@@ -39,6 +39,18 @@ def resolve_stop_token_ids(given: Any, preprocessor: Any) -> tuple[int, ...] | N
     return tuple(int(i) for i in items)
 
 
+def with_preprocessor(preprocessor: Any) -> Any:
+    """The preprocessor, which must be there for text to come out (spec: generate.stream.preprocessor)."""
+    if preprocessor is None:
+        raise NoPreprocessorError(
+            "stream() was called with preprocessor=None.",
+            "Only a task with a preprocessor gives text.",
+            "Attach a preprocessor, or call generate() for token ids.",
+            "generate.stream.preprocessor",
+        )
+    return preprocessor
+
+
 def output_mask(ids: np.ndarray, is_prompt: np.ndarray, end: int, stop_token_ids: Sequence[int] | None) -> np.ndarray:
     """True up to and with the first stop token that a row said itself; everywhere in a row that said none.
 

@@ -1,6 +1,13 @@
 """Text as it grows: the same tokens as `generate`, handed out while they come."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from refimpl.decoding.generate_step import DecoderSteps, generate_step, prefill
+from refimpl.decoding.stop import output_mask
+from refimpl.samplers.sampler import Sampler, own_copies
 
 UNFINISHED = "\N{REPLACEMENT CHARACTER}"  # how bytes that are no whole character yet are shown
 
@@ -37,3 +44,31 @@ def pieces(snapshots: Iterator[Sequence[str]], rows: int) -> Iterator[list[str]]
     rest = [row.piece(text, final=True) for row, text in zip(growing, texts, strict=True)]
     if any(rest):
         yield rest
+
+
+def stream_step(
+    model: Any, inputs: Mapping[str, np.ndarray], stop_token_ids: tuple[int, ...] | None
+) -> Iterator[dict[str, np.ndarray]]:
+    """What `generate_step` gives, after each token: the mask shows what is there so far.
+
+    A sampler with a search of its own (beam, contrastive) knows its tokens at the end only: then all comes at once.
+
+    Shapes: ids and masks (B, S) and (B, T) -> several times `decoder_token_ids`, `decoder_padding_mask` (B, T).
+    """
+    sampler = model.sampler
+    if not isinstance(sampler, Sampler) or type(sampler).__call__ is not Sampler.__call__:
+        yield generate_step(model, inputs, stop_token_ids)
+        return
+    batch = model.backbone.checked(inputs)
+    ids, is_prompt = own_copies(inputs["decoder_token_ids"], batch["decoder_padding_mask"])
+    index = int(is_prompt.sum(axis=1).min())
+    cache, _ = prefill(model, batch, index)
+    steps = sampler.steps(DecoderSteps(model, index).next, ids, cache, index, is_prompt, stop_token_ids)
+    filled = index
+    while True:
+        mask = output_mask(ids, is_prompt, filled, stop_token_ids) & (np.arange(ids.shape[1]) < filled)
+        yield {"decoder_token_ids": ids, "decoder_padding_mask": mask}
+        try:
+            filled = next(steps)
+        except StopIteration:
+            return

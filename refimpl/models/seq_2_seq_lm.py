@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from refimpl import samplers
 from refimpl.decoding.generate_step import generate_step
-from refimpl.decoding.stop import resolve_stop_token_ids, without_prompt
-from refimpl.models.generate_io import as_batches, as_texts, joined, shown
+from refimpl.decoding.stop import resolve_stop_token_ids, with_preprocessor, without_prompt
+from refimpl.decoding.stream import pieces, stream_step
+from refimpl.models.generate_io import as_batch, as_batches, as_texts, joined, shown
 from refimpl.models.task import Task
 from refimpl.presets import register
 
@@ -95,6 +96,30 @@ class Seq2SeqLM(Task):
                 output = without_prompt(output, tokens["decoder_padding_mask"])
             outputs.append(output if self.preprocessor is None else as_texts(output, self.preprocessor))
         return joined(outputs, single)
+
+    def stream(
+        self, inputs: Any, max_length: int | None = None, stop_token_ids: Any = "auto", strip_prompt: bool = False
+    ) -> Iterator[Any]:
+        """The text of `generate`, piece by piece as it grows. Characters are never split, nothing is taken back.
+
+        Needs a preprocessor. The arguments are those of `generate`; what was drawn at random is drawn anew.
+
+        Shapes: str -> pieces (str); B texts -> lists of B pieces, "" for a row with nothing new.
+        Raises: NoPreprocessorError, and what `generate` raises.
+        Spec: generate.stream.equals-generate, generate.stream.whole-characters
+        """
+        if self.sampler is None:
+            self.compile()
+        preprocessor = with_preprocessor(self.preprocessor)
+        stops = resolve_stop_token_ids(stop_token_ids, preprocessor)
+        batch, single = as_batch(inputs)
+        tokens = preprocessor.generate_preprocess(batch, sequence_length=max_length)
+        outputs = stream_step(self, tokens, stops)
+        if strip_prompt:
+            outputs = (without_prompt(output, tokens["decoder_padding_mask"]) for output in outputs)
+        texts = map(preprocessor.generate_postprocess, outputs)
+        for new in pieces(texts, len(tokens["decoder_token_ids"])):
+            yield new[0] if single else new
 
     def _preprocess(self, batch: Any, max_length: int | None) -> Mapping[str, Any]:
         """A batch as token ids; without preprocessor it is that already."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -42,13 +42,27 @@ class Sampler:
         Spec: samplers.loop.prompt-kept, samplers.loop.stop
         """
         prompt, mask = own_copies(prompt, mask)
-        for column in range(int(index), prompt.shape[1]):
+        for _ in self.steps(next, prompt, cache, int(index), mask, stop_token_ids):
+            pass
+        return prompt
+
+    def steps(
+        self,
+        next: Next,
+        prompt: np.ndarray,
+        cache: Any,
+        index: int,
+        mask: np.ndarray,
+        stop_token_ids: Sequence[int] | None,
+    ) -> Iterator[int]:
+        """Fill `prompt` in place and give, after each column, how many columns are filled."""
+        for column in range(index, prompt.shape[1]):
             if all_stopped(prompt[:, :column], mask[:, :column], stop_token_ids):
                 break
             logits, _, cache = next(prompt, cache, column)
             token = self._checked_token(self.get_next_token(self.compute_probabilities(logits)), len(prompt))
             prompt[:, column] = np.where(mask[:, column], prompt[:, column], token.astype(prompt.dtype))
-        return prompt
+            yield column + 1
 
     def get_next_token(self, probabilities: np.ndarray) -> np.ndarray:
         """The next token of each row. Shapes: (B, V) -> (B,)."""
