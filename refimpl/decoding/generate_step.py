@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from refimpl.decoding.compiled import compiled_sampler, compiled_steps
 from refimpl.decoding.stop import output_mask
+from refimpl.decoding.trim import trim
 from refimpl.errors import InputError
 from refimpl.samplers.speculative_sampler import SpeculativeSampler, speculative
 
@@ -22,16 +24,15 @@ def generate_step(
 
     Shapes: ids and masks (B, S) and (B, T) -> `decoder_token_ids`, `decoder_padding_mask` (B, T). A sampler that
         returns all K beams gives both as (B, K, T), the best beam first, and `beam_log_probs` (B, K).
-    Spec: generate.start-column, generate.ragged-prompts, generate.padding-inert, generate.beams.all
+    Spec: generate.start-column, generate.ragged-prompts, generate.padding-inert, generate.beams.all, generate.stop.after
     """
     prompt = np.asarray(inputs["decoder_token_ids"])
     batch = model.backbone.checked(inputs)
     is_prompt = batch["decoder_padding_mask"]
     # The shortest prompt decides where generation starts; longer prompts keep their tokens in the sampler's loop.
     index = int(is_prompt.sum(axis=1).min())
-    cache, hidden_states = prefill(model, batch, index)
-    steps = DecoderSteps(model, index)
-    sampler: Any = model.sampler
+    steps, cache, hidden_states = prefilled(model, batch, index)
+    sampler: Any = compiled_sampler(model.sampler, steps)
     draft: dict[str, Any] = {}
     if assistant_model is not None:
         sampler, draft = drafting(model, assistant_model, batch, index, steps)
@@ -46,12 +47,12 @@ def generate_step(
         model=model,
         **draft,
     )
-    if isinstance(found, tuple):
-        ids, log_probs = found
-        mask = output_mask(ids, is_prompt[:, None], steps.reached, stop_token_ids)
-        return {"decoder_token_ids": ids, "decoder_padding_mask": mask, "beam_log_probs": log_probs}
-    mask = output_mask(found, is_prompt, steps.reached, stop_token_ids)
-    return {"decoder_token_ids": found, "decoder_padding_mask": mask}
+    ids, scores = (found[0], {"beam_log_probs": found[1]}) if isinstance(found, tuple) else (found, {})
+    if scores:
+        prompt, is_prompt = prompt[:, None], is_prompt[:, None]
+    mask = output_mask(ids, is_prompt, steps.reached, stop_token_ids)
+    # What follows a row's stop token would depend on the rows beside it; it is no part of the result.
+    return {"decoder_token_ids": np.where(mask, ids, prompt), "decoder_padding_mask": mask, **scores}
 
 
 class DecoderSteps:
@@ -89,7 +90,7 @@ class DecoderSteps:
 
 
 def drafting(
-    model: Any, assistant_model: Any, batch: Mapping[str, np.ndarray], index: int, steps: DecoderSteps
+    model: Any, assistant_model: Any, batch: Mapping[str, np.ndarray], index: int, steps: Any
 ) -> tuple[SpeculativeSampler, dict[str, Any]]:
     """The speculative sampler of a model with an assistant, and what it takes beside the usual arguments.
 
@@ -104,10 +105,17 @@ def drafting(
             "Use a smaller model of the same family.",
             "generate.assistant.vocabulary",
         )
-    cache, _ = prefill(assistant_model, assistant_model.backbone.checked(batch), index)
-    draft_next = DecoderSteps(assistant_model, index).next
-    extra = {"draft_next": draft_next, "draft_cache": cache, "verify_next": steps.verify_next}
+    draft, cache, _ = prefilled(assistant_model, assistant_model.backbone.checked(batch), index)
+    extra = {"draft_next": draft.next, "draft_cache": cache, "verify_next": steps.verify_next}
     return speculative(model.sampler), extra
+
+
+def prefilled(model: Any, batch: Mapping[str, np.ndarray], index: int) -> tuple[Any, Any, np.ndarray]:
+    """The steps of a batch, compiled or by definition, with their cache and the states of the prompt."""
+    twin = compiled_steps(model, batch, index)
+    if twin is not None:
+        return twin, twin.cache, twin.hidden_states
+    return DecoderSteps(model, index), *prefill(model, batch, index)
 
 
 def prefill(model: Any, batch: Mapping[str, np.ndarray], index: int) -> tuple[Cache, np.ndarray]:
@@ -131,13 +139,3 @@ def prefill(model: Any, batch: Mapping[str, np.ndarray], index: int) -> tuple[Ca
     hidden_states = np.zeros((*prompt.shape, states.shape[-1]), states.dtype)
     hidden_states[:, : states.shape[1]] = states
     return (own, other, encoded, source_mask), hidden_states
-
-
-def trim(ids: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Cut columns at the end that are padding in every row; padding is inert, so only time changes.
-
-    Spec: generate.padding-inert
-    """
-    used = np.flatnonzero(mask.any(axis=0))
-    width = int(used[-1]) + 1 if used.size else 1
-    return ids[:, :width], mask[:, :width]

@@ -46,12 +46,15 @@ class Seq2SeqLM(Task):
         *,
         weighted_metrics: Any = "auto",
         sampler: Any = "top_k",
-        jit_compile: bool = True,
+        jit_compile: bool | str = "auto",
     ) -> None:
         """Choose how tokens are sampled. Training arguments are kept for `fit`, which comes later.
 
+        `jit_compile=True` decodes with compiled kernels, False with the NumPy definition, "auto" with kernels where the
+        model is large enough for it to pay. All give the same text.
+
         Raises: SamplerNameError for an unknown sampler.
-        Spec: samplers.get.names, task.compile.default-sampler
+        Spec: samplers.get.names, task.compile.default-sampler, kernels.auto
         """
         self.sampler = samplers.get(sampler)
         self.optimizer, self.loss, self.weighted_metrics = optimizer, loss, weighted_metrics

@@ -1,0 +1,67 @@
+"""Where the threads of one step wait for each other. Built on atomic memory operations: no OpenMP, no TBB.
+
+`sync` is the address of 24 zeroed int64 numbers: arrived at 0, round at 8, stop at 16, each on a cache line of its own.
+"""
+
+import sys
+from typing import Any
+
+from llvmlite import ir
+from numba.core import types
+
+from refimpl.kernels.jit import inner, instruction
+from refimpl.kernels.vector import Typed
+
+ARRIVED, ROUND, STOP, SIZE = 0, 8, 16, 24
+_SPINS = 4000  # some microseconds, longer than a stage's imbalance; then the core is offered to others
+_I64 = ir.IntType(64)
+_YIELDS = sys.platform != "win32"
+_sched_yield = types.ExternalFunction("sched_yield", types.int32())
+
+
+def _place(b: Any, address: Any, index: Any) -> Any:
+    return b.gep(b.inttoptr(address, _I64.as_pointer()), [index])
+
+
+@instruction
+def add_at(typing: Any, sync: Any, index: Any, value: Any) -> Typed:
+    """Add atomically; gives the value from before."""
+
+    def generate(_: Any, b: Any, __: Any, args: Any) -> Any:
+        return b.atomic_rmw("add", _place(b, *args[:2]), args[2], "acq_rel")
+
+    return types.int64(types.intp, types.intp, types.int64), generate
+
+
+@instruction
+def read(typing: Any, sync: Any, index: Any) -> Typed:
+    """Read what another thread wrote, and all that it wrote before."""
+
+    def generate(_: Any, b: Any, __: Any, args: Any) -> Any:
+        return b.load_atomic(_place(b, *args), "acquire", 8)
+
+    return types.int64(types.intp, types.intp), generate
+
+
+@inner
+def _offer_core() -> None:
+    """Let another thread run."""
+    if _YIELDS:
+        _sched_yield()
+
+
+@inner
+def barrier(sync: int, team: int) -> None:
+    """Return when all `team` threads are here, or when the step was given up."""
+    if team == 1:
+        return
+    now = read(sync, ROUND)
+    if add_at(sync, ARRIVED, 1) == team - 1:
+        add_at(sync, ARRIVED, -team)
+        add_at(sync, ROUND, 1)
+        return
+    spins = 0
+    while read(sync, ROUND) == now and read(sync, STOP) == 0:
+        spins += 1
+        if spins > _SPINS:
+            _offer_core()

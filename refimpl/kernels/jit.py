@@ -1,0 +1,66 @@
+"""How entry points are compiled: when first called, without the GIL, and kept on disk.
+
+Spec: kernels.cache
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from numba import njit
+from numba.core import types
+from numba.extending import intrinsic
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def inner(function: Function) -> Function:
+    """Compile a function that only compiled code calls.
+
+    Divisions give what IEEE 754 says and raise nothing. No fastmath flag is set, here or anywhere.
+    """
+    return njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+
+
+def instruction(function: Callable[..., tuple[Any, Callable[..., Any]]]) -> Callable[..., Any]:
+    """A function that says which LLVM instructions take its place."""
+    return intrinsic(function)
+
+
+@instruction
+def once(typing: Any) -> Any:
+    """Written into a function: compile it once, not again into each of its callers."""
+
+    def generate(context: Any, builder: Any, _: Any, __: Any) -> Any:
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+@instruction
+def whole(typing: Any, x: Any) -> Any:
+    """A constant as any other whole number, so that functions are not compiled again for each constant."""
+    return types.int64(types.int64), lambda _, __, ___, args: args[0]
+
+
+def entry(function: Callable[..., Any]) -> Any:
+    """Compile a function that Python calls. What it calls in turn is compiled into it.
+
+    The cache lies beside the source, in the user's cache folder if that cannot be written, or where NUMBA_CACHE_DIR
+    says. Where none can be written, each process compiles anew.
+    """
+    try:
+        compiled = njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True, cache=True)(function)
+    except RuntimeError:  # no folder for the cache
+        return njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True)(function)
+    _stamp_with_all_sources(compiled)
+    return compiled
+
+
+def _stamp_with_all_sources(compiled: Any) -> None:
+    """Make the cache stale when any kernel changed: Numba looks at the file of the entry point alone."""
+    stats = [path.stat() for path in sorted(Path(__file__).parent.glob("*.py"))]
+    file = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
+    if file is not None:
+        file._source_stamp = tuple((stat.st_mtime, stat.st_size) for stat in stats)

@@ -1,0 +1,137 @@
+"""Products of a few rows with large matrices, read once and where they lie: nothing is copied or packed.
+
+At one row the work is waiting for memory, so weights are read in long runs and each is used for all rows at once.
+The sum of each element is taken in one order, whatever the number of rows, threads and columns beside it.
+
+Spec: kernels.order, invariance.rows
+"""
+
+from refimpl.kernels.jit import inner, once
+from refimpl.kernels.vector import add, fma, fma1, get, load, mul, put, splat, store, total, zero
+
+_TILE = 12288  # numbers of the result that are worked on together: they fit the first cache
+
+
+@inner
+def share(size: int, unit: int, rank: int, team: int) -> tuple[int, int]:
+    """The part of `size` that a thread works on: whole units, the last one may be cut."""
+    units = (size + unit - 1) // unit
+    return min(size, units * rank // team * unit), min(size, units * (rank + 1) // team * unit)
+
+
+@inner
+def linear(x: int, rows: int, inputs: int, kernel: int, bias: int, outputs: int, first: int, end: int, y: int) -> None:
+    """Columns `first` to `end` of `y = x W + b`.
+
+    A sum starts with the bias and takes products in eights: eight are summed, then added.
+
+    Shapes: x (rows, inputs), kernel (inputs, outputs), bias (outputs) or address 0, y (rows, outputs).
+    """
+    once()
+    width = max(64, _TILE // rows // 16 * 16)
+    for start in range(first, end, width):
+        stop = min(end, start + width)
+        for r in range(rows):
+            for n in range(start, stop):
+                put(y, r * outputs + n, get(bias, n) if bias else 0.0)
+        whole = start + (stop - start) // 16 * 16
+        _by_vectors(x, rows, inputs, kernel, outputs, start, whole, y)
+        _by_numbers(x, rows, inputs, kernel, outputs, whole, stop, y)
+
+
+@inner
+def _by_vectors(x: int, rows: int, inputs: int, kernel: int, outputs: int, first: int, end: int, y: int) -> None:
+    """Add the products of sixteen columns at a time."""
+    eights = inputs // 8 * 8
+    m = outputs
+    for k in range(0, eights, 8):
+        for n in range(first, end, 16):
+            p = k * m + n
+            w0, w1, w2, w3 = load(kernel, p), load(kernel, p + m), load(kernel, p + 2 * m), load(kernel, p + 3 * m)
+            p += 4 * m
+            w4, w5, w6, w7 = load(kernel, p), load(kernel, p + m), load(kernel, p + 2 * m), load(kernel, p + 3 * m)
+            for r in range(rows):
+                q = r * inputs + k
+                t = mul(splat(get(x, q)), w0)
+                t = fma(splat(get(x, q + 1)), w1, t)
+                t = fma(splat(get(x, q + 2)), w2, t)
+                t = fma(splat(get(x, q + 3)), w3, t)
+                t = fma(splat(get(x, q + 4)), w4, t)
+                t = fma(splat(get(x, q + 5)), w5, t)
+                t = fma(splat(get(x, q + 6)), w6, t)
+                t = fma(splat(get(x, q + 7)), w7, t)
+                store(y, r * m + n, add(load(y, r * m + n), t))
+    for k in range(eights, inputs):
+        for n in range(first, end, 16):
+            w0 = load(kernel, k * m + n)
+            for r in range(rows):
+                store(y, r * m + n, fma(splat(get(x, r * inputs + k)), w0, load(y, r * m + n)))
+
+
+@inner
+def _by_numbers(x: int, rows: int, inputs: int, kernel: int, outputs: int, first: int, end: int, y: int) -> None:
+    """Add the products of the columns that fill no vector, in the same order."""
+    eights = inputs // 8 * 8
+    for r in range(rows):
+        for n in range(first, end):
+            s = get(y, r * outputs + n)
+            for k in range(0, eights, 8):
+                t = get(x, r * inputs + k) * get(kernel, k * outputs + n)
+                for i in range(k + 1, k + 8):
+                    t = fma1(get(x, r * inputs + i), get(kernel, i * outputs + n), t)
+                s += t
+            for k in range(eights, inputs):
+                s = fma1(get(x, r * inputs + k), get(kernel, k * outputs + n), s)
+            put(y, r * outputs + n, s)
+
+
+@inner
+def dot(x: int, y: int, size: int) -> float:
+    """`sum of x y`: sixteen sums side by side, then their sum, then what fills no vector."""
+    sums = zero()
+    whole = size // 16 * 16
+    for k in range(0, whole, 16):
+        sums = fma(load(x, k), load(y, k), sums)
+    s = total(sums)
+    for k in range(whole, size):
+        s = fma1(get(x, k), get(y, k), s)
+    return s
+
+
+@inner
+def unembed(x: int, rows: int, width: int, table: int, size: int, first: int, end: int, y: int) -> None:
+    """Scores of the tokens `first` to `end`: `dot` of each row with each token's, four tokens at a time.
+
+    Shapes: x (rows, width), table (size, width), y (rows, size).
+    """
+    once()
+    fours = first + (end - first) // 4 * 4
+    whole = width // 16 * 16
+    line = width * 4
+    for v in range(first, fours, 4):
+        t0 = table + v * line
+        t1, t2, t3 = t0 + line, t0 + 2 * line, t0 + 3 * line
+        for r in range(rows):
+            row = x + r * line
+            s0, s1, s2, s3 = zero(), zero(), zero(), zero()
+            for k in range(0, whole, 16):
+                a = load(row, k)
+                s0 = fma(a, load(t0, k), s0)
+                s1 = fma(a, load(t1, k), s1)
+                s2 = fma(a, load(t2, k), s2)
+                s3 = fma(a, load(t3, k), s3)
+            d0, d1, d2, d3 = total(s0), total(s1), total(s2), total(s3)
+            for k in range(whole, width):
+                a1 = get(row, k)
+                d0 = fma1(a1, get(t0, k), d0)
+                d1 = fma1(a1, get(t1, k), d1)
+                d2 = fma1(a1, get(t2, k), d2)
+                d3 = fma1(a1, get(t3, k), d3)
+            q = r * size + v
+            put(y, q, d0)
+            put(y, q + 1, d1)
+            put(y, q + 2, d2)
+            put(y, q + 3, d3)
+    for v in range(fours, end):
+        for r in range(rows):
+            put(y, r * size + v, dot(x + r * line, table + v * line, width))

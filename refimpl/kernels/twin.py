@@ -1,0 +1,66 @@
+"""Which models the kernels can run: those whose methods are this project's own.
+
+Nothing here imports Numba, so that asking costs nothing.
+
+Spec: kernels.twin, kernels.replaced-methods
+"""
+
+from typing import Any
+
+import numpy as np
+
+from refimpl.kernels.architecture import ARCHITECTURES, Architecture
+
+_OWN = ("refimpl.models.", "refimpl.samplers.")
+_WORTH_COMPILING = 10_000_000  # parameters; a smaller model answers before Numba is even imported
+_TASK_METHODS = ("call_decoder_with_cache", "_initialize_cache")
+_BACKBONE_METHODS = ("decode_cached", "cross_keys_values", "embed", "logits", "scope")
+
+
+def architecture_of(model: Any) -> Architecture | None:
+    """The record of a model's decoder, or None if the definition must run.
+
+    That is so for other types than float32, for unknown architectures, and where a subclass or an instance has a
+    method of its own in place of one that the step repeats. A sampler with a
+    loop of its own gets the definition's cache.
+    """
+    backbone = model.backbone
+    record = ARCHITECTURES.get(_defining_class(backbone, "decode_cached"))
+    if record is None or backbone.dtype != "float32" or not wanted(model):
+        return None
+    if (
+        replaced(model.sampler, ("__call__",))
+        or replaced(model, _TASK_METHODS)
+        or replaced(backbone, _BACKBONE_METHODS)
+    ):
+        return None
+    if any(type(w) is not np.ndarray or w.dtype != np.float32 for w in backbone.weights.values()):
+        return None
+    return record
+
+
+def wanted(model: Any) -> bool:
+    """What `compile` was told. "auto" asks for the model's size alone: a row gets the same bits in any batch.
+
+    Spec: kernels.auto
+    """
+    choice = getattr(model, "jit_compile", "auto")
+    return model.backbone.count_params() >= _WORTH_COMPILING if choice == "auto" else bool(choice)
+
+
+def _defining_class(thing: Any, method: str) -> tuple[str, str]:
+    """Module and name of the class that a method comes from."""
+    found = next((cls for cls in type(thing).__mro__ if method in vars(cls)), object)
+    return found.__module__, found.__name__
+
+
+def replaced(thing: Any, names: tuple[str, ...]) -> bool:
+    """Whether a method is not this project's: defined in a user's class, put on a class or on an instance."""
+    for name in names:
+        if name in vars(thing):
+            return True
+        found = getattr(type(thing), name)
+        function = found.fget if isinstance(found, property) else found
+        if not str(getattr(function, "__module__", "")).startswith(_OWN):
+            return True
+    return False
