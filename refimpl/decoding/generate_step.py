@@ -24,7 +24,8 @@ def generate_step(
 
     Shapes: ids and masks (B, S) and (B, T) -> `decoder_token_ids`, `decoder_padding_mask` (B, T). A sampler that
         returns all K beams gives both as (B, K, T), the best beam first, and `beam_log_probs` (B, K).
-    Spec: generate.start-column, generate.ragged-prompts, generate.padding-inert, generate.beams.all, generate.stop.after
+    Spec: generate.start-column, generate.ragged-prompts, generate.padding-inert, generate.beams.all,
+        generate.stop.after
     """
     prompt = np.asarray(inputs["decoder_token_ids"])
     batch = model.backbone.checked(inputs)
