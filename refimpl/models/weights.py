@@ -14,7 +14,7 @@ from refimpl.errors import ConfigError
 from refimpl.random import truncated_normal
 
 Shape = tuple[int, ...]
-_MOST_WEIGHTS = 200_000  # far more than any architecture has; a wild number of layers stops here
+_MOST_WEIGHTS = 20_000  # far more than any architecture has; a wild number of layers stops here
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ class PresetFolder:
                 return None
             real = path.resolve()
             kind = path.stat().st_mode if path.exists() else stat.S_IFREG
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # RuntimeError: a link that leads to itself
             raise _unreadable(path, error) from error
         if not any(real.is_relative_to(root) for root in _roots(self.path)):
             raise _unsafe(f"{name!r} in the preset {self} leads to {real}.", "presets.folder.stays-inside")
