@@ -21,8 +21,14 @@ def top_k(values: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
             "Pass a smaller k; for the whole vocabulary use the sampler 'random', or 'top_p' without k.",
             "samplers.top-k.over-vocabulary",
         )
-    order = np.argsort(-values, axis=-1, kind="stable")[..., :k]
+    order = np.stack([_highest(row, k) for row in values])
     return np.take_along_axis(values, order, axis=-1), order
+
+
+def _highest(values: np.ndarray, k: int) -> np.ndarray:
+    """Indices of the `k` highest values; only those that are not below the k-th are sorted. Shapes: (V,) -> (k,)."""
+    candidates = np.flatnonzero(~(values < np.partition(values, -k)[-k]))
+    return candidates[np.argsort(-values[candidates], kind="stable")[:k]]
 
 
 def cumulative(values: np.ndarray) -> np.ndarray:

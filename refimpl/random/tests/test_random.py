@@ -4,7 +4,7 @@ import random as python_random
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refimpl import errors
@@ -78,6 +78,7 @@ def test_fresh_weights_repeat():
     assert np.abs(first).max() <= 1.0
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1), st.floats(-5, 4), st.floats(0.01, 9))
 def test_uniform_stays_inside(seed, count, low, width):
     u = uniform(np.array([seed, count], np.uint32), (7, 5), low, low + width)
@@ -87,11 +88,13 @@ def test_uniform_stays_inside(seed, count, low, width):
     assert (u <= np.float32(low + width)).all()
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_gumbel_is_finite(seed):
     assert np.isfinite(gumbel(np.array([seed, 0], np.uint32), (500,))).all()
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.data())
 def test_what_has_no_probability_is_never_drawn(seed, data):
     impossible = np.array(data.draw(st.lists(st.booleans(), min_size=9, max_size=9)))

@@ -24,6 +24,7 @@ def distributions():
     return weights.map(lambda w: np.array([w], np.float32) / np.float32(sum(w)))
 
 
+@settings(deadline=None)
 @given(distributions())
 def test_greedy_takes_the_first_of_the_highest(p):
     assert samplers.GreedySampler().get_next_token(p)[0] == p[0].tolist().index(p.max())
@@ -219,6 +220,7 @@ def test_custom_samplers():
         samplers.deserialize(described)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 30))
 def test_prompt_columns_are_kept_and_integer_masks_are_masks(seed):
     rng, toy = np.random.default_rng(seed), Toy(seed=seed)
