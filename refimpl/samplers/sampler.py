@@ -81,13 +81,15 @@ class Sampler:
         Shapes: (B, V) -> (B, V) float32.
         Spec: samplers.temperature.float32, samplers.temperature.zero
         """
-        scores, temperature = np.asarray(logits, np.float32), np.float32(self.temperature)
+        scores = np.asarray(logits, np.float32)
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-            scaled = scores / temperature
-        if temperature == 0 or not np.isfinite(scaled.max(axis=-1)).all():  # 0, or as good as 0 for these logits
-            return all_on_one(scores.argmax(axis=-1), scores.shape[-1])
-        weights = np.exp((scaled - scaled.max(axis=-1, keepdims=True)).astype(np.float64)).astype(np.float32)
-        return weights / weights.sum(axis=-1, keepdims=True, dtype=np.float64).astype(np.float32)
+            scaled = scores / np.float32(self.temperature)
+            highest = scaled.max(axis=-1, keepdims=True)
+            weights = np.exp((scaled - highest).astype(np.float64)).astype(np.float32)
+        found = weights / weights.sum(axis=-1, keepdims=True, dtype=np.float64).astype(np.float32)
+        # A temperature of 0, or as good as 0 for these logits: the limit, as infinities can't be told apart.
+        sure = np.isinf(highest) if self.temperature else np.ones_like(highest, bool)
+        return np.where(sure, all_on_one(scores.argmax(axis=-1), scores.shape[-1]), found)
 
     def _checked_token(self, token: Any, rows: int) -> np.ndarray:
         """A user's `get_next_token` must give one id a row (spec: samplers.custom.subclass)."""

@@ -106,6 +106,13 @@ def test_temperature_zero_is_the_argmax(name, temperature):
     assert sampler(next, np.zeros((3, 6), int), index=1)[:, 1:].tolist() == [[1] * 5] * 3
 
 
+def test_a_row_that_overflows_leaves_the_others_alone():
+    sampler = samplers.GreedySampler(temperature=1e-38)
+    p = sampler.compute_probabilities(np.array([[1e5, 2e5, 3.0], [0.0, 1e-38, 0.0]]))
+    assert p[0].tolist() == [0, 1, 0]
+    assert p[1] == pytest.approx(np.array([1, np.e, 1]) / (2 + np.e), rel=1e-6)
+
+
 @pytest.mark.parametrize("temperature", [-1, -1e-9, float("nan"), "1", None, True])
 def test_a_negative_temperature_is_refused(temperature):
     with pytest.raises(errors.ConfigError, match=r"samplers.temperature.range"):
