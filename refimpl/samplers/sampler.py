@@ -81,14 +81,14 @@ class Sampler:
         Shapes: (B, V) -> (B, V) float32.
         Spec: samplers.temperature.float32, samplers.temperature.zero
         """
-        scores = np.asarray(logits, np.float32)
+        scores, temperature = np.asarray(logits, np.float32), np.float32(self.temperature)
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-            scaled = scores / np.float32(self.temperature)
+            scaled = scores / temperature
             highest = scaled.max(axis=-1, keepdims=True)
             weights = np.exp((scaled - highest).astype(np.float64)).astype(np.float32)
         found = weights / weights.sum(axis=-1, keepdims=True, dtype=np.float64).astype(np.float32)
         # A temperature of 0, or as good as 0 for these logits: the limit, as infinities can't be told apart.
-        sure = np.isinf(highest) if self.temperature else np.ones_like(highest, bool)
+        sure = np.isinf(highest) if temperature else np.ones_like(highest, bool)
         return np.where(sure, all_on_one(scores.argmax(axis=-1), scores.shape[-1]), found)
 
     def _checked_token(self, token: Any, rows: int) -> np.ndarray:
