@@ -7,6 +7,7 @@ import numpy as np
 
 from refimpl.decoding.generate_step import DecoderSteps, generate_step, prefill
 from refimpl.decoding.stop import output_mask
+from refimpl.errors import InputError
 from refimpl.samplers.sampler import Sampler, own_copies
 
 UNFINISHED = "\N{REPLACEMENT CHARACTER}"  # how bytes that are no whole character yet are shown
@@ -53,11 +54,21 @@ def stream_step(
 
     A sampler with a search of its own (beam, contrastive) knows its tokens at the end only: then all comes at once.
 
+    Raises: InputError for a sampler that returns all beams.
+    Spec: generate.stream.one-text
     Shapes: ids and masks (B, S) and (B, T) -> several times `decoder_token_ids`, `decoder_padding_mask` (B, T).
     """
     sampler = model.sampler
     if not isinstance(sampler, Sampler) or type(sampler).__call__ is not Sampler.__call__:
-        yield generate_step(model, inputs, stop_token_ids)
+        output = generate_step(model, inputs, stop_token_ids)
+        if output["decoder_token_ids"].ndim > 2:
+            raise InputError(
+                "The sampler returns all beams (return_all_beams=True).",
+                "A stream has one text for each input.",
+                "Call generate(), or compile(sampler=BeamSampler()).",
+                "generate.stream.one-text",
+            )
+        yield output
         return
     batch = model.backbone.checked(inputs)
     ids, is_prompt = own_copies(inputs["decoder_token_ids"], batch["decoder_padding_mask"])

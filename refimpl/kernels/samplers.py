@@ -69,7 +69,8 @@ def greedy(sampler: Any, logits: np.ndarray) -> np.ndarray:
     highest = logits[np.arange(len(logits)), token]
     near = 1e-6 * sampler.temperature + 1e-6 * np.abs(highest)
     rivals = np.count_nonzero(logits >= (highest - near).astype(np.float32)[:, None], axis=1)
-    unsure = np.flatnonzero((rivals != 1) | ~np.isfinite(highest / sampler.temperature))
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        unsure = np.flatnonzero((rivals != 1) | ~np.isfinite(highest / sampler.temperature))
     if unsure.size:
         token[unsure] = sampler.get_next_token(sampler.compute_probabilities(logits[unsure]))
     return token

@@ -90,6 +90,15 @@ def test_all_beams_of_several_batches():
     assert full == [["plane" + text for text in stripped[0]]]
 
 
+def test_a_stream_has_one_text():
+    lm = seq2seq()
+    lm.compile(sampler=samplers.BeamSampler(2))
+    assert "".join(lm.stream("air")) == lm.generate("air")
+    lm.compile(sampler=samplers.BeamSampler(2, return_all_beams=True))
+    with pytest.raises(errors.InputError, match=r"generate.stream.one-text"):
+        next(lm.stream("air"))
+
+
 def test_all_beams_as_token_ids():
     lm = seq2seq(preprocessor=False)
     inputs = batch(2, 5, 9) | {"decoder_padding_mask": np.arange(9) < np.array([[2], [2]])}
