@@ -1,0 +1,1 @@
+"""The conformance suite: asks any implementation the same questions and says where the first difference is."""

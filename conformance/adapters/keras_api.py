@@ -1,0 +1,182 @@
+"""The operations for anything that has KerasHub's Python API. `refimpl` and KerasHub differ in a few lines only."""
+
+import os
+from typing import Any
+
+import numpy as np
+
+from conformance.messages import Unsupported
+
+LENGTHS = ("encoder_sequence_length", "decoder_sequence_length")
+
+
+class KerasApi:
+    """Adapter over a namespace with `models`; a subclass imports it."""
+
+    capabilities = ("core", "probe")
+
+    def __init__(self, models: Any) -> None:
+        self.models = models
+        self.loaded: dict[str, Any] = {}
+        self.lm: Any = None
+
+    def start(self) -> dict[str, Any]:
+        """Subclasses say who they are."""
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        """Nothing runs."""
+
+    # -- loading ---------------------------------------------------------------------------------------------------
+    def load(self, args: dict[str, Any]) -> dict[str, Any]:
+        """`from_preset` of the class named. Presets of the suite don't change, so they are kept."""
+        key = repr(sorted(args.items()))
+        if key not in self.loaded or not args.get("keep", True):
+            self.loaded[key] = self.build(args)
+        self.lm = self.loaded[key]
+        self.set_lengths(args)
+        return self.describe()
+
+    def build(self, args: dict[str, Any]) -> Any:
+        """A new object from the preset."""
+        cls = getattr(self.models, args.get("class", "Seq2SeqLM"), None)
+        if cls is None:
+            raise Unsupported(f"there is no class {args['class']}")
+        keywords = {name: args[name] for name in ("load_weights", "preprocessor", "dtype") if name in args}
+        return cls.from_preset(os.fspath(args["preset"]), **keywords)
+
+    def set_lengths(self, args: dict[str, Any]) -> None:
+        """Sequence lengths that the case asks for."""
+        preprocessor = getattr(self.lm, "preprocessor", self.lm)
+        for name in LENGTHS:
+            if name in args:
+                setattr(preprocessor, name, args[name])
+
+    def describe(self) -> dict[str, Any]:
+        """What is loaded."""
+        found: dict[str, Any] = {"class": type(self.lm).__name__}
+        preprocessor = getattr(self.lm, "preprocessor", None)
+        if preprocessor is None and hasattr(self.lm, "decoder_sequence_length"):
+            preprocessor = self.lm
+        if preprocessor is not None:
+            found |= {name: getattr(preprocessor, name) for name in LENGTHS}
+        if hasattr(self.lm, "count_params") and hasattr(self.lm, "get_weights"):
+            found["params"] = int(self.lm.count_params())
+        return found
+
+    def call(self, op: str, args: dict[str, Any]) -> dict[str, Any]:
+        """One operation."""
+        method = getattr(self, f"op_{op}", None)
+        if method is None:
+            raise Unsupported(f"no operation {op!r}")
+        return method(**args)
+
+    # -- core ------------------------------------------------------------------------------------------------------
+    @property
+    def tokenizer(self) -> Any:
+        """The tokenizer of what is loaded."""
+        return getattr(getattr(self.lm, "preprocessor", self.lm), "tokenizer", self.lm)
+
+    def op_tokenize(self, text: Any) -> dict[str, Any]:
+        """Text or texts to ids."""
+        ids = self.tokenizer(text)
+        return {"ids": [list(map(int, row)) for row in ids] if isinstance(text, list) else list(map(int, ids))}
+
+    def op_detokenize(self, ids: Any) -> dict[str, Any]:
+        """Ids to text."""
+        return {"text": self.tokenizer.detokenize(ids)}
+
+    def op_vocabulary(self, tokens: list[str] = (), ids: list[int] = ()) -> dict[str, Any]:  # type: ignore[assignment]
+        """Size, special tokens and look-ups."""
+        tokenizer = self.tokenizer
+        return {
+            "size": int(tokenizer.vocabulary_size()),
+            "special_token_ids": sorted(int(i) for i in tokenizer.special_token_ids),
+            "ids": [int(tokenizer.token_to_id(token)) for token in tokens],
+            "tokens": [tokenizer.id_to_token(id) for id in ids],
+        }
+
+    def op_preprocess(self, x: Any, **lengths: int) -> dict[str, Any]:
+        """What `fit` is fed: inputs, labels, weights."""
+        inputs, labels, weights = self.preprocessor(x, **lengths)
+        return self.arrays(inputs) | {"labels": self.array(labels), "weights": self.array(weights)}
+
+    def op_generate_preprocess(self, x: Any, **lengths: int) -> dict[str, Any]:
+        """What `generate` is fed."""
+        return self.arrays(self.preprocessor.generate_preprocess(x, **lengths))
+
+    def op_generate_postprocess(self, decoder_token_ids: Any, decoder_padding_mask: Any) -> dict[str, Any]:
+        """Generated ids to texts."""
+        ids, mask = np.array(decoder_token_ids, "int32"), np.array(decoder_padding_mask, bool)
+        x = {"decoder_token_ids": ids, "decoder_padding_mask": mask}
+        return {"text": self.preprocessor.generate_postprocess(x)}
+
+    def op_generate(
+        self, inputs: Any, max_length: Any = None, stop_token_ids: Any = "auto", sampler: Any = "greedy"
+    ) -> dict[str, Any]:
+        """Text or ids. The inputs are also given back, as they are after the call."""
+        self.compile(sampler)
+        if self.lm.preprocessor is None:
+            inputs = self.batch(inputs)
+        stops = tuple(stop_token_ids) if isinstance(stop_token_ids, list) else stop_token_ids
+        out = self.lm.generate(inputs, max_length=max_length, stop_token_ids=stops)
+        return self.arrays(out) if isinstance(out, dict) else {"text": out, "inputs": inputs}
+
+    def op_save(self, path: str) -> dict[str, Any]:
+        """Save what is loaded; the files written are named."""
+        self.lm.save_to_preset(path)
+        names = [os.path.relpath(os.path.join(folder, f), path) for folder, _, files in os.walk(path) for f in files]
+        return {"files": sorted(names)}
+
+    # -- probes ----------------------------------------------------------------------------------------------------
+    def op_logits(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Scores of every decoder position."""
+        return {"logits": self.array(self.lm(self.batch(inputs)))}
+
+    def op_states(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Encoder and decoder states."""
+        return self.arrays(self.lm.backbone(self.batch(inputs)))
+
+    def op_cached_logits(self, inputs: dict[str, Any], chunks: list[int]) -> dict[str, Any]:
+        """Scores of every decoder position, decoded in chunks over the cache."""
+        batch = self.batch(inputs)
+        ids, mask = batch["encoder_token_ids"], batch["encoder_padding_mask"]
+        spoken = batch["decoder_token_ids"]
+        encoded = self.lm.call_encoder(token_ids=ids, padding_mask=mask)
+        own, other = self.lm._initialize_cache(ids, spoken)
+        found, first = [], 0
+        for size in chunks:
+            logits, _, own, other = self.lm.call_decoder_with_cache(
+                encoder_hidden_states=encoded,
+                encoder_padding_mask=mask,
+                decoder_token_ids=spoken[:, first : first + size],
+                self_attention_cache=own,
+                self_attention_cache_update_index=first,
+                cross_attention_cache=other,
+                cross_attention_cache_update_index=None if found else 0,
+            )
+            found.append(self.array(logits))
+            first += size
+        return {"logits": np.concatenate(found, axis=1)}
+
+    # -- what subclasses may change --------------------------------------------------------------------------------
+    @property
+    def preprocessor(self) -> Any:
+        """The preprocessor of what is loaded."""
+        return getattr(self.lm, "preprocessor", self.lm)
+
+    def compile(self, sampler: Any) -> None:
+        """Choose the sampler."""
+        self.lm.compile(sampler=sampler)
+
+    def batch(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Token ids and masks as arrays."""
+        return {k: np.array(v, bool if k.endswith("mask") else "int32") for k, v in inputs.items()}
+
+    def array(self, value: Any) -> np.ndarray:
+        """A result as a NumPy array."""
+        return np.asarray(value)
+
+    def arrays(self, values: dict[str, Any]) -> dict[str, np.ndarray]:
+        """Results as NumPy arrays."""
+        return {key: self.array(value) for key, value in values.items()}

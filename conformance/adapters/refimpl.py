@@ -1,0 +1,30 @@
+"""`refimpl` under test. Besides the mutants the only file of the suite that imports it."""
+
+from typing import Any
+
+from conformance.adapters.keras_api import KerasApi
+
+
+class Refimpl(KerasApi):
+    """The reference. `jit_compile=False` runs the definitions instead of their Numba twins."""
+
+    capabilities = ("core", "probe", "exact-rows")
+
+    def __init__(self, jit_compile: bool = True) -> None:
+        import refimpl
+
+        super().__init__(refimpl.models)
+        self.version, self.jit_compile = refimpl.__version__, jit_compile
+
+    def start(self) -> dict[str, Any]:
+        """Name, version and capabilities."""
+        return {
+            "implementation": "refimpl",
+            "version": self.version,
+            "backend": "twin" if self.jit_compile else "definition",
+            "capabilities": list(self.capabilities),
+        }
+
+    def compile(self, sampler: Any) -> None:
+        """Choose the sampler, and twin or definition."""
+        self.lm.compile(sampler=sampler, jit_compile=self.jit_compile)

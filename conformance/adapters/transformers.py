@@ -1,0 +1,141 @@
+"""Hugging Face's BART over the same weights: in float64 the truth of the arithmetic."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from conformance.messages import Unsupported
+
+
+class Transformers:
+    """Forward passes only. `permuted` renumbers the inner dimensions, which only changes the order of the sums."""
+
+    def __init__(self, dtype: str = "float64", permuted: bool = False) -> None:
+        import torch
+        import transformers
+
+        self.torch, self.hub = torch, transformers
+        self.dtype, self.permuted = dtype, permuted
+        self.model: Any = None
+
+    def start(self) -> dict[str, Any]:
+        """Name, version and capabilities."""
+        return {
+            "implementation": "transformers",
+            "version": self.hub.__version__,
+            "backend": f"torch {self.dtype}",
+            "capabilities": ["probe"],
+        }
+
+    def stop(self) -> None:
+        """Nothing runs."""
+
+    def load(self, args: dict[str, Any]) -> dict[str, Any]:
+        """Build BART of the preset's configuration and fill it from the HDF5 file."""
+        folder = Path(args["preset"])
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))["config"]
+        with self.torch.device("cpu"):
+            model = self.hub.BartForConditionalGeneration(self._config(config)).eval()
+        state = {k: self.torch.tensor(v, dtype=self.torch.float64) for k, v in self._state(folder, config).items()}
+        missing, extra = model.load_state_dict(state, strict=False)
+        assert not extra, extra
+        tied = ("embed_tokens.weight", "lm_head.weight", "final_logits_bias")
+        assert all(name.endswith(tied) for name in missing), missing
+        model.tie_weights()
+        self.model = model.to(getattr(self.torch, self.dtype))
+        return {}
+
+    def _config(self, config: dict[str, Any]) -> Any:
+        sizes: dict[str, Any] = {"vocab_size": config["vocabulary_size"], "d_model": config["hidden_dim"]}
+        for side in ("encoder", "decoder"):
+            sizes |= {
+                f"{side}_layers": config["num_layers"],
+                f"{side}_attention_heads": config["num_heads"],
+                f"{side}_ffn_dim": config["intermediate_dim"],
+            }
+        sizes |= {"max_position_embeddings": config["max_sequence_length"], "attn_implementation": "eager"}
+        return self.hub.BartConfig(**sizes)
+
+    def _state(self, folder: Path, config: dict[str, Any]) -> dict[str, np.ndarray]:
+        """The preset's weights under Hugging Face's names."""
+        with h5py.File(folder / "model.weights.h5") as file:
+            read = {}
+            file.visititems(
+                lambda place, node: read.update({place: node[...].astype("float64")}) if hasattr(node, "shape") else None
+            )
+        state = {"model.shared.weight": read["layers/reversible_embedding/vars/0"]}
+        for side, n in (("encoder", ""), ("decoder", "_1")):
+            positions = read[f"layers/position_embedding{n}/vars/0"]
+            spare = np.full((2, positions.shape[1]), 1e3)  # Hugging Face starts at row 2; what stands before is inert
+            state[f"model.{side}.embed_positions.weight"] = np.concatenate([spare, positions])
+            self._norm(state, f"model.{side}.layernorm_embedding", read, f"layers/layer_normalization{n}")
+            for layer in range(config["num_layers"]):
+                place = f"layers/transformer_{side}" + (f"_{layer}" if layer else "")
+                self._layer(state, f"model.{side}.layers.{layer}", read, place, side)
+        return state
+
+    def _layer(self, state: dict[str, Any], name: str, read: dict[str, Any], place: str, side: str) -> None:
+        kinds = {"self": "self_attn"} | ({"cross": "encoder_attn"} if side == "decoder" else {})
+        for ours, theirs in kinds.items():
+            for part, short in (("query", "q"), ("key", "k"), ("value", "v"), ("output", "out")):
+                here = f"{place}/_{ours}_attention_layer/{part}_dense/vars"
+                kernel, bias = read[f"{here}/0"], read[f"{here}/1"].reshape(-1)
+                flat = kernel.reshape(-1, kernel.shape[-1]) if part == "output" else kernel.reshape(len(kernel), -1)
+                state[f"{name}.{theirs}.{short}_proj.weight"] = flat.T
+                state[f"{name}.{theirs}.{short}_proj.bias"] = bias
+            self._norm(state, f"{name}.{theirs}_layer_norm", read, f"{place}/_{ours}_attention_layer_norm")
+        for dense, theirs in (("intermediate", "fc1"), ("output", "fc2")):
+            here = f"{place}/_feedforward_{dense}_dense/vars"
+            state[f"{name}.{theirs}.weight"], state[f"{name}.{theirs}.bias"] = read[f"{here}/0"].T, read[f"{here}/1"]
+        if self.permuted:  # the same sums, from the last term to the first
+            state[f"{name}.fc1.weight"] = state[f"{name}.fc1.weight"][::-1].copy()
+            state[f"{name}.fc1.bias"] = state[f"{name}.fc1.bias"][::-1].copy()
+            state[f"{name}.fc2.weight"] = state[f"{name}.fc2.weight"][:, ::-1].copy()
+        self._norm(state, f"{name}.final_layer_norm", read, f"{place}/_feedforward_layer_norm")
+
+    @staticmethod
+    def _norm(state: dict[str, Any], name: str, read: dict[str, Any], place: str) -> None:
+        state[f"{name}.weight"], state[f"{name}.bias"] = read[f"{place}/vars/0"], read[f"{place}/vars/1"]
+
+    def call(self, op: str, args: dict[str, Any]) -> dict[str, Any]:
+        """`logits`, `states`, and `cached_logits` without a cache, which must give the same."""
+        if op not in ("logits", "states", "cached_logits"):
+            raise Unsupported(f"no operation {op!r}")
+        batch = {key: self.torch.tensor(value) for key, value in args["inputs"].items()}
+        empty = ~batch["encoder_padding_mask"].any(dim=1)
+        found = self._forward(self.model, batch)
+        if empty.any():  # nothing to attend to: attention gives zeros, which values of zero give as well
+            silent = copy.deepcopy(self.model)
+            for layer in silent.model.encoder.layers:
+                _silence(layer.self_attn.v_proj)
+            for layer in silent.model.decoder.layers:
+                _silence(layer.encoder_attn.v_proj)
+            for key, value in self._forward(silent, batch).items():
+                found[key][empty.numpy()] = value[empty.numpy()]
+        return {"logits": found["logits"]} if op != "states" else {k: v for k, v in found.items() if k != "logits"}
+
+    def _forward(self, model: Any, batch: dict[str, Any]) -> dict[str, np.ndarray]:
+        """Logits and states."""
+        with self.torch.no_grad():
+            out = model(
+                input_ids=batch["encoder_token_ids"],
+                attention_mask=batch["encoder_padding_mask"].long(),
+                decoder_input_ids=batch["decoder_token_ids"],
+                decoder_attention_mask=batch["decoder_padding_mask"].long(),
+                output_hidden_states=True,
+            )
+        return {
+            "logits": out.logits.numpy(),
+            "encoder_sequence_output": out.encoder_last_hidden_state.numpy(),
+            "decoder_sequence_output": out.decoder_hidden_states[-1].numpy(),
+        }
+
+
+def _silence(projection: Any) -> None:
+    """Make a projection give zeros."""
+    projection.weight.data.zero_()
+    projection.bias.data.zero_()

@@ -1,0 +1,119 @@
+"""Comparison rules: each gives the first difference as a sentence, or None; numeric ones also error / floor."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+LIMIT = 4.0  # an honest float32 implementation in another summation order stays well below this many floors
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a comparison found. `ratio` is error / floor of the worst element, for numeric expectations."""
+
+    difference: str | None = None
+    ratio: float | None = None
+    note: str = ""
+
+
+def exact(got: Any, wanted: Any, where: str = "") -> str | None:
+    """The first place at which two JSON values differ; of a dictionary only the wanted keys are looked at."""
+    got = got.tolist() if isinstance(got, (np.ndarray, np.generic)) else got
+    if isinstance(wanted, dict) and isinstance(got, dict):
+        for key, value in wanted.items():
+            if key not in got:
+                return f"{where}{key} is missing (got {', '.join(sorted(got)) or 'nothing'})"
+            if difference := exact(got[key], value, f"{where}{key}"):
+                return difference
+        return None
+    if isinstance(wanted, list) and isinstance(got, (list, tuple)):
+        for n, (a, b) in enumerate(zip(got, wanted, strict=False)):
+            if difference := exact(a, b, f"{where}[{n}]"):
+                return difference
+        same = len(got) == len(wanted)
+        return None if same else f"{where} has {len(got)} elements, wanted {len(wanted)}: {got!r:.120}"
+    if isinstance(wanted, (int, bool)) and isinstance(got, (int, bool)) and int(got) == int(wanted):
+        return None  # a mask may be written as 0 and 1
+    return None if type(got) is type(wanted) and got == wanted else f"{where} is {got!r:.120}, wanted {wanted!r:.120}"
+
+
+def numeric(name: str, got: Any, truth: np.ndarray, floor: float, limit: float = LIMIT) -> Finding:
+    """The worst element against the float64 truth, in units of the noise floor."""
+    got = np.asarray(got, np.float64)
+    if got.shape != truth.shape:
+        return Finding(f"{name} has shape {got.shape}, wanted {truth.shape}", np.inf)
+    if not np.isfinite(got).all():
+        at = tuple(int(i) for i in np.argwhere(~np.isfinite(got))[0])
+        return Finding(f"{name}{list(at)} is {got[at]}, wanted {truth[at]:.7g}", np.inf)
+    ratios = np.abs(got - truth) / floor
+    worst = float(ratios.max(initial=0.0))
+    if worst <= limit:
+        return Finding(None, worst)
+    first = tuple(int(i) for i in np.argwhere(ratios > limit)[0])
+    at = np.unravel_index(int(ratios.argmax()), ratios.shape)
+    return Finding(
+        f"{name}{list(first)} is {got[first]:.7g}, wanted {truth[first]:.7g}; "
+        f"{int((ratios > limit).sum())} of {ratios.size} elements differ, worst {name}{[int(i) for i in at]} "
+        f"by {abs(got[at] - truth[at]):.3g} (floor {floor:.2g})",
+        worst,
+    )
+
+
+def generation(got: Any, wanted: dict[str, Any]) -> Finding:
+    """Generated ids, tie-aware: where another token was as good within the noise, the row passes up to there.
+
+    `wanted` has `decoder_token_ids`, `margins` (for each token: best other score below its own, in floors; null in
+    the prompt) and `runners_up` (that other token).
+    """
+    ids, rows = wanted["decoder_token_ids"], np.asarray(got["decoder_token_ids"]).tolist()
+    if [len(row) for row in rows] != [len(row) for row in ids]:
+        return Finding(f"decoder_token_ids has rows of {[len(r) for r in rows]}, wanted {[len(r) for r in ids]} columns")
+    note = ""
+    for b, (row, right) in enumerate(zip(rows, ids, strict=True)):
+        for t, (token, best) in enumerate(zip(row, right, strict=True)):
+            if token == best:
+                continue
+            margin = wanted["margins"][b][t]
+            if margin is not None and margin <= 2 * LIMIT and token == wanted["runners_up"][b][t]:
+                note = f"row {b} took a near-tie at step {t}; the rest of the row is not checked"
+                break
+            told = "a prompt token" if margin is None else f"best by {margin:.3g} floors"
+            return Finding(f"row {b}, step {t}: token {token}, wanted {best} ({told})")
+    if not note and "decoder_padding_mask" in wanted:
+        difference = exact(got.get("decoder_padding_mask"), wanted["decoder_padding_mask"], "decoder_padding_mask")
+        return Finding(difference)
+    return Finding(None, note=note)
+
+
+def error(reply: dict[str, Any], wanted: dict[str, Any]) -> str | None:
+    """An error of one of the kinds, whose message mentions what it should."""
+    if "error" not in reply:
+        return f"no error was raised (wanted {' or '.join(wanted['kinds'])}); the result is {reply.get('result')!r:.160}"
+    got = reply["error"]
+    if not set(got["kinds"]) & set(wanted["kinds"]):
+        return f"error of kind {', '.join(got['kinds'])}, wanted {' or '.join(wanted['kinds'])}: {got['message']:.160}"
+    message = got["message"].lower()
+    missing = [word for word in wanted.get("mentions", []) if word.lower() not in message]
+    return f"the message does not mention {', '.join(map(repr, missing))}: {got['message']:.200}" if missing else None
+
+
+def same(got: dict[str, Any], other: dict[str, Any], rule: dict[str, Any]) -> str | None:
+    """A result that must be the same, bit for bit, as that of an earlier step (or of some rows and columns of it)."""
+    for key in rule["keys"]:
+        a, b = got[key], other[key]
+        if "rows" in rule or "columns" in rule:
+            b = taken(np.asarray(b), rule)
+        a, b = np.asarray(a), np.asarray(b)
+        if a.shape != b.shape:
+            return f"{key} has shape {a.shape}, in step {rule['step']} {b.shape}"
+        if not np.array_equal(a, b):
+            at = tuple(int(i) for i in np.argwhere(a != b)[0])
+            return f"{key}{list(at)} is {a[at]!r}, in step {rule['step']} {b[at]!r} (must be the same bits)"
+    return None
+
+
+def taken(array: np.ndarray, rule: dict[str, Any]) -> np.ndarray:
+    """Some rows and the first columns of an array."""
+    array = array[rule["rows"]] if "rows" in rule else array
+    return array[:, : rule["columns"]] if "columns" in rule else array

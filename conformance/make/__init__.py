@@ -1,0 +1,1 @@
+"""Makes the goldens from implementations that are not `refimpl`."""

@@ -1,0 +1,40 @@
+"""Asks one producer all questions and keeps its answers: run in a process of its own for each Keras backend."""
+
+import pickle
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from conformance.adapters import find
+from conformance.make.questions import all_questions
+from conformance.messages import answer
+from conformance.runner import filled_in
+
+
+def answers_of(adapter: Any, questions: list[dict[str, Any]], **load_args: Any) -> dict[str, list[dict[str, Any]]]:
+    """The replies to every step of every question."""
+    found = {}
+    for question in questions:
+        with tempfile.TemporaryDirectory() as scratch:
+            replies = []
+            for number, step in enumerate(question["steps"]):
+                args = filled_in(step, Path(scratch), number)
+                replies.append(answer(adapter, step["op"], args | (load_args if step["op"] == "load" else {})))
+            found[question["id"]] = replies
+    return found
+
+
+def main(backend: str, target: str, dtype: str = "") -> None:
+    """Write the answers to a file."""
+    questions = [q for q in all_questions() if q["by"] != "hand"]
+    if dtype:  # the oracle of the peer itself: forward passes only
+        questions = [q for q in questions if any("numeric" in s.get("expect", {}) for s in q["steps"])]
+    adapter = find(backend)
+    info = adapter.start()
+    content = {"info": info, "answers": answers_of(adapter, questions, **({"dtype": dtype} if dtype else {}))}
+    Path(target).write_bytes(pickle.dumps(content))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

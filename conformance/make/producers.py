@@ -1,0 +1,129 @@
+"""`python -m conformance make`: asks the producers, writes the goldens or checks that they come out the same."""
+
+import filecmp
+import json
+import os
+import pickle
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from conformance.adapters.transformers import Transformers
+from conformance.cases import GOLDEN
+from conformance.make.answers import answers_of
+from conformance.make.goldens import BACKENDS, Goldens
+from conformance.make.questions import all_questions
+from conformance.messages import answer
+
+
+def ask_keras(backend: str, scratch: Path, dtype: str = "") -> dict[str, Any]:
+    """KerasHub's answers on one backend, from a process of its own."""
+    target = scratch / f"{backend}{dtype}.pickle"
+    words = [sys.executable, "-m", "conformance.make.answers", "keras_hub", str(target), *([dtype] if dtype else [])]
+    subprocess.run(words, env={**os.environ, "KERAS_BACKEND": backend}, check=True, capture_output=True)
+    return pickle.loads(target.read_bytes())
+
+
+def ask_tokenizers(questions: list[dict[str, Any]]) -> dict[str, Any]:
+    """Ids of Hugging Face's byte-level BPE, with the special tokens that BartTokenizer has in KerasHub."""
+    import tokenizers
+
+    found = {}
+    for question in questions:
+        load, ask = question["steps"]
+        folder = GOLDEN / "presets" / load["args"]["preset"] / "assets" / "tokenizer"
+        model = tokenizers.models.BPE.from_file(str(folder / "vocabulary.json"), str(folder / "merges.txt"))
+        tokenizer = tokenizers.Tokenizer(model)
+        tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+        tokenizer.add_special_tokens(["<s>", "<pad>", "</s>"])
+        text = ask["args"]["text"]
+        ids = [tokenizer.encode(item, add_special_tokens=False).ids for item in ([text] if isinstance(text, str) else text)]
+        found[question["id"]] = [{}, {"result": {"ids": ids[0] if isinstance(text, str) else ids}}]
+    return {"info": {"version": tokenizers.__version__}, "answers": found}
+
+
+def gather(cache: str | None) -> dict[str, dict[str, Any]]:
+    """All producers' answers; `cache` is a folder of KerasHub's answers that exist already (for work on this file)."""
+    questions = all_questions()
+    numeric = [q for q in questions if q["by"] in ("transformers", "zeros")]
+    found: dict[str, dict[str, Any]] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        for name, backend, dtype in [*((b, b, "") for b in BACKENDS), ("float64", "torch", "float64")]:
+            kept = Path(cache or scratch) / f"{name}.pickle"
+            found[name] = pickle.loads(kept.read_bytes()) if kept.exists() else ask_keras(backend, Path(scratch), dtype)
+            if cache and not kept.exists():
+                kept.write_bytes(pickle.dumps(found[name]))
+    for name, adapter in transformers().items():
+        found[name] = {"info": adapter.start(), "answers": answers_of(adapter, numeric)}
+    found["tokenizers"] = ask_tokenizers([q for q in questions if q["by"] == "tokenizers"])
+    return found
+
+
+def transformers() -> dict[str, Transformers]:
+    """The float64 truth and two honest float32 runs."""
+    return {
+        "truth": Transformers(),
+        "transformers32": Transformers("float32"),
+        "transformers32-permuted": Transformers("float32", permuted=True),
+    }
+
+
+def scorer(adapter: Transformers) -> Any:
+    """Logits of a batch by an adapter."""
+
+    def ask(preset: str, inputs: dict[str, Any]) -> dict[str, Any]:
+        adapter.load({"preset": str(GOLDEN / "presets" / preset)})
+        return answer(adapter, "logits", {"inputs": inputs})
+
+    return ask
+
+
+def make(target: Path, cache: str | None = None) -> list[str]:
+    """Write the goldens below `target`; returns the problems."""
+    found = gather(cache)
+    goldens = Goldens({name: f["answers"] for name, f in found.items()}, {name: f["info"] for name, f in found.items()})
+    goldens.scorers = {name: scorer(adapter) for name, adapter in transformers().items()}
+    goldens.build()
+    if not goldens.problems:
+        print("removed:", goldens.write(target))
+    return goldens.problems
+
+
+def check() -> list[str]:
+    """Make everything anew elsewhere and compare; dates and the last digits of floors may differ."""
+    with tempfile.TemporaryDirectory() as scratch:
+        problems = make(Path(scratch))
+        for path in sorted(Path(scratch).rglob("*.json")):
+            name = path.relative_to(scratch)
+            kept = GOLDEN / name
+            if not kept.exists() or _comparable(kept) != _comparable(path):
+                problems.append(f"{name} does not come out as it is kept")
+            arrays = path.with_suffix(".safetensors")
+            if arrays.exists() and not filecmp.cmp(arrays, (GOLDEN / name).with_suffix(".safetensors"), shallow=False):
+                problems.append(f"{name}: the arrays do not come out bit for bit")
+    return problems
+
+
+def _comparable(path: Path) -> Any:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    for case in content["cases"]:
+        del case["provenance"]
+        for step in case["steps"]:
+            for rule in step.get("expect", {}).get("numeric", {}).values():
+                del rule["floor"]
+            step.get("expect", {}).get("generation", {}).pop("margins", None)
+    return content
+
+
+def main(check_only: bool, cache: str | None, presets: bool) -> int:
+    """Write the goldens, or compare them with what is kept; prints what is wrong."""
+    if presets:
+        from conformance.make.presets import write_presets
+
+        write_presets(GOLDEN / "presets")
+    problems = check() if check_only else make(GOLDEN, cache)
+    done = "all goldens come out as they are kept" if check_only else "all goldens are made"
+    print("\n".join(problems) or done)
+    return int(bool(problems))

@@ -1,0 +1,104 @@
+"""Text to ids and back. The producer of ids is Hugging Face's `tokenizers` with GPT-2's byte-level pattern."""
+
+from typing import Any
+
+from conformance.make.questions import ask, load, refused, step
+
+TEXTS = [
+    ("byte-pair.split", "contractions", "Split", "it's he'll I'LL we've o'clock 's 'S 'RE 're"),
+    ("byte-pair.split", "digits", "Split", "123 1234 12 a1b2 12the 3.12"),
+    ("byte-pair.split", "space-runs", "Split", "a    a the  the     in   "),
+    ("byte-pair.split", "only-spaces", "Split", "    "),
+    ("byte-pair.split", "merges-across-words", "Split Merge", "the in an the a re in a"),
+    ("byte-pair.split", "newlines", "Split", "a\n\nb\t c\r\n\n  the\n"),
+    ("byte-pair.split", "punctuation", "Split", "a. a.! !! (the)... x_y-z a.a !!!"),
+    ("byte-pair.split", "letters-of-all-scripts", "Split Bytes", "h\u00e9llo na\u00efve \u65e5\u672c\u8a9e \u0434\u0430\u0451 \u05d0\u05d1 \u0928\u092e\u0938\u094d"),
+    ("byte-pair.split", "numbers-of-all-scripts", "Split Bytes", "a\u096cb \u0663\u0662 \u2167\u00b2 \u00bd12"),
+    ("byte-pair.split", "unicode-spaces", "Split Bytes", "a\u00a0b\u2009c\u3000d\u202fe\u0085f\u2028g"),
+    ("byte-pair.split", "combining-marks", "Split Bytes", "e\u0301 \u1100\u1161 a\u200db"),
+    ("byte-level.table", "every-byte", "Bytes", "".join(map(chr, range(256))) + "\u07ff\u0800\uffff\U0010ffff"),
+    ("byte-level.table", "emoji", "Bytes", "\U0001f600 \U0001f469\u200d\U0001f467 \U0001f1e9\U0001f1ea!"),
+    ("byte-pair.merge-order", "by-rank", "Merge", "the then 12 123 3 123123 ing ining inging a an and"),
+    ("byte-pair.merge-order", "long-word", "Merge", "anananinin" * 30 + "the"),
+    ("byte-pair.unsplittable", "in-the-middle", "SpecialToken", "a</s>b <s><pad> the</s>the </s></s>"),
+    ("byte-pair.unsplittable", "spaces-around", "SpecialToken Split", "a </s> b  <s>  the"),
+    ("byte-pair.unsplittable", "only-lookalikes", "SpecialToken", "</S> < s> <s <pad></ s> \u0134Ab"),
+    ("bart.special-tokens", "mask-is-text", "SpecialToken", "the <mask> in<mask>"),
+    ("byte-pair.split", "empty", "Split", ""),
+]  # fmt: skip
+
+
+def questions() -> list[dict[str, Any]]:
+    """All questions of the chapter."""
+    found = [
+        ask(f"tokenizers.{topic}#{slug}", f"Tokenize {text[:40]!r}.", flags, load("bart_tiny"),
+            step("tokenize", {"exact": ["ids"]}, text=text), by="tokenizers")
+        for topic, slug, flags, text in TEXTS
+    ]  # fmt: skip
+    texts = ["the", "", " in 12", "</s>"]
+    found.append(
+        ask("tokenizers.input.types#list", "A list of texts gives a list of rows.", "InputKind", load("bart_tiny"),
+            step("tokenize", {"exact": ["ids"]}, text=texts), by="tokenizers")
+    )  # fmt: skip
+    found += [refusal(slug, text) for slug, text in (("number", 3), ("nested", [["a"]]), ("none-in-list", ["a", None]))]
+    return found + detokenizing() + vocabularies()
+
+
+def refusal(slug: str, text: Any) -> dict[str, Any]:
+    """What is no text."""
+    return ask(f"tokenizers.input.types#{slug}", f"Tokenize {text!r}, which is no text.", "BadInput",
+               load("bart_tiny"), step("tokenize", refused("value", "type"), text=text), by="hand")  # fmt: skip
+
+
+def detokenizing() -> list[dict[str, Any]]:
+    """Ids to text."""
+    rows: list[tuple[str, str, Any, Any]] = [
+        ("byte-level#words", "Ids of ordinary words.", [259, 264, 74], None),
+        ("byte-level#special-tokens", "Special tokens stand as they are.", [0, 72, 2, 1], "<s>f</s><pad>"),
+        ("invalid-utf8#lone-byte", "A byte that is no UTF-8 becomes U+FFFD.", [105, 166, 72], None),
+        ("invalid-utf8#cut-emoji", "The first two bytes of four, then a letter.", [178, 226, 72], None),
+        ("unknown-id#left-out", "Ids beyond the vocabulary are left out.", [72, 5000, 73], "fg"),
+        ("shapes#rows", "Two rows give two texts.", [[72, 73], [74]], ["fg", "h"]),
+        ("shapes#empty-row", "An empty row gives an empty text.", [[], [72]], ["", "f"]),
+    ]
+    found = [
+        ask(f"tokenizers.detokenize.{slug}", about, "Bytes", load("bart_tiny"),
+            step("detokenize", {"exact": ["text"] if text is None else {"text": text}}, ids=ids),
+            by="keras_hub" if text is None else "hand")
+        for slug, about, ids, text in rows
+    ]  # fmt: skip
+    found.append(
+        ask("tokenizers.detokenize.unknown-id#negative", "A negative id is refused.", "BadInput", load("bart_tiny"),
+            step("detokenize", refused("value", "index", "overflow"), ids=[72, -1]), by="hand")
+    )  # fmt: skip
+    every = "".join(map(chr, range(32, 400))) + "\U0001f600"
+    found.append(
+        ask("tokenizers.detokenize.byte-level#round-trip", "Any text comes back from its ids.", "Bytes",
+            load("bart_tiny"),
+            step("tokenize", {"exact": ["ids"]}, text=every),
+            by="tokenizers")
+    )  # fmt: skip
+    return found
+
+
+def vocabularies() -> list[dict[str, Any]]:
+    """Ids by the preset's vocabulary."""
+    merges, words = "assets/tokenizer/merges.txt", "assets/tokenizer/vocabulary.json"
+    lookup = {"size": 23, "special_token_ids": [0, 3, 5], "ids": [5, 6, 22], "tokens": ["<s>", "qr"]}
+    return [
+        ask("tokenizers.vocabulary.look-up#ids-are-the-presets", "Special ids are what the vocabulary says, not 0, 1, 2.",
+            "Vocabulary", load("bart_scripted"),
+            step("vocabulary", {"exact": lookup}, tokens=["</s>", "<mask>", "qr"], ids=[3, 22]), by="hand"),
+        ask("tokenizers.vocabulary.look-up#unknown-token", "A token that is not there is refused.", "BadInput",
+            load("bart_tiny"), step("vocabulary", refused("value", "key", mentions=("zzzz",)), tokens=["zzzz"]),
+            by="hand"),
+        ask("tokenizers.vocabulary.look-up#unknown-id", "An id that is not there is refused.", "BadInput",
+            load("bart_tiny"), step("vocabulary", refused("value", "key", "index", mentions=("5000",)), ids=[5000]),
+            by="hand"),
+        ask("tokenizers.vocabulary.special-tokens#missing", "A vocabulary without </s> is refused.", "BadInput Load",
+            load("bart_tiny", refused("value", "key", mentions=("</s>",)),
+                 [{"change": "remove-key", "file": words, "keys": ["</s>"]}]), by="hand"),
+        ask("tokenizers.vocabulary.merge-parts#unknown-part", "A merge of unknown parts is refused.", "BadInput Load",
+            load("bart_tiny", refused("value", "key", mentions=("zzzz",)),
+                 [{"change": "write", "file": merges, "text": "zzzz a\n"}]), by="hand"),
+    ]  # fmt: skip

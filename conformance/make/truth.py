@@ -1,0 +1,55 @@
+"""Truths and noise floors of numeric expectations."""
+
+from typing import Any
+
+import numpy as np
+
+EPSILON = 2.0**-24  # of float32: half a unit in the last place of 1
+HONEST = 100.0  # a producer this many times further off than the middle one computes something else
+
+
+def truth_and_floor(replies: dict[str, dict[str, Any]], key: str, case: str) -> tuple[np.ndarray, float, dict[str, Any]]:
+    """The float64 truth of `key`, its noise floor, and what each producer's worst error was.
+
+    `replies` holds one reply for each producer: `truth` (transformers float64), perhaps `float64` (KerasHub in
+    float64, which must agree), and honest float32 runs under any other name.
+    """
+    truth = np.asarray(replies["truth"]["result"][key], np.float64)
+    errors = {
+        name: float(np.abs(np.asarray(reply["result"][key], np.float64) - truth).max())
+        for name, reply in replies.items()
+        if name != "truth" and "result" in reply and reply["result"][key].shape == truth.shape
+    }
+    second = errors.pop("float64", None)
+    middle = float(np.median(list(errors.values())))
+    left_out = sorted(name for name, error in errors.items() if not error <= HONEST * max(middle, EPSILON))
+    floor = max([error for name, error in errors.items() if name not in left_out])
+    floor = max(floor, EPSILON * float(np.abs(truth).max()))
+    notes: dict[str, Any] = {"float32_errors": {k: float(f"{v:.3g}") for k, v in sorted(errors.items())}}
+    if left_out:
+        notes["computes_otherwise"] = left_out
+    if second is not None:
+        notes["float64_difference"] = float(f"{second:.2g}")
+        if second > 4 * floor and "nothing-to-attend" not in case:
+            raise SystemExit(f"{case}: the truth and KerasHub in float64 differ by {second} (floor {floor}).")
+    return truth, float(f"{floor:.3g}"), notes
+
+
+def margins(truth: np.ndarray, floor: float, ids: list[list[int]], prompt: list[list[bool]]) -> dict[str, Any]:
+    """For each generated token how far it leads, in floors, and which token follows it. Shapes: truth (B, T, V)."""
+    lead: list[list[float | None]] = []
+    second: list[list[int | None]] = []
+    for b, row in enumerate(ids):
+        lead.append([])
+        second.append([])
+        for t, token in enumerate(row):
+            if prompt[b][t]:
+                lead[b].append(None)
+                second[b].append(None)
+                continue
+            scores = truth[b, t - 1].copy()
+            mine, scores[token] = scores[token], -np.inf
+            other = int(scores.argmax())
+            lead[b].append(float(f"{(mine - scores[other]) / floor:.3g}"))
+            second[b].append(other)
+    return {"margins": lead, "runners_up": second}

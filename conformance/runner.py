@@ -1,0 +1,121 @@
+"""Runs cases against an adapter: the case is sent without its answer, the answer is judged here."""
+
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from conformance import compare
+from conformance.cases import GOLDEN, Case
+from conformance.damage import damaged
+from conformance.messages import answer
+
+VERDICTS = ("pass", "fail", "error", "unsupported", "expected failure", "unexpected pass")
+BAD = ("fail", "error", "unexpected pass")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a case went. `ratio` is the worst error / floor of its numeric expectations."""
+
+    case: Case
+    verdict: str
+    message: str = ""
+    ratio: float | None = None
+    seconds: float = 0.0
+
+    @property
+    def bad(self) -> bool:
+        """Whether it makes the run fail."""
+        return self.verdict in BAD
+
+
+def run(
+    adapter: Any,
+    cases: Iterable[Case],
+    capabilities: Iterable[str] = ("core", "probe"),
+    expected: Mapping[str, str] | None = None,
+) -> Iterator[Verdict]:
+    """Verdicts, one by one. `expected` gives the reason for each case that is known to fail."""
+    for case in cases:
+        began = time.perf_counter()
+        verdict, message, ratio = run_case(adapter, case, set(capabilities))
+        reason = (expected or {}).get(case.id)
+        if reason is not None and verdict in ("fail", "error"):
+            verdict, message = "expected failure", f"{reason} | {message}"
+        elif reason is not None and verdict == "pass":
+            verdict, message = "unexpected pass", f"listed as failing: {reason}"
+        yield Verdict(case, verdict, message, ratio, time.perf_counter() - began)
+
+
+def run_case(adapter: Any, case: Case, capabilities: set[str]) -> tuple[str, str, float | None]:
+    """Verdict, message and worst ratio of one case."""
+    if case.capability not in capabilities:
+        return "unsupported", f"needs the capability {case.capability}", None
+    replies: list[dict[str, Any]] = []
+    worst: float | None = None
+    notes: list[str] = []
+    with tempfile.TemporaryDirectory() as scratch:
+        for number, step in enumerate(case.steps):
+            reply = answer(adapter, step["op"], filled_in(step, Path(scratch), number))
+            replies.append(reply)
+            at = f"step {number} ({step['op']}): " if len(case.steps) > 1 else ""
+            wanted = step.get("expect", {})
+            if "unsupported" in reply:
+                core = case.capability == "core"
+                return ("fail" if core else "unsupported"), at + reply["unsupported"], worst
+            if "error" in reply and "error" not in wanted:
+                told = reply["error"]
+                return "error", f"{at}{told.get('type', ', '.join(told['kinds']))}: {told['message']:.300}", worst
+            finding = judged(case, wanted, reply, replies)
+            if finding.ratio is not None:
+                worst = max(worst or 0.0, finding.ratio)
+            if finding.difference:
+                return "fail", at + finding.difference, worst
+            notes += [finding.note] if finding.note else []
+    return "pass", "; ".join(notes), worst
+
+
+def filled_in(step: dict[str, Any], scratch: Path, number: int) -> dict[str, Any]:
+    """The arguments, with presets as paths: of the suite, of a damaged copy, or below the case's own folder."""
+    args = dict(step.get("args", {}))
+    if isinstance(name := args.get("preset"), str):
+        path = scratch / name.removeprefix("$scratch/") if name.startswith("$scratch/") else GOLDEN / "presets" / name
+        if "damage" in step:
+            path = damaged(path, step["damage"], scratch / f"damaged-{number}" / name)
+        args["preset"] = str(path)
+        args |= {"keep": False} if path.is_relative_to(scratch) else {}
+    if isinstance(args.get("path"), str):
+        args["path"] = str(scratch / args["path"].removeprefix("$scratch/"))
+    return args
+
+
+def judged(
+    case: Case, wanted: dict[str, Any], reply: dict[str, Any], replies: list[dict[str, Any]]
+) -> compare.Finding:
+    """The first difference between a reply and what was expected."""
+    if "error" in wanted:
+        return compare.Finding(compare.error(reply, wanted["error"]))
+    result = reply["result"]
+    if "exact" in wanted and (difference := compare.exact(result, wanted["exact"])):
+        return compare.Finding(difference)
+    for key, shape in wanted.get("shape", {}).items():
+        if list(result[key].shape) != shape:
+            return compare.Finding(f"{key} has shape {list(result[key].shape)}, wanted {shape}")
+    if "same_as" in wanted:
+        rule = wanted["same_as"]
+        if difference := compare.same(result, replies[rule["step"]].get("result", {}), rule):
+            return compare.Finding(difference)
+    worst = 0.0
+    for key, rule in wanted.get("numeric", {}).items():
+        if key not in result:
+            return compare.Finding(f"{key} is missing")
+        finding = compare.numeric(key, result[key], compare.taken(case.array(rule["truth"]), rule), rule["floor"])
+        if finding.difference:
+            return finding
+        worst = max(worst, finding.ratio or 0.0)
+    if "generation" in wanted:
+        return compare.generation(result, wanted["generation"])
+    return compare.Finding(ratio=worst if "numeric" in wanted else None)
