@@ -29,7 +29,9 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--command", help="a program that answers JSON lines on stdin with JSON lines on stdout")
     one.add_argument("--only", default="", metavar="ID-PREFIX", help="cases whose id starts so")
     one.add_argument("--smoke", action="store_true", help="the first case of each clause")
-    one.add_argument("--expected", type=Path, metavar="FILE", help="known failures: a JSON object of case ids and reasons")
+    one.add_argument(
+        "--expected", type=Path, metavar="FILE", help="known failures: a JSON object of case ids and reasons"
+    )
     one.add_argument("--json", type=Path, metavar="FILE")
     one.add_argument("--junit", type=Path, metavar="FILE")
     two = commands.add_parser("trace", help="join clauses, cases, code and mutants")

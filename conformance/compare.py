@@ -1,5 +1,6 @@
 """Comparison rules: each gives the first difference as a sentence, or None; numeric ones also error / floor."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,21 +22,21 @@ def exact(got: Any, wanted: Any, where: str = "") -> str | None:
     """The first place at which two JSON values differ; of a dictionary only the wanted keys are looked at."""
     got = got.tolist() if isinstance(got, (np.ndarray, np.generic)) else got
     if isinstance(wanted, dict) and isinstance(got, dict):
-        for key, value in wanted.items():
-            if key not in got:
-                return f"{where}{key} is missing (got {', '.join(sorted(got)) or 'nothing'})"
-            if difference := exact(got[key], value, f"{where}{key}"):
-                return difference
-        return None
+        if missing := sorted(set(wanted) - set(got)):
+            return f"{where}{missing[0]} is missing (got {', '.join(sorted(got)) or 'nothing'})"
+        return _first(exact(got[key], value, f"{where}{key}") for key, value in wanted.items())
     if isinstance(wanted, list) and isinstance(got, (list, tuple)):
-        for n, (a, b) in enumerate(zip(got, wanted, strict=False)):
-            if difference := exact(a, b, f"{where}[{n}]"):
-                return difference
-        same = len(got) == len(wanted)
-        return None if same else f"{where} has {len(got)} elements, wanted {len(wanted)}: {got!r:.120}"
+        pairs = zip(got, wanted, strict=False)
+        uneven = [f"{where} has {len(got)} elements, wanted {len(wanted)}: {got!r:.120}"] * (len(got) != len(wanted))
+        return _first([*(exact(a, b, f"{where}[{n}]") for n, (a, b) in enumerate(pairs)), *uneven])
     if isinstance(wanted, (int, bool)) and isinstance(got, (int, bool)) and int(got) == int(wanted):
         return None  # a mask may be written as 0 and 1
     return None if type(got) is type(wanted) and got == wanted else f"{where} is {got!r:.120}, wanted {wanted!r:.120}"
+
+
+def _first(differences: Iterable[str | None]) -> str | None:
+    """The first difference that there is."""
+    return next((difference for difference in differences if difference), None)
 
 
 def numeric(name: str, got: Any, truth: np.ndarray, floor: float, limit: float = LIMIT) -> Finding:
@@ -68,7 +69,9 @@ def generation(got: Any, wanted: dict[str, Any]) -> Finding:
     """
     ids, rows = wanted["decoder_token_ids"], np.asarray(got["decoder_token_ids"]).tolist()
     if [len(row) for row in rows] != [len(row) for row in ids]:
-        return Finding(f"decoder_token_ids has rows of {[len(r) for r in rows]}, wanted {[len(r) for r in ids]} columns")
+        return Finding(
+            f"decoder_token_ids has rows of {[len(r) for r in rows]}, wanted {[len(r) for r in ids]} columns"
+        )
     note = ""
     for b, (row, right) in enumerate(zip(rows, ids, strict=True)):
         for t, (token, best) in enumerate(zip(row, right, strict=True)):
@@ -89,7 +92,9 @@ def generation(got: Any, wanted: dict[str, Any]) -> Finding:
 def error(reply: dict[str, Any], wanted: dict[str, Any]) -> str | None:
     """An error of one of the kinds, whose message mentions what it should."""
     if "error" not in reply:
-        return f"no error was raised (wanted {' or '.join(wanted['kinds'])}); the result is {reply.get('result')!r:.160}"
+        return (
+            f"no error was raised (wanted {' or '.join(wanted['kinds'])}); the result is {reply.get('result')!r:.160}"
+        )
     got = reply["error"]
     if not set(got["kinds"]) & set(wanted["kinds"]):
         return f"error of kind {', '.join(got['kinds'])}, wanted {' or '.join(wanted['kinds'])}: {got['message']:.160}"

@@ -20,7 +20,7 @@ KINDS = {
 }
 
 
-class Unsupported(Exception):
+class UnsupportedError(Exception):
     """The implementation can't do this operation, and says so."""
 
 
@@ -57,7 +57,7 @@ def answer(adapter: Any, op: str, args: dict[str, Any]) -> dict[str, Any]:
     """Ask an adapter: {"result": ...}, {"error": ...} or {"unsupported": reason}."""
     try:
         result = adapter.load(args) if op == "load" else adapter.call(op, args)
-    except Unsupported as reason:
+    except UnsupportedError as reason:
         return {"unsupported": str(reason)}
     except Exception as error:  # whatever an implementation raises is its answer
         return {"error": error_message(error)}

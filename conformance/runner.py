@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from conformance import compare
 from conformance.cases import GOLDEN, Case
 from conformance.damage import damaged
@@ -92,30 +94,37 @@ def filled_in(step: dict[str, Any], scratch: Path, number: int) -> dict[str, Any
     return args
 
 
-def judged(
-    case: Case, wanted: dict[str, Any], reply: dict[str, Any], replies: list[dict[str, Any]]
-) -> compare.Finding:
-    """The first difference between a reply and what was expected."""
+def judged(case: Case, wanted: dict[str, Any], reply: dict[str, Any], replies: list[dict[str, Any]]) -> compare.Finding:
+    """The first difference between a reply and what was expected, and the worst ratio up to there."""
     if "error" in wanted:
         return compare.Finding(compare.error(reply, wanted["error"]))
-    result = reply["result"]
-    if "exact" in wanted and (difference := compare.exact(result, wanted["exact"])):
-        return compare.Finding(difference)
+    worst: float | None = None
+    note = ""
+    for finding in findings(case, wanted, reply["result"], replies):
+        worst = worst if finding.ratio is None else max(worst or 0.0, finding.ratio)
+        note = note or finding.note
+        if finding.difference:
+            return compare.Finding(finding.difference, worst)
+    return compare.Finding(None, worst, note)
+
+
+def findings(
+    case: Case, wanted: dict[str, Any], result: dict[str, Any], replies: list[dict[str, Any]]
+) -> Iterator[compare.Finding]:
+    """What each expectation finds, one by one."""
+    if "exact" in wanted:
+        yield compare.Finding(compare.exact(result, wanted["exact"]))
     for key, shape in wanted.get("shape", {}).items():
-        if list(result[key].shape) != shape:
-            return compare.Finding(f"{key} has shape {list(result[key].shape)}, wanted {shape}")
+        got = list(np.shape(result.get(key)))
+        yield compare.Finding(None if got == shape else f"{key} has shape {got}, wanted {shape}")
     if "same_as" in wanted:
         rule = wanted["same_as"]
-        if difference := compare.same(result, replies[rule["step"]].get("result", {}), rule):
-            return compare.Finding(difference)
-    worst = 0.0
+        yield compare.Finding(compare.same(result, replies[rule["step"]].get("result", {}), rule))
     for key, rule in wanted.get("numeric", {}).items():
         if key not in result:
-            return compare.Finding(f"{key} is missing")
-        finding = compare.numeric(key, result[key], compare.taken(case.array(rule["truth"]), rule), rule["floor"])
-        if finding.difference:
-            return finding
-        worst = max(worst, finding.ratio or 0.0)
+            yield compare.Finding(f"{key} is missing")
+        else:
+            truth = compare.taken(case.array(rule["truth"]), rule)
+            yield compare.numeric(key, result[key], truth, rule["floor"])
     if "generation" in wanted:
-        return compare.generation(result, wanted["generation"])
-    return compare.Finding(ratio=worst if "numeric" in wanted else None)
+        yield compare.generation(result, wanted["generation"])

@@ -13,7 +13,7 @@ class Adapter(Protocol):
         """Load a preset; what is loaded is what later calls use."""
 
     def call(self, op: str, args: dict[str, Any]) -> dict[str, Any]:
-        """Do one operation. Raises: Unsupported if it can't; anything else is the answer."""
+        """Do one operation. Raises: UnsupportedError if it can't; anything else is the answer."""
 
     def stop(self) -> None:
         """The end."""

@@ -5,10 +5,10 @@ import shlex
 import subprocess
 from typing import Any
 
-from conformance.messages import Unsupported, decode, encode
+from conformance.messages import UnsupportedError, decode, encode
 
 
-class Failed(Exception):
+class FailedError(Exception):
     """The program's answer was an error; `kinds` are the kinds that it named."""
 
     def __init__(self, error: dict[str, Any]) -> None:
@@ -56,7 +56,7 @@ class Command:
         if reply.get("seq") != self.seq:
             raise RuntimeError(f"answer {reply.get('seq')} came to message {self.seq}")
         if "unsupported" in reply:
-            raise Unsupported(reply["unsupported"])
+            raise UnsupportedError(reply["unsupported"])
         if "error" in reply:
-            raise Failed(reply["error"])
+            raise FailedError(reply["error"])
         return decode(reply["result"])

@@ -1,11 +1,12 @@
 """The operations for anything that has KerasHub's Python API. `refimpl` and KerasHub differ in a few lines only."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from conformance.messages import Unsupported
+from conformance.messages import UnsupportedError
 
 LENGTHS = ("encoder_sequence_length", "decoder_sequence_length")
 
@@ -41,7 +42,7 @@ class KerasApi:
         """A new object from the preset."""
         cls = getattr(self.models, args.get("class", "Seq2SeqLM"), None)
         if cls is None:
-            raise Unsupported(f"there is no class {args['class']}")
+            raise UnsupportedError(f"there is no class {args['class']}")
         keywords = {name: args[name] for name in ("load_weights", "preprocessor", "dtype") if name in args}
         return cls.from_preset(os.fspath(args["preset"]), **keywords)
 
@@ -68,7 +69,7 @@ class KerasApi:
         """One operation."""
         method = getattr(self, f"op_{op}", None)
         if method is None:
-            raise Unsupported(f"no operation {op!r}")
+            raise UnsupportedError(f"no operation {op!r}")
         return method(**args)
 
     # -- core ------------------------------------------------------------------------------------------------------
@@ -125,7 +126,7 @@ class KerasApi:
     def op_save(self, path: str) -> dict[str, Any]:
         """Save what is loaded; the files written are named."""
         self.lm.save_to_preset(path)
-        names = [os.path.relpath(os.path.join(folder, f), path) for folder, _, files in os.walk(path) for f in files]
+        names = [file.relative_to(path).as_posix() for file in Path(path).rglob("*") if file.is_file()]
         return {"files": sorted(names)}
 
     # -- probes ----------------------------------------------------------------------------------------------------

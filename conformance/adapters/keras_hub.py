@@ -41,4 +41,3 @@ class KerasHub(KerasApi):
     def array(self, value: Any) -> np.ndarray:
         """A tensor of any backend as a NumPy array."""
         return self.keras.ops.convert_to_numpy(value) if not isinstance(value, np.ndarray) else value
-

@@ -8,7 +8,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from conformance.messages import Unsupported
+from conformance.messages import UnsupportedError
 
 
 class Transformers:
@@ -65,7 +65,9 @@ class Transformers:
         with h5py.File(folder / "model.weights.h5") as file:
             read = {}
             file.visititems(
-                lambda place, node: read.update({place: node[...].astype("float64")}) if hasattr(node, "shape") else None
+                lambda place, node: (
+                    read.update({place: node[...].astype("float64")}) if hasattr(node, "shape") else None
+                )
             )
         state = {"model.shared.weight": read["layers/reversible_embedding/vars/0"]}
         for side, n in (("encoder", ""), ("decoder", "_1")):
@@ -104,7 +106,7 @@ class Transformers:
     def call(self, op: str, args: dict[str, Any]) -> dict[str, Any]:
         """`logits`, `states`, and `cached_logits` without a cache, which must give the same."""
         if op not in ("logits", "states", "cached_logits"):
-            raise Unsupported(f"no operation {op!r}")
+            raise UnsupportedError(f"no operation {op!r}")
         batch = {key: self.torch.tensor(value) for key, value in args["inputs"].items()}
         empty = ~batch["encoder_padding_mask"].any(dim=1)
         found = self._forward(self.model, batch)

@@ -124,7 +124,12 @@ class Goldens:
                 save_file(self.arrays[name], path.with_suffix(".safetensors"))
                 made.add(path.with_suffix(".safetensors"))
         chapters = {name.partition("/")[0] for name in self.cases}
-        stale = [p for c in chapters for p in (folder / c).iterdir() if p.suffix in (".json", ".safetensors") and p not in made]
+        stale = [
+            p
+            for c in chapters
+            for p in (folder / c).iterdir()
+            if p.suffix in (".json", ".safetensors") and p not in made
+        ]
         for path in stale:
             path.unlink()
         return sorted(map(str, stale))

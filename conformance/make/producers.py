@@ -39,7 +39,9 @@ def ask_tokenizers(questions: list[dict[str, Any]]) -> dict[str, Any]:
         tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
         tokenizer.add_special_tokens(["<s>", "<pad>", "</s>"])
         text = ask["args"]["text"]
-        ids = [tokenizer.encode(item, add_special_tokens=False).ids for item in ([text] if isinstance(text, str) else text)]
+        ids = [
+            tokenizer.encode(item, add_special_tokens=False).ids for item in ([text] if isinstance(text, str) else text)
+        ]
         found[question["id"]] = [{}, {"result": {"ids": ids[0] if isinstance(text, str) else ids}}]
     return {"info": {"version": tokenizers.__version__}, "answers": found}
 

@@ -76,7 +76,7 @@ def scripted(vocabulary: int, follows: dict[int, list[int]], default: int, width
         wanted = np.zeros(width)
         best = follows.get(id, [default])
         wanted[best] = 8.0
-        wanted[: vocabulary] += np.where(wanted[:vocabulary] > 0, 0.0, (np.arange(vocabulary) * 5 % 7) / 4.0)
+        wanted[:vocabulary] += np.where(wanted[:vocabulary] > 0, 0.0, (np.arange(vocabulary) * 5 % 7) / 4.0)
         second[id] = (wanted - states[id]) / 20.0
     bias = np.full(inner, -20.0 - 40.0 * low / (high - low))
     return {"table": table, "first": first, "first_bias": bias, "second": second}

@@ -8,7 +8,9 @@ EPSILON = 2.0**-24  # of float32: half a unit in the last place of 1
 HONEST = 100.0  # a producer this many times further off than the middle one computes something else
 
 
-def truth_and_floor(replies: dict[str, dict[str, Any]], key: str, case: str) -> tuple[np.ndarray, float, dict[str, Any]]:
+def truth_and_floor(
+    replies: dict[str, dict[str, Any]], key: str, case: str
+) -> tuple[np.ndarray, float, dict[str, Any]]:
     """The float64 truth of `key`, its noise floor, and what each producer's worst error was.
 
     `replies` holds one reply for each producer: `truth` (transformers float64), perhaps `float64` (KerasHub in

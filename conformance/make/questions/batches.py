@@ -42,7 +42,10 @@ def padded(whole: dict[str, Any], source: int, spoken: int, poison: int) -> dict
 def poisoned(whole: dict[str, Any], side: str, poison: int) -> dict[str, Any]:
     """Other ids under the mask of one side."""
     masks = whole[f"{side}_padding_mask"]
-    ids = [[i if m else poison for i, m in zip(*pair, strict=True)] for pair in zip(whole[f"{side}_token_ids"], masks, strict=True)]
+    ids = [
+        [i if m else poison for i, m in zip(*pair, strict=True)]
+        for pair in zip(whole[f"{side}_token_ids"], masks, strict=True)
+    ]
     return whole | {f"{side}_token_ids": ids}
 
 

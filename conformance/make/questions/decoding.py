@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (tables read better unbroken)
 """Decoding over the cache must give what the whole pass gives, at every step. The truth has no cache."""
 
 from typing import Any

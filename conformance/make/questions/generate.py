@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (tables read better unbroken)
 """`generate`: text in, text out. The scripted model makes every token certain, the random ones test the arithmetic."""
 
 from typing import Any
@@ -160,7 +161,7 @@ def without_preprocessor() -> list[dict[str, Any]]:
             "Stop InputKind", bare, step("generate", {"exact": stopped}, inputs=ids, stop_token_ids=[5]), by="hand"),
         ask("generate.output.types#masks-as-numbers", "Masks of 0 and 1 are masks.", "InputKind", bare,
             step("generate", {"exact": stopped}, inputs=numbers, stop_token_ids=[5]), by="hand"),
-        ask("generate.max-length.without-preprocessor#ignored", "Without preprocessor the array's width decides.",
+        ask("generate.max-length.no-preprocessor#ignored", "Without preprocessor the array's width decides.",
             "Length", bare, step("generate", {"exact": stopped}, inputs=ids, stop_token_ids=[5], max_length=3),
             by="hand"),
     ]  # fmt: skip
@@ -183,4 +184,3 @@ def arithmetic() -> list[dict[str, Any]]:
             "Padding Cache", load("bart_dropout0", encoder_sequence_length=19, decoder_sequence_length=9),
             step("generate", TEXT, inputs=["the in", "x", "an the re 12"], stop_token_ids=None)),
     ]  # fmt: skip
-

@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (tables read better unbroken)
 """A row's result depends on the row alone, to the last bit. The capability `exact-rows` is for who promises that."""
 
 from typing import Any
@@ -11,7 +12,9 @@ def questions() -> list[dict[str, Any]]:
     rows = "invariance.rows"
     same = {"step": 1, "keys": ["logits"]}
 
-    def pair(slug: str, about: str, flags: str, inputs: Any, rule: dict[str, Any], capability: str = "exact-rows") -> Any:
+    def pair(
+        slug: str, about: str, flags: str, inputs: Any, rule: dict[str, Any], capability: str = "exact-rows"
+    ) -> Any:
         """The same model asked twice; the second answer must be (a part of) the first."""
         return ask(slug, about, flags, load("bart_tiny"), step("logits", None, inputs=TINY),
                    step("logits", {"same_as": same | rule}, inputs=inputs), capability=capability, by="hand")  # fmt: skip

@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (tables read better unbroken)
 """The forward pass. The truth is Hugging Face's BART in float64 on the same weights."""
 
 from typing import Any
@@ -63,7 +64,7 @@ def passes() -> list[dict[str, Any]]:
 def masks() -> list[dict[str, Any]]:
     """Padding is inert, whatever stands there."""
     mask = "models.attention.mask"
-    holes = TINY | {"encoder_padding_mask": [[i != 4 for i in range(11)]] + TINY["encoder_padding_mask"][1:]}
+    holes = TINY | {"encoder_padding_mask": [[i != 4 for i in range(11)], *TINY["encoder_padding_mask"][1:]]}
     return [
         probe(f"{mask}#poisoned-encoder-padding", "Other tokens under the encoder's mask change nothing.", "Padding",
               "bart_tiny", "logits", rows_of(poisoned(TINY, "encoder", 77), 1, 2)),
@@ -86,7 +87,9 @@ def nothing_to_attend() -> list[dict[str, Any]]:
         width = len(whole["encoder_token_ids"][0])
         empty = whole | {"encoder_padding_mask": [[False] * width, *whole["encoder_padding_mask"][1:]]}
         slug = f"{nothing}#{preset.removeprefix('bart_').replace('tiny', 'dropout')}"
-        about = "A row without source attends to nothing: its cross-attention is the output bias. The others don't move."
+        about = (
+            "A row without source attends to nothing: its cross-attention is the output bias. The others don't move."
+        )
         found.append(probe(slug, about, "FullyMasked", preset, "logits", rows_of(empty, 0, 1), by="zeros"))
     return found
 
@@ -98,7 +101,10 @@ def refusals() -> list[dict[str, Any]]:
     wide = {key: [row + row + row[:2] for row in value] for key, value in small.items()}
     high = small | {"decoder_token_ids": [[2, 0, 287, 4, 5, 6, 7, 8]]}
     low = small | {"encoder_token_ids": [[0, -1, 4, 5, 6, 7, 8, 9, 2]]}
-    more = small | {"encoder_token_ids": small["encoder_token_ids"] * 2, "encoder_padding_mask": small["encoder_padding_mask"] * 2}
+    more = small | {
+        "encoder_token_ids": small["encoder_token_ids"] * 2,
+        "encoder_padding_mask": small["encoder_padding_mask"] * 2,
+    }
     rows = [
         ("ids#beyond-the-vocabulary", "An id as high as the vocabulary is large.", high, ("value", "index", "runtime")),
         ("ids#negative", "A negative id.", low, ("value", "index", "runtime")),

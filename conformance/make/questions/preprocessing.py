@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (tables read better unbroken)
 """Texts to packed ids, masks and labels."""
 
 from typing import Any

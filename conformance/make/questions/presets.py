@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (tables read better unbroken)
 """Loading and saving."""
 
 from typing import Any
@@ -28,7 +29,14 @@ def classes() -> list[dict[str, Any]]:
         ("preprocessor.from-preset#base", "Seq2SeqLMPreprocessor", "BartSeq2SeqLMPreprocessor"),
         ("preprocessor.from-preset#itself", "BartSeq2SeqLMPreprocessor", "BartSeq2SeqLMPreprocessor"),
     ]  # fmt: skip
+    old = [_set("config.json", ["registered_name"], "keras_nlp>BartBackbone"),
+           _set("config.json", ["module"], "keras_nlp.src.models.bart.bart_backbone")]  # fmt: skip
+    named = {"exact": {"class": "BartSeq2SeqLM"}}
     return [
+        ask("presets.config.registered-name#keras-nlp", "Presets of KerasNLP say keras_nlp; the module is not imported.",
+            "Load", load("bart_dropout0", named, old), by="hand"),
+        ask("presets.identifier.local#folder", "The path of a folder.", "Load", load("bart_tiny", named), by="hand"),
+    ] + [
         ask(f"presets.{id}", f"{cls}.from_preset gives a {found}.", "Load",
             load("bart_dropout0", {"exact": {"class": found}}, **{"class": cls}), by="hand")
         for id, cls, found in rows

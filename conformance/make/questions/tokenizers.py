@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (tables read better unbroken)
 """Text to ids and back. The producer of ids is Hugging Face's `tokenizers` with GPT-2's byte-level pattern."""
 
 from typing import Any

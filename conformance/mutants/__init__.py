@@ -1,0 +1,74 @@
+"""Backends that are wrong on purpose: the suite must notice each of them."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from conformance.cases import read_cases
+from conformance.runner import run
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """`refimpl` with one fault; `patches` gives (module, attribute path, wrong version made from the right one).
+
+    `fault` is the row of the catalogue of real faults that it stands for, `clauses` what it breaks.
+    """
+
+    name: str
+    fault: str
+    clauses: tuple[str, ...]
+    patches: tuple[tuple[str, str, Callable[[Any], Any]], ...] = field(repr=False)
+
+    @contextlib.contextmanager
+    def active(self) -> Iterator[None]:
+        """Make `refimpl` wrong in the block. Raises: AttributeError if the place to patch is gone."""
+        with contextlib.ExitStack() as undo:
+            for module, path, wrong in self.patches:
+                owner: Any = importlib.import_module(module)
+                *outer, name = path.split(".")
+                for part in outer:
+                    owner = getattr(owner, part)
+                right = vars(owner)[name] if isinstance(owner, type) else getattr(owner, name)
+                setattr(owner, name, wrong(right))
+                undo.callback(setattr, owner, name, right)
+            yield
+
+
+def all_mutants() -> list[Mutant]:
+    """Every mutant, by chapter."""
+    from conformance.mutants import arithmetic, loop, text
+
+    return [*arithmetic.MUTANTS, *loop.MUTANTS, *text.MUTANTS]
+
+
+def killer(mutant: Mutant) -> tuple[str, str] | None:
+    """The first case that notices a mutant, and its message; cases of the clauses that it breaks are asked first."""
+    from conformance.adapters.refimpl import Refimpl
+
+    cases = sorted(read_cases(), key=lambda case: case.clause not in mutant.clauses)
+    with mutant.active():
+        adapter = Refimpl(jit_compile=False)  # the twins do not call what is patched
+        info = adapter.start()
+        for verdict in run(adapter, cases, info["capabilities"]):
+            if verdict.bad:
+                return verdict.case.id, verdict.message
+    return None
+
+
+def run_mutants(only: str = "") -> int:
+    """Print what kills each mutant; 1 if one survives."""
+    survivors = 0
+    for mutant in all_mutants():
+        if not mutant.name.startswith(only):
+            continue
+        found = killer(mutant)
+        survivors += found is None
+        told = f"killed by {found[0]}\n    {found[1]:.150}" if found else "SURVIVES"
+        print(f"{mutant.name} ({mutant.fault}; {', '.join(mutant.clauses)}): {told}")
+    print(f"\n{survivors} mutant(s) survive")
+    return int(survivors > 0)

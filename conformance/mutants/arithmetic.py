@@ -1,0 +1,5 @@
+"""Mutants of the forward pass."""
+
+from conformance.mutants import Mutant
+
+MUTANTS: list[Mutant] = []

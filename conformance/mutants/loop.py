@@ -1,0 +1,5 @@
+"""Mutants of decoding and generation."""
+
+from conformance.mutants import Mutant
+
+MUTANTS: list[Mutant] = []

@@ -1,0 +1,5 @@
+"""Mutants of text, packing and presets."""
+
+from conformance.mutants import Mutant
+
+MUTANTS: list[Mutant] = []

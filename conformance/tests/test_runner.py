@@ -1,0 +1,156 @@
+"""The runner's own judgement: each kind of answer gets the verdict that it deserves."""
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from conformance import compare
+from conformance.__main__ import main
+from conformance.adapters.command import Command
+from conformance.cases import GOLDEN, CaseError, read_cases
+from conformance.messages import UnsupportedError, decode, encode
+from conformance.report import details, table, write_json, write_junit
+from conformance.runner import run, run_case
+
+CASE = read_cases("tokenizers.vocabulary.look-up#ids-are-the-presets")[0]
+RIGHT = CASE.steps[1]["expect"]["exact"]
+
+
+class Fake:
+    """Answers what it is told to."""
+
+    def __init__(self, result):
+        self.result = result
+
+    def start(self):
+        return {"implementation": "fake", "version": "1", "backend": "-", "capabilities": ["core"]}
+
+    def load(self, args):
+        assert Path(args["preset"]).is_dir()
+        return {}
+
+    def call(self, op, args):
+        assert "expect" not in args, "a case is sent without its answer"
+        if isinstance(self.result, Exception):
+            raise self.result
+        return self.result
+
+    def stop(self):
+        pass
+
+
+def verdict_of(result, expected=None):
+    return next(iter(run(Fake(result), [CASE], ["core"], expected)))
+
+
+def test_verdicts():
+    assert verdict_of(RIGHT).verdict == "pass"
+    wrong = verdict_of(RIGHT | {"ids": [5, 7, 22]})
+    assert (wrong.verdict, wrong.message) == ("fail", "step 1 (vocabulary): ids[1] is 7, wanted 6")
+    assert verdict_of(ValueError("no")).verdict == "error"
+    assert verdict_of(UnsupportedError("not here")).verdict == "fail", "core can't be left out"
+    probe = replace(CASE, capability="probe")
+    assert run_case(Fake(RIGHT), probe, {"core"})[0] == "unsupported"
+    assert run_case(Fake(UnsupportedError("no")), probe, {"core", "probe"})[0] == "unsupported"
+
+
+def test_known_failures_have_a_reason_and_must_fail():
+    assert verdict_of({}, {CASE.id: "known"}).verdict == "expected failure"
+    assert verdict_of(RIGHT, {CASE.id: "known"}).verdict == "unexpected pass"
+
+
+def test_numeric_is_judged_in_floors():
+    truth = np.array([[1.0, 2.0]])
+    near = compare.numeric("x", truth + 3e-7, truth, 1e-7)
+    assert near.difference is None
+    assert near.ratio == pytest.approx(3.0)
+    far = compare.numeric("x", truth + np.array([[0, 1e-3]]), truth, 1e-7)
+    assert "x[0, 1] is 2.001, wanted 2" in far.difference
+    assert "NaN" not in far.difference
+    assert compare.numeric("x", truth * np.nan, truth, 1.0).ratio == np.inf
+    assert "shape" in compare.numeric("x", truth.T, truth, 1.0).difference
+
+
+def test_generation_is_tie_aware():
+    wanted = {
+        "decoder_token_ids": [[2, 5, 6, 7]],
+        "margins": [[None, 900.0, 1.5, 900.0]],
+        "runners_up": [[None, 1, 9, 1]],
+    }
+    assert compare.generation({"decoder_token_ids": [[2, 5, 6, 7]]}, wanted).difference is None
+    assert "near-tie at step 2" in compare.generation({"decoder_token_ids": [[2, 5, 9, 3]]}, wanted).note
+    assert "step 2" in compare.generation({"decoder_token_ids": [[2, 5, 8, 7]]}, wanted).difference
+    assert "step 3" in compare.generation({"decoder_token_ids": [[2, 5, 6, 1]]}, wanted).difference
+    assert "columns" in compare.generation({"decoder_token_ids": [[2, 5, 6]]}, wanted).difference
+
+
+def test_errors_are_judged_by_kind_and_words():
+    wanted = {"kinds": ["value"], "mentions": ["Pad"]}
+    assert compare.error({"error": {"kinds": ["value"], "message": "pad it"}}, wanted) is None
+    assert "kind type" in compare.error({"error": {"kinds": ["type"], "message": "pad"}}, wanted)
+    assert "mention" in compare.error({"error": {"kinds": ["value"], "message": "no"}}, wanted)
+    assert "no error" in compare.error({"result": {}}, wanted)
+
+
+def test_reports(tmp_path):
+    verdicts = [verdict_of(RIGHT), verdict_of({})]
+    assert table(verdicts).splitlines()[1].split() == ["tokenizers", "2", "1", "1"]
+    assert f"--only '{CASE.id}'" in details(verdicts, "--backend fake")
+    write_json(tmp_path / "r.json", {"implementation": "fake"}, verdicts)
+    assert [row["verdict"] for row in json.loads((tmp_path / "r.json").read_text())["cases"]] == ["pass", "fail"]
+    write_junit(tmp_path / "r.xml", {}, verdicts)
+    assert ElementTree.parse(tmp_path / "r.xml").getroot().get("failures") == "1"
+
+
+def test_messages_survive_json():
+    value = {"a": np.arange(6, dtype=np.float32).reshape(2, 3) / 7, "b": np.array([[True]]), "c": [1, "x", None]}
+    back = decode(json.loads(json.dumps(encode(value))))
+    assert back["a"].dtype == np.float32
+    assert np.array_equal(back["a"], value["a"])
+    assert (back["b"], back["c"]) == ([[True]], [1, "x", None])
+
+
+def test_another_language_over_a_pipe(tmp_path):
+    """A program that knows three operations and no more, as a new port would."""
+    program = tmp_path / "port.py"
+    program.write_text(
+        "import json, sys\n"
+        "answers = {'start': {'implementation': 'port', 'capabilities': ['core']}, 'load': {}}\n"
+        f"answers['vocabulary'] = {RIGHT!r}\n"
+        "for line in sys.stdin:\n"
+        "    m = json.loads(line)\n"
+        "    reply = {'result': answers[m['op']]} if m['op'] in answers else {'unsupported': 'not yet'}\n"
+        "    print(json.dumps({'seq': m['seq'], **reply}), flush=True)\n"
+    )
+    port = Command(f"{sys.executable} {program}")
+    assert port.start()["implementation"] == "port"
+    verdicts = list(run(port, read_cases("tokenizers.vocabulary.look-up"), ["core"]))
+    port.stop()
+    assert {v.case.id: v.verdict for v in verdicts}[CASE.id] == "pass"
+    assert main(["run", "--command", f"{sys.executable} {program}", "--only", CASE.id]) == 0
+
+
+def test_exit_codes(capsys):
+    assert main(["run", "--only", "tokenizers.vocabulary.look-up"]) == 0
+    assert main(["run", "--only", "no.such"]) == 2
+    assert "No case id" in capsys.readouterr().err
+
+
+def test_case_files_are_checked(tmp_path):
+    (tmp_path / "tokenizers").mkdir()
+    content = json.loads((GOLDEN / "tokenizers" / "bart.json").read_text(encoding="utf-8"))
+    for key, value, problem in (
+        ("id", "tokenizers.x", "slug"),
+        ("flags", ["Nonsense"], "flag"),
+        ("steps", [], "nothing"),
+    ):
+        broken = json.loads(json.dumps(content))
+        broken["cases"][0][key] = value
+        (tmp_path / "tokenizers" / "bart.json").write_text(json.dumps(broken))
+        with pytest.raises(CaseError, match=problem):
+            read_cases(folder=tmp_path)
