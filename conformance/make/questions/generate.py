@@ -151,7 +151,7 @@ def without_preprocessor() -> list[dict[str, Any]]:
         "decoder_token_ids": [[5, 3, 0, 0, 0, 0, 0, 0], [5, 3, 7, 8, 0, 0, 0, 0]],
         "decoder_padding_mask": [[True] * 2 + [False] * 6, [True] * 4 + [False] * 4],
     }  # fmt: skip
-    stopped = {"decoder_token_ids": [[5, 3, 1, 2, 4, 5, 19, 19], [5, 3, 7, 8, 9, 7, 8, 9]],
+    stopped = {"decoder_token_ids": [[5, 3, 1, 2, 4, 5, None, None], [5, 3, 7, 8, 9, 7, 8, 9]],
                "decoder_padding_mask": [[True] * 6 + [False] * 2, [True] * 8]}  # fmt: skip
     numbers = ids | {key: [[int(i) for i in row] for row in ids[key]] for key in ids if key.endswith("mask")}
     return [
