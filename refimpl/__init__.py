@@ -4,6 +4,17 @@ The rooms carry KerasHub's names, so that `import refimpl as keras_hub` runs its
 """
 
 from refimpl import errors, models, samplers, tokenizers
+from refimpl.training import callbacks, losses, metrics, optimizers
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "errors", "models", "samplers", "tokenizers"]
+__all__ = [
+    "__version__",
+    "callbacks",
+    "errors",
+    "losses",
+    "metrics",
+    "models",
+    "optimizers",
+    "samplers",
+    "tokenizers",
+]

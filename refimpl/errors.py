@@ -132,3 +132,19 @@ class SeedError(RefimplError, OverflowError, ValueError):
 
 class TruncationWarning(UserWarning):
     """A text was longer than the sequence length and lost its end."""
+
+
+class TrainingDataError(RefimplError, ValueError):
+    """Training data that can't be used: empty, of different lengths, unreadable."""
+
+
+class LabelError(RefimplError, ValueError, IndexError):
+    """A label outside the vocabulary."""
+
+
+class NonFiniteError(RefimplError, FloatingPointError):
+    """A loss or a gradient that is infinite or not a number."""
+
+
+class CheckpointError(PresetError):
+    """A training state that is missing, or belongs to another model or optimizer."""

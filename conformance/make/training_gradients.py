@@ -118,7 +118,7 @@ def main() -> None:
         tensors[f"gradient/{name}"] = np.ascontiguousarray(to_ours(name, weight.grad.numpy()))
     producer = f"torch {torch.__version__}, transformers {transformers.__version__}, float64"
     OUT.parent.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, OUT, {"producer": producer, "config": json.dumps(CONFIG)})
+    save_file(tensors, OUT, {"about": json.dumps({"producer": producer, "config": CONFIG})})
     print(f"{OUT.name}: {len(tensors)} tensors, {OUT.stat().st_size} bytes")
 
 

@@ -47,10 +47,10 @@ class Rows:
 class Node:
     """An array on the tape."""
 
-    __slots__ = ("_owned", "gradient", "needs_gradient", "tape", "value")
+    __slots__ = ("_owned", "gradient", "name", "needs_gradient", "tape", "value")
 
-    def __init__(self, value: Array, tape: Tape, needs_gradient: bool) -> None:
-        self.value, self.tape, self.needs_gradient = value, tape, needs_gradient
+    def __init__(self, value: Array, tape: Tape, needs_gradient: bool, name: str = "") -> None:
+        self.value, self.tape, self.needs_gradient, self.name = value, tape, needs_gradient, name
         self.gradient: Array | None = None
         self._owned = False  # whether `gradient` belongs to this node alone, so that it may be added to in place
 
@@ -87,19 +87,21 @@ class Tape:
     def __init__(self) -> None:
         self._steps: list[tuple[Node, list[Node | None], Pull]] = []
 
-    def variable(self, array: Array) -> Node:
+    def variable(self, array: Array, name: str = "") -> Node:
         """A node whose gradient is wanted."""
-        return Node(array, self, needs_gradient=True)
+        return Node(array, self, needs_gradient=True, name=name)
 
-    def constant(self, array: Array) -> Node:
+    def constant(self, array: Array, name: str = "") -> Node:
         """A node whose gradient is not wanted: what depends on constants alone is not written down."""
-        return Node(array, self, needs_gradient=False)
+        return Node(array, self, needs_gradient=False, name=name)
 
-    def record(self, value: Array, parents: list[Node | None], pull: Pull) -> Node:
-        """Write down a step; `parents` are the arguments that need a gradient, None for the others."""
-        needed = any(parent is not None for parent in parents)
-        node = Node(value, self, needed)
-        if needed:
+    def run(self, name: str, taped: Taped, args: Sequence[Any]) -> Node:
+        """Compute a primitive, and write the step down if one of its arguments needs a gradient."""
+        parents = [arg if isinstance(arg, Node) and arg.needs_gradient else None for arg in args]
+        wants = [parent is not None for parent in parents]
+        value, pull = taped(wants, *(arg.value if isinstance(arg, Node) else arg for arg in args))
+        node = Node(value, self, any(wants), name)
+        if node.needs_gradient:
             self._steps.append((node, parents, pull))
         return node
 
@@ -143,10 +145,7 @@ class Primitive:
         if tape is None:
             return self.plain(*args)
         assert self.taped is not None, f"{self.plain.__name__} has no derivative"
-        parents = [arg if isinstance(arg, Node) and arg.needs_gradient else None for arg in args]
-        values = [arg.value if isinstance(arg, Node) else arg for arg in args]
-        value, pull = self.taped([parent is not None for parent in parents], *values)
-        return tape.record(value, parents, pull)
+        return tape.run(self.plain.__name__, self.taped, args)
 
 
 def primitive(plain: Callable[..., Array]) -> Primitive:

@@ -19,12 +19,13 @@ from refimpl.presets.hdf5_writing import write_weights
 from refimpl.presets.registry import classproperty, find_class, presets_of, registered_name, tasks_of
 from refimpl.presets.saving import EXPORTED, replaced_folder, write_json
 from refimpl.presets.tensor_place import TensorPlace
+from refimpl.training.freezing import Freezing
 
 Batch = Mapping[str, Any]
 INPUT_KEYS = ("encoder_token_ids", "encoder_padding_mask", "decoder_token_ids", "decoder_padding_mask")
 
 
-class Backbone:
+class Backbone(Freezing):
     """An encoder-decoder without its task. A subclass defines the weights' names and shapes and the forward pass."""
 
     module: ClassVar[str] = ""

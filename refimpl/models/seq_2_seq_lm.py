@@ -44,20 +44,22 @@ class Seq2SeqLM(Task):
         optimizer: Any = "auto",
         loss: Any = "auto",
         *,
+        metrics: Any = None,
         weighted_metrics: Any = "auto",
         sampler: Any = "top_k",
         jit_compile: bool | str = "auto",
     ) -> None:
-        """Choose how tokens are sampled. Training arguments are kept for `fit`, which comes later.
+        """Choose how tokens are sampled, and how `fit` trains.
 
         `jit_compile=True` decodes with compiled kernels, False with the NumPy definition, "auto" with kernels where the
         model is large enough for it to pay. All give the same text.
 
-        Raises: SamplerNameError for an unknown sampler.
-        Spec: samplers.get.names, task.compile.default-sampler, kernels.auto
+        Raises: SamplerNameError for an unknown sampler, ConfigError for an unknown optimizer, loss or metric.
+        Spec: samplers.get.names, task.compile.default-sampler, kernels.auto,
+            training.compile.auto
         """
         self.sampler = samplers.get(sampler)
-        self.optimizer, self.loss, self.weighted_metrics = optimizer, loss, weighted_metrics
+        self.compile_training(optimizer, loss, metrics, weighted_metrics)
         self.jit_compile = jit_compile
 
     # -- generation ------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -16,11 +16,12 @@ from refimpl.presets.export import write_checkpoint, write_generation, write_tok
 from refimpl.presets.folder import CONFIG_FILE, TASK_FILE, config_of
 from refimpl.presets.registry import classproperty, find_class, presets_of, registered_name, subclasses
 from refimpl.presets.saving import EXPORTED, replaced_folder, write_json
+from refimpl.training.trainer import Trainer
 
 _FROM_FILES = object()
 
 
-class Task:
+class Task(Trainer):
     """A backbone with a preprocessor. Subclasses say which classes belong together."""
 
     module: ClassVar[str] = ""
@@ -55,6 +56,10 @@ class Task:
     def get_weights(self) -> list[np.ndarray]:
         """All weights, in the backbone's order."""
         return self.backbone.get_weights()
+
+    def set_weights(self, weights: Iterable[Any]) -> None:
+        """Set all weights from a list in the order of `get_weights`."""
+        self.backbone.set_weights(weights)
 
     # -- loading ---------------------------------------------------------------------------------------------------
     @classmethod

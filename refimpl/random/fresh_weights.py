@@ -28,3 +28,8 @@ def truncated_normal(shape: tuple[int, ...], stddev: float) -> np.ndarray:
     while (outside := np.abs(x) > 2.0).any():
         x[outside] = _generator.standard_normal(int(outside.sum()))
     return x * stddev
+
+
+def draw_seed() -> int:
+    """A seed for random numbers that must be drawn again and again: dropout masks, the order of samples."""
+    return int(_generator.integers(2**63))

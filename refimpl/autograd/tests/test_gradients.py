@@ -81,7 +81,7 @@ def central_differences(f, args, n, width=1e-4):
 def bart(dropout=0.0):
     """The model, batch and expectations of the golden file."""
     with safe_open(GOLDEN, "numpy") as file:
-        config = json.loads(file.metadata()["config"]) | {"dropout": dropout}
+        config = json.loads(file.metadata()["about"])["config"] | {"dropout": dropout}
         arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     backbone = BartBackbone(**config, dtype="float64")
     backbone.weights = {name: arrays[f"weight/{name}"] for name in backbone.weights}

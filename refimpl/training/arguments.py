@@ -1,0 +1,74 @@
+"""The arguments of `fit` and `evaluate`, looked at."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from refimpl.errors import ConfigError, TrainingDataError
+from refimpl.training.data import BATCH_SIZE, Batches, Samples
+
+Data = Samples | Batches
+
+
+def rows_of(batch_size: Any) -> int:
+    """The number of rows of a batch, 32 by default. Spec: training.data.batch-size"""
+    if batch_size is None:
+        return BATCH_SIZE
+    if isinstance(batch_size, bool) or not hasattr(batch_size, "__index__") or batch_size < 1:
+        raise ConfigError(
+            f"batch_size={batch_size!r} was passed.",
+            "It must be a whole number above 0.",
+            f"Leave it out for {BATCH_SIZE}.",
+            "training.data.batch-size",
+        )
+    return int(batch_size)
+
+
+def verbosity(verbose: Any) -> int:
+    """0, 1 or 2; `"auto"` is the bar on a terminal and one line an epoch elsewhere. Spec: training.fit.verbose"""
+    if verbose == "auto":
+        return 1 if sys.stdout.isatty() else 2
+    return int(verbose)
+
+
+def listed(callbacks: Any) -> list[Any]:
+    """Callbacks as a list."""
+    return [] if callbacks is None else list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
+
+
+def parts_of(validation_data: Any) -> tuple[Any, ...]:
+    """`x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)`. Spec: training.fit.validation"""
+    if isinstance(validation_data, tuple) and 1 <= len(validation_data) <= 3:
+        return validation_data
+    return (validation_data,)
+
+
+def splittable(data: Data) -> Samples:
+    """Data from which a part can be split off. Spec: training.data.validation-split"""
+    if isinstance(data, Samples):
+        return data
+    raise TrainingDataError(
+        "validation_split was passed with an iterable of batches.",
+        "Only data in memory can be split.",
+        "Pass validation_data.",
+        "training.data.validation-split",
+    )
+
+
+def refuse_class_weight(class_weight: Any) -> None:
+    """`class_weight` is Keras's for classifiers; here a weight belongs to a position."""
+    if class_weight is not None:
+        raise ConfigError(
+            "class_weight was passed.",
+            "A sequence model has weights for positions, not for classes.",
+            "Pass sample_weight.",
+            "training.fit.class-weight",
+        )
+
+
+def no_batch() -> TrainingDataError:
+    """Data that held nothing."""
+    return TrainingDataError(
+        "The data held no batch.", "There must be at least one.", "Check the iterable.", "training.data.empty"
+    )

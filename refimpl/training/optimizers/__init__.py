@@ -1,0 +1,35 @@
+"""Optimizers: gradients -> new weights, by Keras 3's formulas."""
+
+from typing import Any
+
+from refimpl.errors import ConfigError
+from refimpl.training.optimizers import schedules
+from refimpl.training.optimizers.adam import Adam, AdamW
+from refimpl.training.optimizers.optimizer import Optimizer
+from refimpl.training.optimizers.sgd import SGD
+
+__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "get", "schedules"]
+
+NAMES: dict[str, Any] = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
+
+
+def get(identifier: Any) -> Optimizer:
+    """An optimizer from its name, its class or itself; `"auto"` is `Adam(2e-5)`.
+
+    Raises: ConfigError for anything else.
+    Spec: training.compile.auto, training.compile.optimizer
+    """
+    if isinstance(identifier, str) and identifier == "auto":
+        return Adam(learning_rate=2e-5)
+    if isinstance(identifier, str) and identifier.lower() in NAMES:
+        return NAMES[identifier.lower()]()
+    if identifier in NAMES.values():
+        return identifier()
+    if isinstance(identifier, Optimizer):
+        return identifier
+    raise ConfigError(
+        f"Could not interpret optimizer identifier: {identifier!r}.",
+        f"An optimizer is 'auto', one of the names {', '.join(NAMES)}, or an object of refimpl.optimizers.",
+        "Check the spelling, or pass for example refimpl.optimizers.Adam(1e-4).",
+        "training.compile.optimizer",
+    )

@@ -1,0 +1,89 @@
+"""One batch through the model: the loss, what the metrics need, and the gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from refimpl.autograd import ops
+from refimpl.autograd.dropout import Dropout
+from refimpl.autograd.tape import Node, Tape
+from refimpl.training.batch import TrainingBatch
+from refimpl.training.losses import Loss, SparseCategoricalCrossentropy
+
+
+@dataclass
+class Outcome:
+    """Shapes: loss (); guesses, losses (B, T), or instead of them logits (B, T, V); a gradient as its weight."""
+
+    loss: float
+    guesses: np.ndarray
+    losses: np.ndarray
+    logits: np.ndarray | None
+    gradients: dict[str, np.ndarray]
+
+
+def run(
+    backbone: Any,
+    batch: TrainingBatch,
+    loss: Loss,
+    *,
+    trainable: Callable[[str], bool] | None,
+    drop: Dropout,
+    whole_logits: bool,
+    tape: Tape | None = None,
+) -> Outcome:
+    """Forward, and backward if weights are `trainable`. The batch may be trimmed: `loss` divides by the whole.
+
+    Spec: autograd.tape.frozen, training.fit.dropout
+    """
+    tape = tape or Tape()
+    nodes = {
+        name: tape.variable(array, name) if trainable and trainable(name) else tape.constant(array, name)
+        for name, array in backbone.weights.items()
+    }
+    shares = loss.shares(batch.labels, batch.weights)
+    short = TrainingBatch(batch.inputs, batch.labels, shares)
+    short = short if whole_logits else short.trimmed()
+    result = _fused if not whole_logits and _is_plain(loss) else _by_logits
+    total, guesses, losses, logits = result(backbone, nodes, short, loss, drop)
+    gradients = {}
+    if isinstance(total, Node) and total.needs_gradient:
+        tape.backward(total)
+        gradients = {name: node.gradient for name, node in nodes.items() if node.gradient is not None}
+    value = float(total.value if isinstance(total, Node) else total)
+    return Outcome(value, _widened(guesses, batch), _widened(losses, batch), logits, gradients)
+
+
+def _is_plain(loss: Loss) -> bool:
+    """Whether a loss is the one that the fused head computes."""
+    return isinstance(loss, SparseCategoricalCrossentropy) and loss.computes_all_labels
+
+
+def _fused(backbone: Any, nodes: Mapping[str, Node], batch: TrainingBatch, _loss: Loss, drop: Dropout) -> Any:
+    """The loss without ever holding all logits."""
+    scope = type(backbone.scope)(nodes)
+    states = backbone.forward(scope, batch.inputs, drop)["decoder_sequence_output"]
+    losses, guesses = np.zeros(batch.labels.shape, batch.weights.dtype), np.zeros(batch.labels.shape, np.int64)
+    total = ops.head_loss(*backbone.head(scope, states), batch.labels, batch.weights, losses, guesses)
+    return total, guesses, losses, None
+
+
+def _by_logits(backbone: Any, nodes: Mapping[str, Node], batch: TrainingBatch, loss: Loss, drop: Dropout) -> Any:
+    """The loss of a user's own making, or with metrics that look at logits."""
+    scope = type(backbone.scope)(nodes)
+    logits = backbone.logits(scope, backbone.forward(scope, batch.inputs, drop)["decoder_sequence_output"])
+    each = loss.call(batch.labels, logits)
+    total = ops.weighted_sum(each, batch.weights)
+    known = (batch.labels >= 0) & (batch.labels < logits.shape[-1])
+    losses = ops.cross_entropy(logits.value, np.where(known, batch.labels, 0))
+    return total, logits.value.argmax(axis=-1), losses, logits.value
+
+
+def _widened(array: np.ndarray, batch: TrainingBatch) -> np.ndarray:
+    """Columns that were trimmed, as zeros. Shapes: (B, t) -> (B, T)."""
+    missing = batch.labels.shape[1] - array.shape[1]
+    return np.pad(array, ((0, 0), (0, missing))) if missing else array

@@ -1,0 +1,147 @@
+"""Optimizers, schedules, losses and metrics against Keras's values, and whole runs against KerasHub's."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+
+from refimpl import losses, metrics, optimizers
+from refimpl.errors import ConfigError
+from refimpl.models import BartBackbone, BartSeq2SeqLM
+
+FOLDER = Path(__file__).parents[3] / "golden" / "training"
+PARTS = json.loads((FOLDER / "keras_parts.json").read_text(encoding="utf-8"))
+
+
+def arrays_of(name):
+    with safe_open(FOLDER / name, "numpy") as file:
+        return json.loads(file.metadata()["about"]), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+
+
+def as_arrays(lists):
+    return {key: np.array(value, np.float32) for key, value in lists.items()}
+
+
+def made(name, options):
+    rate = options.get("learning_rate")
+    if isinstance(rate, dict):
+        options = options | {"learning_rate": optimizers.schedules.CosineDecay(**rate)}
+    return getattr(optimizers, name)(**options)
+
+
+@pytest.mark.parametrize("case", PARTS["optimizers"])
+def test_updates_are_keras(case):
+    expected = PARTS["optimizers"][case]
+    optimizer, weights = made(expected["class"], expected["options"]), as_arrays(PARTS["start"])
+    optimizer.exclude_from_weight_decay(var_names=expected["excluded"])
+    for slope, after in zip(PARTS["slopes"], expected["after"], strict=True):
+        optimizer.apply(as_arrays(slope), weights)
+        for name, value in after.items():
+            # Keras takes `1 - 0.999 ** step` in float32, which is off by 1e-5: so much of each step, which is 0.1.
+            np.testing.assert_allclose(weights[name], value, rtol=3e-6, atol=2e-6)
+
+
+@pytest.mark.parametrize("case", PARTS["schedules"])
+def test_schedules_are_keras(case):
+    expected = PARTS["schedules"][case]
+    schedule = getattr(optimizers.schedules, expected["class"])(**expected["options"])
+    assert [schedule(step) for step in range(21)] == pytest.approx(expected["rates"], rel=1e-5, abs=1e-8)
+
+
+def test_inverse_square_root_schedule():
+    schedule = optimizers.schedules.InverseSquareRootDecay(peak=0.4, warmup_steps=4)
+    assert [schedule(step) for step in (0, 2, 4, 16)] == pytest.approx([0.0, 0.2, 0.4, 0.2])
+    warm = optimizers.schedules.Constant(0.3, warmup_steps=3)
+    assert [warm(step) for step in (0, 1, 3, 9)] == pytest.approx([0.0, 0.1, 0.3, 0.3])
+
+
+@pytest.mark.parametrize("case", PARTS["losses"])
+def test_losses_are_keras(case):
+    expected = PARTS["losses"][case]
+    options = {key: expected[key] for key in ("reduction", "ignore_class")}
+    loss = losses.SparseCategoricalCrossentropy(from_logits=True, **options)
+    labels, logits = np.array(PARTS["labels"]), np.array(PARTS["logits"], np.float32)
+    assert loss(labels, logits) == pytest.approx(expected["unweighted"], rel=1e-6)
+    assert loss(labels, logits, sample_weight=PARTS["weights"]) == pytest.approx(expected["weighted"], rel=1e-6)
+
+
+@pytest.mark.parametrize("case", PARTS["metrics"])
+def test_metrics_are_keras(case):
+    kinds = {
+        "accuracy": metrics.SparseCategoricalAccuracy(),
+        "perplexity": metrics.Perplexity(),
+        "perplexity masked": metrics.Perplexity(mask_token_id=3),
+    }
+    labels, logits, weights = np.array(PARTS["labels"]), np.array(PARTS["logits"]), np.array(PARTS["weights"])
+    for weight, expected in zip((None, weights), PARTS["metrics"][case], strict=True):
+        metric = kinds[case]
+        metric.reset_state()
+        metric.update_state(labels, logits, sample_weight=weight)
+        metric.update_state(labels[:1], logits[:1], sample_weight=None if weight is None else weight[:1])
+        assert metric.result() == pytest.approx(expected, rel=1e-6)
+
+
+def bart(dtype="float32"):
+    about, arrays = arrays_of("bart_gradients.safetensors")
+    backbone = BartBackbone(**about["config"], dtype=dtype)
+    backbone.weights = {name: arrays[f"weight/{name}"].astype(np.float32).astype(dtype) for name in backbone.weights}
+    return BartSeq2SeqLM(backbone, None)
+
+
+def batches(arrays):
+    for n in range(3):
+        x = {key.split("/")[1]: value for key, value in arrays.items() if key.startswith(f"batch{n}/")}
+        yield x, x.pop("labels"), x.pop("weights")
+
+
+@pytest.mark.parametrize("run", ["sgd", "adam", "adamw", "cosine"])
+def test_whole_runs_follow_keras_hub(run):
+    about, arrays = arrays_of("bart_steps.safetensors")
+    name, options = about["runs"][run]
+    lm = bart()
+    lm.compile(made(name, options))
+    data, expected = list(batches(arrays)), arrays[f"{run}/scores"]
+    scores = [lm.train_on_batch(*data[step % 3]) for step in range(len(expected))]
+    assert len(scores) >= 20
+    np.testing.assert_allclose(scores, expected, rtol=5e-6, atol=1e-6)
+    for key, weight in lm.backbone.weights.items():
+        # The gradient of a key's bias is rounding noise around 0, which Adam divides by its own size.
+        noise = 5e-4 if key.endswith("/key/bias") and run != "sgd" else 5e-6
+        assert np.abs(weight - arrays[f"{run}/weight/{key}"]).max() < noise, key
+
+
+def test_evaluate_and_unweighted_metrics_are_keras_hubs():
+    _, arrays = arrays_of("bart_steps.safetensors")
+    lm = bart()
+    lm.backbone.weights = {key: arrays[f"cosine/weight/{key}"] for key in lm.backbone.weights}
+    lm.compile(metrics=["accuracy"], weighted_metrics=None)
+    for batch, expected in zip(batches(arrays), arrays["evaluate/cosine"], strict=True):
+        assert lm.test_on_batch(*batch) == pytest.approx(list(expected[:2]), rel=5e-6)
+
+
+def test_loss_divides_by_all_positions():
+    """Worked by hand: the sum of weight times cross-entropy, over rows times columns, padding included."""
+    _, arrays = arrays_of("bart_steps.safetensors")
+    lm = bart("float64")
+    x, labels, weights = next(batches(arrays))
+    logits = lm.predict_on_batch(x)
+    total = np.log(np.exp(logits).sum(-1)) - np.take_along_axis(logits, labels[..., None], -1)[..., 0]
+    assert lm.test_on_batch(x, labels, weights)[0] == pytest.approx((total * weights).sum() / labels.size, rel=1e-12)
+
+
+def test_what_was_left_out_is_named():
+    for build in (
+        lambda: optimizers.get("adagrad"),
+        lambda: optimizers.Adam(1),
+        lambda: optimizers.SGD(0.1, momentum=2.0),
+        lambda: optimizers.Adam(0.1, clipnorm=1.0, clipvalue=1.0),
+        lambda: losses.get("mse"),
+        losses.SparseCategoricalCrossentropy,
+        lambda: losses.SparseCategoricalCrossentropy(from_logits=True, reduction="none"),
+        lambda: metrics.get_all(["f1"]),
+        lambda: optimizers.schedules.CosineDecay(0.1, 0),
+    ):
+        with pytest.raises(ConfigError):
+            build()
