@@ -1,4 +1,4 @@
-"""Write golden/training/bart_gradients.safetensors: every gradient of a whole BART by PyTorch in float64.
+"""Write golden/training/steps/bart_gradients.safetensors: every gradient of a whole BART by PyTorch in float64.
 
 Needs the `peers` extra: python conformance/make/training_gradients.py
 """
@@ -11,7 +11,7 @@ import torch
 import transformers
 from safetensors.numpy import save_file
 
-OUT = Path(__file__).parents[2] / "golden" / "training" / "bart_gradients.safetensors"
+OUT = Path(__file__).parents[2] / "golden" / "training" / "steps" / "bart_gradients.safetensors"
 CONFIG = {
     "vocabulary_size": 37,
     "num_layers": 2,

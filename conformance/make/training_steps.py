@@ -1,4 +1,4 @@
-"""Write golden/training/bart_steps.safetensors and keras_parts.json: what KerasHub and Keras do, step by step.
+"""Write golden/training/steps/bart_steps.safetensors and keras_parts.json: what KerasHub and Keras do, step by step.
 
 The first holds runs of a whole BART, the second optimizers, schedules, losses and metrics on small arrays.
 Needs the `peers` extra, and bart_gradients.safetensors, whose weights the runs start from:
@@ -16,7 +16,7 @@ import keras_hub
 import numpy as np
 from safetensors.numpy import load_file, safe_open, save_file
 
-FOLDER = Path(__file__).parents[2] / "golden" / "training"
+FOLDER = Path(__file__).parents[2] / "golden" / "training" / "steps"
 PRODUCER = f"keras-hub {keras_hub.__version__}, keras {keras.__version__}, {keras.backend.backend()}, float32"
 STEPS = 24
 optimizers = keras.optimizers

@@ -13,7 +13,7 @@ from refimpl.autograd.tape import PRIMITIVES, Node, Tape
 from refimpl.models import BartBackbone
 from refimpl.models.weights import Scope
 
-GOLDEN = Path(__file__).parents[3] / "golden" / "training" / "bart_gradients.safetensors"
+GOLDEN = Path(__file__).parents[3] / "golden" / "training" / "steps" / "bart_gradients.safetensors"
 RNG = np.random.default_rng(7)
 MASK = np.array([[True, True, False, True, False], [False] * 5])[:, None, None, :]
 

@@ -11,7 +11,7 @@ from refimpl import losses, metrics, optimizers
 from refimpl.errors import ConfigError
 from refimpl.models import BartBackbone, BartSeq2SeqLM
 
-FOLDER = Path(__file__).parents[3] / "golden" / "training"
+FOLDER = Path(__file__).parents[3] / "golden" / "training" / "steps"
 PARTS = json.loads((FOLDER / "keras_parts.json").read_text(encoding="utf-8"))
 
 
