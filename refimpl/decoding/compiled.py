@@ -23,8 +23,7 @@ def compiled_steps(model: Any, batch: Mapping[str, np.ndarray], index: int) -> A
     from refimpl.kernels.decoder_steps import DecoderSteps  # noqa: PLC0415 (this imports Numba)
 
     ids, source_mask = trim(batch["encoder_token_ids"], batch["encoder_padding_mask"])
-    encoded = model.call_encoder(token_ids=ids, padding_mask=source_mask)
-    return DecoderSteps(architecture, model, encoded, source_mask, batch["decoder_token_ids"], index)
+    return DecoderSteps(architecture, model, ids, source_mask, batch["decoder_token_ids"], index)
 
 
 def compiled_sampler(sampler: Any, steps: Any) -> Any:

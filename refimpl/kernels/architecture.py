@@ -10,17 +10,16 @@ RELU, GELU = 0, 1
 
 @dataclass(frozen=True)
 class Architecture:
-    """A decoder of self-attention, cross-attention and feed-forward, each added to its input and then normalized.
+    """Self-attention, in the decoder cross-attention, and feed-forward, each added to its input and then normalized.
 
-    Weights are given by path, `{}` standing for the number of the layer. Two paths make a kernel and its bias or a
-    gain and its shift.
+    Weights are given by path, `{}` standing for the number of the layer, in the order of the places in `step`. Two
+    paths make a kernel and its bias or a gain and its shift; what a layer does not have is "".
     """
 
-    word: str
-    position: str
-    norm: tuple[str, str]
-    layer: tuple[str, ...]
-    head: str
+    encoder: tuple[str, ...]  # token table, position table, gain, shift
+    encoder_layer: tuple[str, ...]
+    decoder: tuple[str, ...]  # the same, then the table of the head
+    decoder_layer: tuple[str, ...]
     activation: int
 
 
@@ -32,25 +31,32 @@ def _norm(path: str) -> tuple[str, str]:
     return f"{path}/gamma", f"{path}/beta"
 
 
-_LAYER = "transformer_decoder_layer_{}"
+def _attention(layer: str, kind: str) -> tuple[str, ...]:
+    parts = (f"{layer}/{kind}/{part}" for part in ("query", "key", "value", "attention_output"))
+    return (*_dense(*parts), *_norm(f"{layer}/{kind}_layer_norm"))
 
 
-def _attention(kind: str) -> tuple[str, ...]:
-    parts = (f"{_LAYER}/{kind}/{part}" for part in ("query", "key", "value", "attention_output"))
-    return (*_dense(*parts), *_norm(f"{_LAYER}/{kind}_layer_norm"))
+def _feed_forward(layer: str) -> tuple[str, ...]:
+    dense = _dense(f"{layer}/feedforward_intermediate_dense", f"{layer}/feedforward_output_dense")
+    return (*dense, *_norm(f"{layer}/feedforward_layer_norm"))
 
+
+def _embeddings(side: str) -> tuple[str, ...]:
+    table = "token_embedding/embeddings"
+    return (table, f"{side}_position_embedding/embeddings", *_norm(f"{side}_embeddings_layer_norm"))
+
+
+_ENCODER, _DECODER = "transformer_encoder_layer_{}", "transformer_decoder_layer_{}"
 
 BART = Architecture(
-    word="token_embedding/embeddings",
-    position="decoder_position_embedding/embeddings",
-    norm=_norm("decoder_embeddings_layer_norm"),
-    layer=(
-        *_attention("self_attention"),
-        *_attention("cross_attention"),
-        *_dense(f"{_LAYER}/feedforward_intermediate_dense", f"{_LAYER}/feedforward_output_dense"),
-        *_norm(f"{_LAYER}/feedforward_layer_norm"),
+    encoder=_embeddings("encoder"),
+    encoder_layer=(*_attention(_ENCODER, "self_attention"), *[""] * 10, *_feed_forward(_ENCODER)),
+    decoder=(*_embeddings("decoder"), "token_embedding/embeddings"),
+    decoder_layer=(
+        *_attention(_DECODER, "self_attention"),
+        *_attention(_DECODER, "cross_attention"),
+        *_feed_forward(_DECODER),
     ),
-    head="token_embedding/embeddings",
     activation=GELU,
 )
 

@@ -1,6 +1,7 @@
 """Where the threads of one step wait for each other. Built on atomic memory operations: no OpenMP, no TBB.
 
-`sync` is the address of 24 zeroed int64 numbers: arrived at 0, round at 8, stop at 16, each on a cache line of its own.
+`sync` is the address of `SIZE` zeroed int64 numbers: threads that arrived, round, stop, and how often a thread waited
+so long that the other one cannot have been running. Each is on a cache line of its own.
 """
 
 import sys
@@ -12,11 +13,14 @@ from numba.core import types
 from refimpl.kernels.jit import inner, instruction
 from refimpl.kernels.vector import Typed
 
-ARRIVED, ROUND, STOP, SIZE = 0, 8, 16, 24
+ARRIVED, ROUND, STOP, LATE, SIZE = 0, 8, 16, 24, 32
 _SPINS = 4000  # some microseconds, longer than a stage's imbalance; then the core is offered to others
+_OFFERS = 300  # then this thread sleeps, so that the one it waits for gets the core
+_NAP = 50  # microseconds
 _I64 = ir.IntType(64)
-_YIELDS = sys.platform != "win32"
+_POSIX = sys.platform != "win32"
 _sched_yield = types.ExternalFunction("sched_yield", types.int32())
+_usleep = types.ExternalFunction("usleep", types.int32(types.uint32))
 
 
 def _place(b: Any, address: Any, index: Any) -> Any:
@@ -44,10 +48,13 @@ def read(typing: Any, sync: Any, index: Any) -> Typed:
 
 
 @inner
-def _offer_core() -> None:
-    """Let another thread run."""
-    if _YIELDS:
-        _sched_yield()
+def _let_others_run(times: int) -> None:
+    """Offer the core to other threads; sleep if that was done often."""
+    if _POSIX:
+        if times < _OFFERS:
+            _sched_yield()
+        else:
+            _usleep(_NAP)
 
 
 @inner
@@ -64,4 +71,6 @@ def barrier(sync: int, team: int) -> None:
     while read(sync, ROUND) == now and read(sync, STOP) == 0:
         spins += 1
         if spins > _SPINS:
-            _offer_core()
+            _let_others_run(spins - _SPINS)
+        if spins == _SPINS + _OFFERS:
+            add_at(sync, LATE, 1)

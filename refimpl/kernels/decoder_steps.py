@@ -9,7 +9,9 @@ import numpy as np
 
 from refimpl.kernels.architecture import Architecture
 from refimpl.kernels.decoder import Decoder
+from refimpl.kernels.memory import Addresses
 from refimpl.kernels.samplers import sampler_of
+from refimpl.kernels.source import Source
 from refimpl.kernels.team import Team
 
 
@@ -19,17 +21,18 @@ class DecoderSteps:
     `cache` is a table of where each row's keys and values lie, with the row's source in its last column; samplers
     repeat, gather and keep its rows as those of any cache.
 
-    Shapes: encoded (B, S, E), source_mask (B, S), prompt (B, T).
+    Shapes: ids, source_mask (B, S), prompt (B, T).
     """
 
     def __init__(
-        self, architecture: Architecture, model: Any, encoded: np.ndarray, source_mask: np.ndarray, prompt: np.ndarray,
+        self, architecture: Architecture, model: Any, ids: np.ndarray, source_mask: np.ndarray, prompt: np.ndarray,
         index: int,
     ) -> None:  # fmt: skip
         backbone = self._backbone = model.backbone
         rows, width = prompt.shape
-        source = backbone.cross_keys_values(backbone.scope, encoded)
-        self._decoder = Decoder(architecture, backbone, Team(), source, source_mask, width)
+        team, weights = Team(), Addresses(architecture, backbone.weights, backbone.num_layers)
+        source = Source(architecture, model, weights, team, ids, source_mask)
+        self._decoder = Decoder(architecture, backbone, weights, team, source, width)
         self.start = self.reached = index
         self.cache = np.repeat(np.arange(rows)[:, None], width + 1, axis=1)
         self.hidden_states = np.zeros((rows, width, backbone.hidden_dim), np.float32)

@@ -6,10 +6,12 @@ The sum of each element is taken in one order, whatever the number of rows, thre
 Spec: kernels.order, invariance.rows
 """
 
+import numpy as np
+
 from refimpl.kernels.jit import inner, once
 from refimpl.kernels.vector import add, fma, fma1, get, load, mul, put, splat, store, total, zero
 
-_TILE = 12288  # numbers of the result that are worked on together: they fit the first cache
+_TILE, _ROWS, _COLUMNS = 12288, 32, 64  # numbers of the result that are worked on together: they fit the first cache
 
 
 @inner
@@ -28,15 +30,18 @@ def linear(x: int, rows: int, inputs: int, kernel: int, bias: int, outputs: int,
     Shapes: x (rows, inputs), kernel (inputs, outputs), bias (outputs) or address 0, y (rows, outputs).
     """
     once()
-    width = max(64, _TILE // rows // 16 * 16)
+    width = max(_COLUMNS, _TILE // rows // 16 * 16)
     for start in range(first, end, width):
         stop = min(end, start + width)
-        for r in range(rows):
-            for n in range(start, stop):
-                put(y, r * outputs + n, get(bias, n) if bias else 0.0)
         whole = start + (stop - start) // 16 * 16
-        _by_vectors(x, rows, inputs, kernel, outputs, start, whole, y)
-        _by_numbers(x, rows, inputs, kernel, outputs, whole, stop, y)
+        for row in range(0, rows, _ROWS):
+            some = min(_ROWS, rows - row)
+            block, result = x + row * inputs * 4, y + row * outputs * 4
+            for r in range(some):
+                for n in range(start, stop):
+                    put(result, r * outputs + n, get(bias, n) if bias else np.float32(0.0))
+            _by_vectors(block, some, inputs, kernel, outputs, start, whole, result)
+            _by_numbers(block, some, inputs, kernel, outputs, whole, stop, result)
 
 
 @inner
@@ -72,16 +77,17 @@ def _by_vectors(x: int, rows: int, inputs: int, kernel: int, outputs: int, first
 def _by_numbers(x: int, rows: int, inputs: int, kernel: int, outputs: int, first: int, end: int, y: int) -> None:
     """Add the products of the columns that fill no vector, in the same order."""
     eights = inputs // 8 * 8
-    for r in range(rows):
-        for n in range(first, end):
-            s = get(y, r * outputs + n)
-            for k in range(0, eights, 8):
-                t = get(x, r * inputs + k) * get(kernel, k * outputs + n)
-                for i in range(k + 1, k + 8):
-                    t = fma1(get(x, r * inputs + i), get(kernel, i * outputs + n), t)
-                s += t
-            for k in range(eights, inputs):
-                s = fma1(get(x, r * inputs + k), get(kernel, k * outputs + n), s)
+    for n in range(first, end):
+        for r in range(rows):
+            s, t = get(y, r * outputs + n), np.float32(0.0)
+            for k in range(inputs):
+                a, b = get(x, r * inputs + k), get(kernel, k * outputs + n)
+                if k >= eights:
+                    s = fma1(a, b, s)
+                else:
+                    t = a * b if k % 8 == 0 else fma1(a, b, t)
+                    if k % 8 == 7:
+                        s += t
             put(y, r * outputs + n, s)
 
 

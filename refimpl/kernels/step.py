@@ -15,7 +15,7 @@ from refimpl.kernels.rows import activate, add_and_norm, attend
 from refimpl.kernels.vector import get, put
 
 # Places in `sizes`.
-ROWS, WIDTH, HEADS, DEPTH, INNER, VOCABULARY, LAYERS, POSITIONS, SLOTS, SOURCE, ACTIVATION, SCORES = range(12)
+ROWS, WIDTH, HEADS, DEPTH, INNER, VOCABULARY, LAYERS, POSITIONS, SLOTS, SOURCE, ACTIVATION, SCORES, SIZES = range(13)
 # Places in `tops` and in the rows of `layers`: addresses of weights.
 TOKEN, POSITION, GAMMA, BETA, HEAD = range(5)
 QUERY, KEY, VALUE, OUT, NORM = 0, 2, 4, 6, 8  # kernel and bias, or gamma and beta; self-attention
@@ -26,7 +26,7 @@ _EPSILON = 1e-5
 
 
 @inner
-def _project(sizes: np.ndarray, rank: int, team: int, x: int, weights: np.ndarray, place: int, y: int) -> None:
+def project(sizes: np.ndarray, rank: int, team: int, x: int, weights: np.ndarray, place: int, y: int) -> None:
     """A thread's columns of a projection from the model's width to all heads."""
     outputs = sizes[HEADS] * sizes[DEPTH]
     first, end = share(outputs, whole(16), rank, team)
@@ -34,7 +34,7 @@ def _project(sizes: np.ndarray, rank: int, team: int, x: int, weights: np.ndarra
 
 
 @inner
-def _join_heads(
+def join_heads(
     sizes: np.ndarray, rank: int, team: int, sync: int, buffers: np.ndarray, weights: np.ndarray, place: int
 ) -> None:
     """Project attention's result back, add it to the row and normalize."""
@@ -60,7 +60,7 @@ def _norm(sizes: np.ndarray, rank: int, team: int, buffers: np.ndarray, gamma: i
 
 
 @inner
-def _embed(
+def embed_rows(
     sizes: np.ndarray, rank: int, team: int, tops: np.ndarray, x: int, tokens: np.ndarray, positions: np.ndarray
 ) -> None:
     """A thread's rows of token plus position, normalized."""
@@ -112,7 +112,7 @@ def _attend_own(
 
 @inner
 def _attend_source(
-    sizes: np.ndarray, rank: int, team: int, buffers: np.ndarray, layer: int, sources: np.ndarray, lengths: np.ndarray,
+    sizes: np.ndarray, rank: int, team: int, buffers: np.ndarray, layer: int, starts: np.ndarray, counts: np.ndarray,
     zeros: np.ndarray,
 ) -> None:  # fmt: skip
     """A thread's heads of attention to the source's tokens, which lie without gaps."""
@@ -124,16 +124,15 @@ def _attend_source(
     for pair in range(first, end):
         r, head = pair // heads, pair % heads * depth * 4
         row = r * line * 4 + head
-        keys = buffers[OTHER] + (2 * layer * len(lengths) + sources[r]) * block + head
-        values = keys + len(lengths) * block
+        keys = buffers[OTHER] + 2 * layer * block + starts[r] * line * 4 + head
         attend(
-            buffers[Q] + row, zeros, whole(0), lengths[sources[r]], whole(1), keys, values, line, depth,
-            scores, buffers[MIXED] + row,
+            buffers[Q] + row, zeros, whole(0), counts[r], whole(1), keys, keys + block, line, depth, scores,
+            buffers[MIXED] + row,
         )  # fmt: skip
 
 
 @inner
-def _feed_forward(sizes: np.ndarray, rank: int, team: int, sync: int, buffers: np.ndarray, weights: np.ndarray) -> None:
+def feed_forward(sizes: np.ndarray, rank: int, team: int, sync: int, buffers: np.ndarray, weights: np.ndarray) -> None:
     """Widen, activate, narrow, add and normalize."""
     rows, width, inner = sizes[ROWS], sizes[WIDTH], sizes[INNER]
     first, end = share(inner, whole(16), rank, team)
@@ -151,31 +150,33 @@ def _feed_forward(sizes: np.ndarray, rank: int, team: int, sync: int, buffers: n
 @entry
 def step(
     rank: int, team: int, sync: int, sizes: np.ndarray, tops: np.ndarray, layers: np.ndarray, buffers: np.ndarray,
-    tokens: np.ndarray, positions: np.ndarray, table: np.ndarray, sources: np.ndarray, lengths: np.ndarray,
+    tokens: np.ndarray, positions: np.ndarray, table: np.ndarray, starts: np.ndarray, counts: np.ndarray,
     zeros: np.ndarray,
 ) -> None:  # fmt: skip
     """The thread `rank`'s part of a step: states of all rows to `buffers[X]`, logits if there is a place for them.
 
-    Shapes: tokens, positions, sources (R), table (R, T), lengths (B), zeros (1, S), layers (L, WEIGHTS).
+    `starts` and `counts` say which lines of `buffers[OTHER]` are the row's source.
+
+    Shapes: tokens, positions, starts, counts (R), table (R, T), zeros (1, longest), layers (L, WEIGHTS).
     """
-    _embed(sizes, rank, team, tops, buffers[X], tokens, positions)
+    embed_rows(sizes, rank, team, tops, buffers[X], tokens, positions)
     barrier(sync, team)
     for n in range(sizes[LAYERS]):
         weights = layers[n]
-        _project(sizes, rank, team, buffers[X], weights, whole(QUERY), buffers[Q])
-        _project(sizes, rank, team, buffers[X], weights, whole(KEY), buffers[K])
-        _project(sizes, rank, team, buffers[X], weights, whole(VALUE), buffers[V])
+        project(sizes, rank, team, buffers[X], weights, whole(QUERY), buffers[Q])
+        project(sizes, rank, team, buffers[X], weights, whole(KEY), buffers[K])
+        project(sizes, rank, team, buffers[X], weights, whole(VALUE), buffers[V])
         _remember(sizes, rank, team, buffers, n, positions, table)
         barrier(sync, team)
         _attend_own(sizes, rank, team, buffers, n, positions, table)
         barrier(sync, team)
-        _join_heads(sizes, rank, team, sync, buffers, weights, whole(0))
-        _project(sizes, rank, team, buffers[X], weights, whole(CROSS), buffers[Q])
+        join_heads(sizes, rank, team, sync, buffers, weights, whole(0))
+        project(sizes, rank, team, buffers[X], weights, whole(CROSS), buffers[Q])
         barrier(sync, team)
-        _attend_source(sizes, rank, team, buffers, n, sources, lengths, zeros)
+        _attend_source(sizes, rank, team, buffers, n, starts, counts, zeros)
         barrier(sync, team)
-        _join_heads(sizes, rank, team, sync, buffers, weights, whole(CROSS))
-        _feed_forward(sizes, rank, team, sync, buffers, weights)
+        join_heads(sizes, rank, team, sync, buffers, weights, whole(CROSS))
+        feed_forward(sizes, rank, team, sync, buffers, weights)
     if buffers[LOGITS]:
         rows, width, vocabulary = sizes[ROWS], sizes[WIDTH], sizes[VOCABULARY]
         first, end = share(vocabulary, whole(4), rank, team)

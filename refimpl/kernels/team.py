@@ -7,16 +7,18 @@ Spec: kernels.threads
 
 import os
 import threading
+import weakref
 from collections.abc import Callable
 from queue import SimpleQueue
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numba import config
 
-from refimpl.kernels.barrier import SIZE, STOP
+from refimpl.kernels.barrier import LATE, SIZE, STOP
 
+_LATE = 3  # barriers of one run
+_PAUSE, _LONGEST_PAUSE = 4, 64  # runs
 Task = tuple[Callable[..., None], int, tuple[Any, ...]]
 
 
@@ -29,21 +31,43 @@ class Team:
         self._queues: list[SimpleQueue[Task | None]] = []
         self._done: SimpleQueue[None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
+        self._alone, self._pause = 0, _PAUSE
+        weakref.finalize(self, _end, self._queues)
 
     def run(self, function: Callable[..., None], size: int, *args: Any) -> None:
         """Run in `size` threads, this one being the first; return when all are through."""
-        size = min(size, self.most)
+        size = self._sensible(min(size, self.most))
         while len(self._threads) < size - 1:
             self._start()
+        asked = 0
         try:
             for queue, rank in zip(self._queues[: size - 1], range(1, size), strict=True):
                 queue.put((function, rank, (size, self.sync.ctypes.data, *args)))
+                asked += 1
             function(0, size, self.sync.ctypes.data, *args)
-            for _ in range(size - 1):
-                self._done.get()
         except BaseException:
             self.sync[STOP] = 1  # nobody waits for a thread that does not come
+            self.most = 1
             raise
+        finally:
+            for _ in range(asked):
+                self._done.get()
+
+    def _sensible(self, size: int) -> int:
+        """One thread for a while, if last time the threads waited for cores rather than for each other.
+
+        The number of threads changes no result, only the time it takes.
+        """
+        if self._alone:
+            self._alone -= 1
+            return 1
+        if self.sync[LATE] > _LATE:
+            self._alone, self._pause = self._pause, min(2 * self._pause, _LONGEST_PAUSE)
+            size = 1
+        elif size > 1:
+            self._pause = max(_PAUSE, self._pause // 2)
+        self.sync[LATE] = 0
+        return size
 
     def _start(self) -> None:
         queue: SimpleQueue[Task | None] = SimpleQueue()
@@ -52,17 +76,11 @@ class Team:
         self._queues.append(queue)
         self._threads.append(thread)
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """End the threads and wait for them: they may still be reading weights."""
-        for queue in self._queues:
-            queue.put(None)
-        for thread in self._threads:
-            thread.join()
+def _end(queues: "list[SimpleQueue[Task | None]]") -> None:
+    """Let the threads end, when nobody holds their team any more."""
+    for queue in queues:
+        queue.put(None)
 
 
 def _work(queue: "SimpleQueue[Task | None]", done: "SimpleQueue[None]") -> None:

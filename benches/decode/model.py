@@ -1,0 +1,53 @@
+"""The model that all engines run: BART-base's sizes, random weights, a vocabulary of made-up words."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+import refimpl
+from engines import words
+
+SIZES = {
+    "vocabulary_size": 50265,
+    "num_layers": 6,
+    "num_heads": 12,
+    "hidden_dim": 768,
+    "intermediate_dim": 3072,
+    "max_sequence_length": 1024,
+}
+FOLDERS = "preset", "transformers", "ct2-float32", "ct2-int8"
+
+
+def make(folder: Path) -> None:
+    """Write the preset for refimpl and KerasHub, and a checkpoint for transformers."""
+    models = refimpl.models
+    tokenizer = models.BartTokenizer({word: n for n, word in enumerate(words())}, ["w 1"])
+    backbone = models.BartBackbone(**SIZES)
+    rng = np.random.default_rng(0)
+    for name, weight in backbone.weights.items():
+        if name.endswith("kernel") or "position" in name:
+            spread = 1.0 if "position" in name else 1.5 / np.sqrt(np.prod(weight.shape[:1]))
+            weight[:] = rng.standard_normal(weight.shape, np.float32) * np.float32(spread)
+        elif name.endswith("embeddings"):
+            weight[:] = rng.standard_normal(weight.shape, np.float32) * np.float32(0.05)
+    task = models.BartSeq2SeqLM(backbone, models.BartSeq2SeqLMPreprocessor(tokenizer))
+    task.save_to_preset(folder / "preset")
+    task.export_to_transformers(folder / "transformers")
+
+
+def convert(folder: Path) -> None:
+    """Write CTranslate2's models; runs where CTranslate2 and transformers are."""
+    import ctranslate2
+
+    for kind in ("float32", "int8"):
+        converter = ctranslate2.converters.TransformersConverter(str(folder / "transformers"))
+        converter.convert(str(folder / f"ct2-{kind}"), quantization=kind, force=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--convert", action="store_true")
+    arguments = parser.parse_args()
+    (convert if arguments.convert else make)(arguments.folder)

@@ -1,0 +1,108 @@
+"""Twins of `get_next_token(compute_probabilities(logits))`: the same tokens, without sorting whole vocabularies.
+
+What is skipped cannot be chosen, and what remains is computed as the definition computes it. Where a shortcut is not
+sure, the definition is asked.
+
+Spec: kernels.samplers
+"""
+
+from typing import Any
+
+import numpy as np
+
+from refimpl.random import threefry2x32
+from refimpl.random.draws import TINY, log32
+
+_ENOUGH = 64  # ranks that top-p looks at first
+
+
+def defined(sampler: Any, logits: np.ndarray) -> np.ndarray:
+    """The definition."""
+    return np.asarray(sampler.get_next_token(sampler.compute_probabilities(logits)))
+
+
+def greedy(sampler: Any, logits: np.ndarray) -> np.ndarray:
+    """The most probable token. Where others come near it, rounding decides, and the definition is asked.
+
+    Spec: samplers.greedy.argmax, samplers.greedy.ties
+    """
+    token = logits.argmax(axis=1)
+    highest = logits[np.arange(len(logits)), token]
+    near = 1e-6 * sampler.temperature + 1e-6 * np.abs(highest)
+    rivals = np.count_nonzero(logits >= (highest - near).astype(np.float32)[:, None], axis=1)
+    if (rivals != 1).any() or not np.isfinite(highest / np.float32(sampler.temperature or 1.0)).all():
+        return defined(sampler, logits)
+    return token
+
+
+def top_k(sampler: Any, logits: np.ndarray, noise_rows: np.ndarray) -> np.ndarray:
+    """One of the `k` most probable tokens. Spec: samplers.top-k.support, samplers.top-k.order"""
+    highest, ids = highest_of(sampler.compute_probabilities(logits), sampler.k)
+    return _drawn(sampler, highest, ids, noise_rows, sampler.k)
+
+
+def top_p(sampler: Any, logits: np.ndarray, noise_rows: np.ndarray) -> np.ndarray:
+    """One of the most probable tokens that together exceed `p`. Ranks beyond cannot be drawn and need no noise.
+
+    Spec: samplers.top-p.support, samplers.top-p.boundary
+    """
+    probabilities = sampler.compute_probabilities(logits)
+    width = sampler.k or probabilities.shape[1]
+    looked_at = min(width, _ENOUGH)
+    while True:
+        highest, ids = highest_of(probabilities, looked_at)
+        beyond = highest[:, 1:] * 0 if looked_at == 1 else highest
+        kept = _kept(sampler, highest)
+        if looked_at == width or not (kept[:, -1] & (beyond[:, -1] > 0)).any():
+            break
+        looked_at = min(width, looked_at * 8)
+    return _drawn(sampler, np.where(kept, highest, np.float32(0)), ids, noise_rows, width)
+
+
+def _kept(sampler: Any, highest: np.ndarray) -> np.ndarray:
+    """Which ranks stand before the one where the sum exceeds `p`. Sums of a prefix are prefixes of the sums."""
+    from refimpl.samplers.ranking import cumulative  # noqa: PLC0415
+
+    keep = np.ones(highest.shape, bool)
+    keep[:, 1:] = cumulative(highest)[:, :-1] <= np.float32(sampler.p)
+    return keep
+
+
+def highest_of(values: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The `k` highest of each row, descending, equals by index: those not below the k-th, then sorted.
+
+    Shapes: (B, V) -> (B, k), (B, k).
+    """
+    rows, width = values.shape
+    ids = np.empty((rows, k), np.int64)
+    least = np.partition(values, width - k, axis=1)[:, width - k]
+    for row in range(rows):
+        found = np.flatnonzero(values[row] >= least[row])
+        ids[row] = found[np.argsort(-values[row, found], kind="stable")[:k]]
+    return np.take_along_axis(values, ids, axis=1), ids
+
+
+def _drawn(
+    sampler: Any, probabilities: np.ndarray, ids: np.ndarray, noise_rows: np.ndarray, width: int
+) -> np.ndarray:
+    """A draw over ranks, with the noise that these rows have in a batch whose noise is `width` wide.
+
+    Shapes: probabilities, ids (n, ranks), noise_rows (n) -> (n).
+    Spec: samplers.random.gumbel, samplers.seed.state
+    """
+    counters = noise_rows[:, None].astype(np.uint64) * np.uint64(width) + np.arange(ids.shape[1], dtype=np.uint64)
+    scores = log32(probabilities) + gumbel_at(sampler.seed_generator.next(), counters)
+    return np.take_along_axis(ids, scores.argmax(axis=1)[:, None], axis=1)[:, 0]
+
+
+def gumbel_at(key: np.ndarray, counters: np.ndarray) -> np.ndarray:
+    """Gumbel noise at places of the stream: what `refimpl.random.gumbel` has there.
+
+    Shapes: key (2,), counters (...) uint64 -> (...) float32.
+    """
+    flat = counters.reshape(-1)
+    low, high = (flat & np.uint64(0xFFFFFFFF)).astype(np.uint32), (flat >> np.uint64(32)).astype(np.uint32)
+    x, y = threefry2x32(key, high, low)
+    fraction = ((x ^ y) >> np.uint32(9) | np.uint32(0x3F800000)).view(np.float32) - np.float32(1)
+    u = np.maximum(TINY, fraction * (np.float32(1) - TINY) + TINY)
+    return -log32(-log32(u)).reshape(counters.shape)

@@ -1,0 +1,51 @@
+"""The source of a batch: what each decoder layer attends to, without gaps between tokens or rows.
+
+Spec: kernels.encode, generate.padding-inert
+"""
+
+from typing import Any
+
+import numpy as np
+
+from refimpl.kernels import step as places
+from refimpl.kernels.architecture import Architecture
+from refimpl.kernels.encode import encode
+from refimpl.kernels.memory import Addresses, Scratch, integers
+from refimpl.kernels.team import Team
+from refimpl.kernels.twin import replaced
+
+_WORTH_A_THREAD = 400_000  # products; fewer take less time than it takes to wake a thread
+
+
+class Source:
+    """Keys and values of all tokens of all rows (L, 2, N, H D), and which of the N lines are whose.
+
+    Shapes: starts, counts (B).
+    """
+
+    def __init__(
+        self, architecture: Architecture, model: Any, weights: Addresses, team: Team, ids: np.ndarray, mask: np.ndarray
+    ) -> None:
+        backbone = model.backbone
+        rows, columns = np.nonzero(mask)
+        self.counts = mask.sum(axis=1)
+        self.starts = np.cumsum(self.counts) - self.counts
+        heads = (backbone.num_heads, backbone.hidden_dim // backbone.num_heads)
+        line = heads[0] * heads[1]
+        self.lines = np.empty((backbone.num_layers, 2, len(rows), line), np.float32)
+        scratch = Scratch(architecture, len(rows), backbone.hidden_dim, backbone.intermediate_dim, heads)
+        scratch.set_scores(team.most, int(self.counts.max()))
+        scratch.set(places.OTHER, self.lines)
+        tokens = ids[rows, columns]
+        if replaced(model, ("call_encoder",)) or replaced(backbone, ("encode",)):
+            scratch.states[:] = model.call_encoder(token_ids=ids, padding_mask=mask)[rows, columns]
+            tokens = tokens[:0]
+        elif len(columns) and columns.max() >= backbone.max_sequence_length:
+            model.call_encoder(token_ids=ids, padding_mask=mask)  # says what is wrong
+        work = backbone.num_layers * backbone.hidden_dim * (6 * line + 2 * backbone.intermediate_dim) * len(rows)
+        team.run(
+            encode, max(1, work // _WORTH_A_THREAD), scratch.sizes, weights.encoder, weights.encoder_layers,
+            scratch.buffers, integers(tokens), integers(columns), integers(self.starts[rows]),
+            integers(self.counts[rows]), np.zeros((1, max(1, int(self.counts.max()))), np.int64),
+            weights.decoder_layers,
+        )  # fmt: skip
