@@ -1,7 +1,7 @@
 """One engine as a process: reads a request a line, answers a line. Each imports its own library only.
 
-Requests: {"batch": B, "beams": K} -> {"seconds": t, "tokens": [[...]]}. All get the same source of 64 tokens, start from
-`</s> <s>` and generate 64 tokens without stopping early.
+Requests: {"batch": B, "beams": K} -> {"seconds": t, "tokens": [[...]]}. All get the same source of 64 tokens, start
+from `</s> <s>` and generate 64 tokens without stopping early.
 """
 
 import json

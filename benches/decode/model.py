@@ -4,9 +4,9 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from engines import words
 
 import refimpl
-from engines import words
 
 SIZES = {
     "vocabulary_size": 50265,

@@ -19,8 +19,8 @@ _OFFERS = 300  # then this thread sleeps, so that the one it waits for gets the 
 _NAP = 50  # microseconds
 _I64 = ir.IntType(64)
 _POSIX = sys.platform != "win32"
-_sched_yield = types.ExternalFunction("sched_yield", types.int32())
-_usleep = types.ExternalFunction("usleep", types.int32(types.uint32))
+_sched_yield: Any = types.ExternalFunction("sched_yield", types.int32())
+_usleep: Any = types.ExternalFunction("usleep", types.int32(types.uint32))
 
 
 def _place(b: Any, address: Any, index: Any) -> Any:

@@ -12,6 +12,7 @@ import numpy as np
 
 from refimpl.random import threefry2x32
 from refimpl.random.draws import TINY, log32
+from refimpl.samplers import ranking
 
 _ENOUGH = 64  # ranks that top-p looks at first
 
@@ -21,7 +22,7 @@ def defined(sampler: Any, logits: np.ndarray) -> np.ndarray:
     return np.asarray(sampler.get_next_token(sampler.compute_probabilities(logits)))
 
 
-def greedy(sampler: Any, logits: np.ndarray) -> np.ndarray:
+def greedy(sampler: Any, logits: np.ndarray, _: np.ndarray) -> np.ndarray:
     """The most probable token. Where others come near it, rounding decides, and the definition is asked.
 
     Spec: samplers.greedy.argmax, samplers.greedy.ties
@@ -51,21 +52,13 @@ def top_p(sampler: Any, logits: np.ndarray, noise_rows: np.ndarray) -> np.ndarra
     looked_at = min(width, _ENOUGH)
     while True:
         highest, ids = highest_of(probabilities, looked_at)
-        beyond = highest[:, 1:] * 0 if looked_at == 1 else highest
-        kept = _kept(sampler, highest)
-        if looked_at == width or not (kept[:, -1] & (beyond[:, -1] > 0)).any():
+        sums = ranking.cumulative(highest)  # of a prefix: the same bits as the prefix of all sums
+        if looked_at == width or (sums[:, -1] > np.float32(sampler.p)).all():
             break
         looked_at = min(width, looked_at * 8)
-    return _drawn(sampler, np.where(kept, highest, np.float32(0)), ids, noise_rows, width)
-
-
-def _kept(sampler: Any, highest: np.ndarray) -> np.ndarray:
-    """Which ranks stand before the one where the sum exceeds `p`. Sums of a prefix are prefixes of the sums."""
-    from refimpl.samplers.ranking import cumulative  # noqa: PLC0415
-
     keep = np.ones(highest.shape, bool)
-    keep[:, 1:] = cumulative(highest)[:, :-1] <= np.float32(sampler.p)
-    return keep
+    keep[:, 1:] = sums[:, :-1] <= np.float32(sampler.p)
+    return _drawn(sampler, np.where(keep, highest, np.float32(0)), ids, noise_rows, width)
 
 
 def highest_of(values: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -74,17 +67,17 @@ def highest_of(values: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     Shapes: (B, V) -> (B, k), (B, k).
     """
     rows, width = values.shape
+    if k > width:
+        return ranking.top_k(values, k)  # says what is wrong
     ids = np.empty((rows, k), np.int64)
     least = np.partition(values, width - k, axis=1)[:, width - k]
     for row in range(rows):
-        found = np.flatnonzero(values[row] >= least[row])
+        found = np.flatnonzero(~(values[row] < least[row]))  # all of them beside a NaN
         ids[row] = found[np.argsort(-values[row, found], kind="stable")[:k]]
     return np.take_along_axis(values, ids, axis=1), ids
 
 
-def _drawn(
-    sampler: Any, probabilities: np.ndarray, ids: np.ndarray, noise_rows: np.ndarray, width: int
-) -> np.ndarray:
+def _drawn(sampler: Any, probabilities: np.ndarray, ids: np.ndarray, noise_rows: np.ndarray, width: int) -> np.ndarray:
     """A draw over ranks, with the noise that these rows have in a batch whose noise is `width` wide.
 
     Shapes: probabilities, ids (n, ranks), noise_rows (n) -> (n).

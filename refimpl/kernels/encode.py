@@ -12,8 +12,26 @@ from refimpl.kernels.jit import entry, inner, whole
 from refimpl.kernels.linear import linear, share
 from refimpl.kernels.rows import attend
 from refimpl.kernels.step import (
-    CROSS, DEPTH, HEADS, KEY, MIXED, OTHER, QUERY, ROWS, SCORES, VALUE, WIDTH, K, Q, S, V, X,
-    embed_rows, feed_forward, join_heads, project,
+    CROSS,
+    DEPTH,
+    HEADS,
+    KEY,
+    MIXED,
+    OTHER,
+    QUERY,
+    ROWS,
+    SCORES,
+    VALUE,
+    WIDTH,
+    K,
+    Q,
+    S,
+    V,
+    X,
+    embed_rows,
+    feed_forward,
+    join_heads,
+    project,
 )  # fmt: skip
 
 

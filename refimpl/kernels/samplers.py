@@ -1,16 +1,28 @@
-"""Twins of the samplers: the same tokens from logits, and rows that have stopped cost nothing.
+"""Twins of the samplers' loops: rows that have stopped cost nothing, and beams are ranked without sorting all of them.
 
 Spec: kernels.samplers, kernels.finished-rows
 """
 
+import copy
 from collections.abc import Callable, Sequence
+from types import MethodType
 from typing import Any
 
 import numpy as np
 
+from refimpl.kernels import choices
 from refimpl.kernels.twin import replaced
+from refimpl.random.draws import log32
 
-Choose = Callable[[Any, np.ndarray], np.ndarray]
+Choose = Callable[[Any, np.ndarray, np.ndarray], np.ndarray]
+
+# By module and name of the class whose definition the twin repeats.
+CHOICES: dict[tuple[str, str], Choose] = {
+    ("refimpl.samplers.greedy_sampler", "GreedySampler"): choices.greedy,
+    ("refimpl.samplers.top_k_sampler", "TopKSampler"): choices.top_k,
+    ("refimpl.samplers.top_p_sampler", "TopPSampler"): choices.top_p,
+}
+_BEAM = ("refimpl.samplers.beam_sampler", "BeamSampler")
 
 
 def sampler_of(sampler: Any, steps: Any) -> Any:
@@ -18,9 +30,13 @@ def sampler_of(sampler: Any, steps: Any) -> Any:
 
     A subclass has none, nor has a sampler with replaced methods: what they redefine must be used.
     """
-    cls = type(sampler)
-    choose = CHOICES.get((cls.__module__, cls.__name__))
-    if choose is None or replaced(sampler, ("get_next_token", "compute_probabilities")):
+    kind = (type(sampler).__module__, type(sampler).__name__)
+    if kind == _BEAM and not replaced(sampler, ("_best", "compute_probabilities")):
+        twin = copy.copy(sampler)
+        twin._best = MethodType(best_beams, twin)
+        return twin
+    choose = CHOICES.get(kind)
+    if choose is None or replaced(sampler, ("get_next_token", "compute_probabilities", "steps")):
         return sampler
     return _RowByRow(sampler, choose, steps)
 
@@ -50,7 +66,7 @@ class _RowByRow:
                 if not live.size:
                     break
             logits, cache = self._steps.rows(prompt, cache, column, live)
-            token = self._choose(self._sampler, logits).astype(prompt.dtype)
+            token = self._choose(self._sampler, logits, live).astype(prompt.dtype)
             prompt[live, column] = np.where(mask[live, column], prompt[live, column], token)
         return prompt
 
@@ -60,20 +76,46 @@ class _RowByRow:
         return (np.isin(prompt[:, first:column], stops) & ~mask[:, first:column]).any(axis=1)
 
 
-def greedy(sampler: Any, logits: np.ndarray) -> np.ndarray:
-    """The most probable token. Where others come near it, rounding decides, and the definition is asked.
+def best_beams(
+    sampler: Any, probabilities: np.ndarray, scores: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The twin of `BeamSampler._best`: only what may be among the best of its own beam is ranked.
 
-    Spec: samplers.greedy.argmax, samplers.greedy.ties
+    Shapes: probabilities (B*K, V), scores (B, K) -> scores (B, K), the beams they came from and tokens, both (B*K,).
+    Spec: samplers.beam.score
     """
-    token = logits.argmax(axis=1)
-    highest = logits[np.arange(len(logits)), token]
-    near = 1e-6 * sampler.temperature + 1e-6 * np.abs(highest)
-    rivals = np.count_nonzero(logits >= (highest - near).astype(np.float32)[:, None], axis=1)
-    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        unsure = np.flatnonzero((rivals != 1) | ~np.isfinite(highest / sampler.temperature))
-    if unsure.size:
-        token[unsure] = sampler.get_next_token(sampler.compute_probabilities(logits[unsure]))
-    return token
+    rows, beams = scores.shape
+    size = probabilities.shape[1]
+    if size < beams or np.isnan(probabilities.max()):
+        return type(sampler)._best(sampler, probabilities, scores)
+    place = size - beams
+    least = np.partition(probabilities, place, axis=1)[:, place]
+    best, came_from, tokens = (
+        np.empty_like(scores),
+        np.empty((rows, beams), np.int64),
+        np.empty((rows, beams), np.int64),
+    )
+    for row in range(rows):
+        flat, totals = [], []
+        for beam in range(beams):
+            ids, total = _candidates(probabilities[row * beams + beam], least[row * beams + beam], scores[row, beam])
+            flat.append(ids + beam * size)
+            totals.append(total)
+        ids, total = np.concatenate(flat), np.concatenate(totals)
+        order = np.argsort(-total, kind="stable")[:beams]
+        best[row], came_from[row], tokens[row] = total[order], ids[order] // size + row * beams, ids[order] % size
+    return best, came_from.reshape(-1), tokens.reshape(-1)
 
 
-CHOICES: dict[tuple[str, str], Choose] = {("refimpl.samplers.greedy_sampler", "GreedySampler"): greedy}
+def _candidates(probabilities: np.ndarray, least: np.float32, score: np.float32) -> tuple[np.ndarray, np.ndarray]:
+    """Tokens of a beam, ascending, that may be among its best, and their totals.
+
+    A total is rounded, so tokens a little less probable than the last of the best may tie with it; then the lower id
+    goes first, and they must be among the candidates.
+
+    Shapes: (V,) -> ids (n,), totals (n,) float32.
+    """
+    worst = log32(np.asarray(least)) + score
+    slack = 4.0 * float(np.spacing(np.abs(worst))) + 1e-6 if np.isfinite(worst) else np.inf
+    ids = np.flatnonzero(probabilities >= least * np.exp(-slack) * (1.0 - 1e-6))
+    return ids, log32(probabilities[ids]) + score

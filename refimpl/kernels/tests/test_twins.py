@@ -7,9 +7,20 @@ import pytest
 
 from refimpl.decoding.compiled import compiled_steps
 from refimpl.decoding.generate_step import prefill
+from refimpl.decoding.stream import stream_step
 from refimpl.kernels.architecture import ARCHITECTURES
-from refimpl.kernels.samplers import CHOICES
+from refimpl.kernels.choices import gumbel_at
+from refimpl.kernels.samplers import CHOICES, best_beams
 from refimpl.models import BartSeq2SeqLM
+from refimpl.random import gumbel
+from refimpl.samplers import (
+    BeamSampler,
+    ContrastiveSampler,
+    GreedySampler,
+    RandomSampler,
+    TopKSampler,
+    TopPSampler,
+)
 from refimpl.tests.tiny import adversarial, batch
 
 # Sizes with remainders in every direction: no vector of sixteen, no group of four or eight is full.
@@ -103,19 +114,101 @@ def sampler_twins():
         yield pytest.param(getattr(importlib.import_module(module), name), choose, id=name)
 
 
-@pytest.mark.parametrize("temperature", [0.3, 1.0, 7.0])
-@pytest.mark.parametrize(("cls", "choose"), list(sampler_twins()))
-def test_sampler_choices_equal_the_definition(cls, choose, temperature):
+def odd_logits(rows=40, size=301):
     rng = np.random.default_rng(0)
-    smooth = rng.standard_normal((40, 301)).astype(np.float32) * 3
-    tied = np.round(smooth, 1)
-    close = np.float32(5) + smooth * np.float32(1e-7)
+    smooth = rng.standard_normal((rows, size)).astype(np.float32) * 3
     odd = smooth.copy()
-    odd[:10, 4], odd[10:20, 5], odd[20:30] = np.nan, np.inf, -np.inf
+    odd[:10, 1], odd[10:20, 2], odd[20:30] = np.nan, np.inf, -np.inf
     odd[30:, :] = 0
-    for logits in (smooth, tied, close, odd):
-        sampler = cls(temperature=temperature)
-        with np.errstate(all="ignore"):
-            expected = sampler.get_next_token(sampler.compute_probabilities(logits))
-            found = choose(cls(temperature=temperature), logits)
-        assert (found == expected).all()
+    return {
+        "smooth": smooth,
+        "tied": np.round(smooth, 1),
+        "close": 5 + smooth * np.float32(1e-7),
+        "sharp": smooth * 60,
+        "odd": odd,
+    }
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1e-30, 0.3, 1.0, 7.0])
+@pytest.mark.parametrize("kind", odd_logits())
+@pytest.mark.parametrize(("cls", "choose"), list(sampler_twins()))
+def test_sampler_choices_equal_the_definition(cls, choose, kind, temperature):
+    """Also for some rows of a batch: they get the noise that they have in the whole batch."""
+    logits = odd_logits()[kind]
+    more = [{}] if cls.__name__ == "GreedySampler" else [{"seed": 3}]
+    if cls.__name__ == "TopPSampler":
+        more = [{"seed": 3, "p": p, "k": k} for p in (0.0, 0.1, 0.7, 0.99, 1.0) for k in (None, 1, 30)]
+    for arguments in more:
+        whole, some = cls(temperature=temperature, **arguments), cls(temperature=temperature, **arguments)
+        rows = np.array([1, 5, 14, 22, 33, 39])
+        for _ in range(3):
+            with np.errstate(all="ignore"):
+                expected = whole.get_next_token(whole.compute_probabilities(logits))
+                assert (choose(some, logits[rows], rows) == expected[rows]).all()
+
+
+def test_noise_at_places_is_the_stream():
+    key = np.array([7, 3], np.uint32)
+    counters = np.array([[0, 5], [999, 17]], np.uint64)
+    assert (gumbel_at(key, counters) == gumbel(key, (1000,))[counters.astype(int)]).all()
+
+
+@pytest.mark.parametrize("kind", ["smooth", "tied", "close", "sharp"])
+@pytest.mark.parametrize(("beams", "size"), [(1, 301), (4, 301), (4, 4), (5, 3)])
+def test_beam_ranks_equal_the_definition(beams, size, kind):
+    sampler = BeamSampler(num_beams=beams)
+    probabilities = sampler.compute_probabilities(odd_logits(40, size)[kind])
+    rows = 40 // beams
+    first = np.tile(np.where(np.arange(beams) == 0, np.float32(0), np.float32(-1e9)), (rows, 1))
+    later = -np.random.default_rng(1).random((rows, beams)).astype(np.float32) * 300
+    for scores in (first, later, np.round(later / 100)):
+        expected = sampler._best(probabilities[: rows * beams], scores)
+        found = best_beams(sampler, probabilities[: rows * beams], scores)
+        for value, right in zip(found, expected, strict=True):
+            assert value.dtype == right.dtype
+            assert (value == right).all()
+
+
+SAMPLERS = {
+    "greedy": GreedySampler,
+    "random": lambda: RandomSampler(seed=1),
+    "top_k": lambda: TopKSampler(k=3, seed=1),
+    "top_p": lambda: TopPSampler(p=0.6, seed=1),
+    "beam": lambda: BeamSampler(num_beams=3),
+    "all_beams": lambda: BeamSampler(num_beams=3, return_all_beams=True),
+    "contrastive": lambda: ContrastiveSampler(k=3),
+}
+
+
+@pytest.mark.parametrize("stops", [None, (3, 5, 11, 17)], ids=["run-to-the-end", "stop"])
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_all_samplers_give_the_definitions_tokens(name, stops):
+    task = next(tasks()).values[0]
+    inputs = prompts(task, seed=4)
+    found = []
+    for compiled in (True, False):
+        task.compile(sampler=SAMPLERS[name](), jit_compile=compiled)
+        once = task.generate(inputs, stop_token_ids=stops)
+        found.append((once, task.generate(inputs, stop_token_ids=stops)))  # the seed goes on
+    for twin, definition in zip(*found, strict=True):
+        for key in ("decoder_token_ids", "decoder_padding_mask"):
+            assert (twin[key] == definition[key]).all()
+
+
+def test_an_assistant_gives_the_definitions_tokens():
+    task, inputs = next(tasks()).values[0], prompts(next(tasks()).values[0], seed=4)
+    found = []
+    for compiled in (True, False):
+        task.compile(sampler="greedy", jit_compile=compiled)
+        found.append(task.generate(inputs, stop_token_ids=None, assistant_model=task)["decoder_token_ids"])
+    assert (found[0] == found[1]).all()
+
+
+def test_a_stream_gives_what_generate_gives():
+    task = next(tasks()).values[0]
+    inputs = prompts(task, seed=4)
+    task.compile(sampler="greedy", jit_compile=True)
+    *_, last = stream_step(task, inputs, (3, 5, 11))
+    whole = task.generate(inputs, stop_token_ids=(3, 5, 11))
+    mask = whole["decoder_padding_mask"] & last["decoder_padding_mask"]
+    assert (last["decoder_token_ids"] == whole["decoder_token_ids"])[mask].all()
