@@ -26,6 +26,7 @@ from refimpl.presets.saving import replaced_folder, write_json
 from refimpl.tokenizers.tokenizer import Tokenizer, texts_of
 
 DEFAULT_LENGTH = 1024
+LONGEST = 2**20  # tokens; a preset that asks for more would fill the memory
 Arrays = dict[str, np.ndarray]
 
 
@@ -230,7 +231,7 @@ class Seq2SeqLMPreprocessor:
             find_class(described, str(folder.path / PREPROCESSOR_FILE))
         kept = {key: value for key, value in config.items() if key not in ("tokenizer", "config_file", "dtype")}
         try:
-            return found(tokenizer, **{**kept, **kwargs})
+            preprocessor = found(tokenizer, **{**kept, **kwargs})
         except TypeError as error:
             raise ConfigError(
                 f"The configuration of {found.__name__} does not fit: {error}.",
@@ -238,6 +239,10 @@ class Seq2SeqLMPreprocessor:
                 f"Remove the key from {PREPROCESSOR_FILE} or from the call.",
                 "presets.config.unknown-key",
             ) from error
+        # A length that only a file chose is cut to the model's positions too, as it could never be used.
+        for side in preprocessor._chosen:
+            preprocessor._chosen[side] = kwargs.get(f"{side}_sequence_length") is not None
+        return preprocessor
 
     @classmethod
     def _class_for(cls, folder: PresetFolder) -> type[Self]:
@@ -274,10 +279,10 @@ def _length(given: Any, default: int, name: str) -> int:
     """A sequence length: the one given, or the default for None and 0 (spec: generate.max-length.zero)."""
     if given is None or (isinstance(given, (int, np.integer)) and given == 0):
         return default
-    if isinstance(given, bool) or not isinstance(given, (int, np.integer)) or given < 0:
+    if isinstance(given, bool) or not isinstance(given, (int, np.integer)) or not 0 <= given <= LONGEST:
         raise SequenceLengthError(
             f"{name}={given!r} was passed.",
-            "A length is a whole number above 0.",
+            f"A length is a whole number above 0, of {LONGEST} tokens at most.",
             f"Pass an int, or None for the default of {default}.",
             "generate.max-length.type",
         )

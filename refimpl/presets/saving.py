@@ -54,9 +54,10 @@ def replaced_folder(target: object, own: tuple[str, ...] = PRESET) -> Iterator[P
     Raises: InputTypeError, PresetError, SavingError.
     Spec: presets.save.atomic, presets.save.keeps-others, presets.save.failed
     """
-    final = _target(target)
+    final = Path(str(target))
     fresh: Path | None = None
     try:
+        final = _target(target)
         final.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(prefix=f".{final.name}.", dir=final.parent))
         yield fresh

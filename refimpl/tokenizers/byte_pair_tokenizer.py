@@ -46,7 +46,7 @@ class BytePairTokenizer(Tokenizer):
     ) -> None:
         super().__init__(sequence_length=sequence_length, dtype=dtype, **kwargs)
         self.add_prefix_space = add_prefix_space
-        self._unsplittable = unsplittable_tokens
+        self._unsplittable = _texts_or_none(unsplittable_tokens)
         self.lstrip_tokens: list[str] = []
         self.vocabulary: dict[str, int] | None = None
         self.merges: list[str] = []
@@ -195,6 +195,20 @@ class BytePairTokenizer(Tokenizer):
         """Write `vocabulary.json` and `merges.txt`. Spec: presets.save.tokenizer-assets"""
         (folder / VOCABULARY_FILE).write_text(json.dumps(self._need_vocabulary()), encoding="utf-8")
         (folder / MERGES_FILE).write_text("".join(rule + "\n" for rule in self.merges), encoding="utf-8")
+
+
+def _texts_or_none(tokens: Any) -> list[str] | None:
+    """Tokens as a list of their own, or None."""
+    if tokens is None:
+        return None
+    if not isinstance(tokens, (list, tuple)) or not all(isinstance(token, str) and token for token in tokens):
+        raise ConfigError(
+            f"unsplittable_tokens={tokens!r:.80} was passed.",
+            "It is a list of tokens, or None for the special tokens.",
+            "Pass a list of strings.",
+            "tokenizers.byte-pair.unsplittable",
+        )
+    return list(tokens)
 
 
 def _pattern_of(tokens: list[str], lstrip: list[str]) -> Any:

@@ -9,11 +9,13 @@ import numpy as np
 
 from refimpl.errors import ConfigError, InputTypeError, PresetError
 from refimpl.presets import PresetFolder, open_preset
-from refimpl.presets.dtype import dtype_policy
+from refimpl.presets.dtype import dtype_policy, policy_name
 from refimpl.presets.export import write_tokenizer
 from refimpl.presets.folder import TOKENIZER_ASSETS, TOKENIZER_FILE
 from refimpl.presets.registry import classproperty, find_class, presets_of, registered_name
 from refimpl.presets.saving import EXPORTED, replaced_folder, write_json
+
+_LONGEST = 2**20  # tokens; a preset that asks for more would fill the memory
 
 
 class Tokenizer:
@@ -27,7 +29,7 @@ class Tokenizer:
         self, sequence_length: int | None = None, dtype: Any = "int32", name: str | None = None, trainable: bool = True
     ) -> None:
         self.dtype = self._checked_dtype(dtype)
-        self.sequence_length = sequence_length
+        self.sequence_length = self._checked_length(sequence_length)
         self.name = name or type(self).__name__
         self.trainable = trainable
 
@@ -122,7 +124,7 @@ class Tokenizer:
     @staticmethod
     def _checked_dtype(dtype: Any) -> str:
         """Presets store the type as a name or as a serialized policy."""
-        name = dtype.get("config", {}).get("name") if isinstance(dtype, dict) else dtype
+        name = policy_name(dtype)
         name = name if isinstance(name, str) else str(name)
         if "int" not in name and "string" not in name:
             raise ConfigError(
@@ -132,6 +134,18 @@ class Tokenizer:
                 "tokenizers.output.dtype",
             )
         return name
+
+    @staticmethod
+    def _checked_length(length: Any) -> int | None:
+        """A length to cut and pad to, or None."""
+        if length is not None and (type(length) is not int or not 0 <= length <= _LONGEST):
+            raise ConfigError(
+                f"sequence_length={length!r:.40} was passed.",
+                f"It is a whole number up to {_LONGEST}, or None.",
+                "Leave it out to get rows of their own lengths.",
+                "tokenizers.output.sequence-length",
+            )
+        return length
 
     # -- configuration and presets -------------------------------------------------------------------------------
     def get_config(self) -> dict[str, Any]:
