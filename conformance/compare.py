@@ -91,6 +91,18 @@ def generation(got: Any, wanted: dict[str, Any]) -> Finding:
     return Finding(None, note=note)
 
 
+def frequencies(got: Any, wanted: dict[str, Any]) -> Finding:
+    """How often each token comes in the columns after the first: chi-square at most `limit`, and nothing impossible."""
+    counts = np.bincount(np.asarray(got["ids"])[..., 1:].ravel(), minlength=len(wanted["wanted"]))
+    expected = np.array(wanted["wanted"]) * counts.sum()
+    live = expected > 0
+    if counts[~live].any():
+        return Finding(f"token {int(np.flatnonzero(counts * ~live)[0])} came, which can't be; counts are {counts.tolist()}")
+    strayed = float(((counts - expected)[live] ** 2 / expected[live]).sum())
+    told = f"tokens came {counts.tolist()} times, wanted about {expected.round(1).tolist()} (chi-square {strayed:.4g})"
+    return Finding(None if strayed <= wanted["limit"] else told)
+
+
 def error(reply: dict[str, Any], wanted: dict[str, Any]) -> str | None:
     """An error of one of the kinds, whose message mentions what it should."""
     if "error" not in reply:

@@ -126,5 +126,7 @@ def findings(
         else:
             truth = compare.taken(case.array(rule["truth"]), rule)
             yield compare.numeric(key, result[key], truth, rule["floor"])
+    if "frequencies" in wanted:
+        yield compare.frequencies(result, wanted["frequencies"])
     if "generation" in wanted:
         yield compare.generation(result, wanted["generation"])

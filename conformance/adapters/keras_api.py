@@ -16,8 +16,8 @@ class KerasApi:
 
     capabilities = ("core", "probe")
 
-    def __init__(self, models: Any) -> None:
-        self.models = models
+    def __init__(self, models: Any, samplers: Any = None) -> None:
+        self.models, self.samplers = models, samplers
         self.loaded: dict[str, Any] = {}
         self.lm: Any = None
 
@@ -160,6 +160,40 @@ class KerasApi:
             first += size
         return {"logits": np.concatenate(found, axis=1)}
 
+    def op_sample(
+        self,
+        sampler: Any,
+        logits: Any,
+        prompt: Any,
+        mask: Any,
+        index: int,
+        stop_token_ids: Any = None,
+        calls: int = 1,
+        states: Any = None,
+        hidden_states: Any = None,
+        draft: Any = None,
+    ) -> dict[str, Any]:
+        """A sampler alone, several times: the logits after a token are a row of a table."""
+        chosen = self.samplers.get(sampler)
+        extra: dict[str, Any] = {} if draft is None else {"draft_next": self.next_of(draft, None)}
+        if hidden_states is not None:
+            extra["hidden_states"] = self.tensor(np.array(hidden_states, "float32"))
+        found = [
+            chosen(
+                self.next_of(logits, states),
+                self.tensor(np.array(prompt, "int32")),
+                index=index,
+                mask=self.tensor(np.array(mask)),
+                stop_token_ids=tuple(stop_token_ids) if stop_token_ids else None,
+                **extra,
+            )
+            for _ in range(calls)
+        ]
+        if not isinstance(found[0], tuple):
+            return {"ids": [self.array(ids).tolist() for ids in found]}
+        ids, scores = (self.array(part) for part in found[0])
+        return {"ids": ids.tolist(), "log_probs": [[round(float(x), 3) for x in row] for row in scores]}
+
     # -- what subclasses may change --------------------------------------------------------------------------------
     @property
     def preprocessor(self) -> Any:
@@ -173,6 +207,21 @@ class KerasApi:
     def batch(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Token ids and masks as arrays."""
         return {k: np.array(v, bool if k.endswith("mask") else "int32") for k, v in inputs.items()}
+
+    def tensor(self, value: np.ndarray) -> Any:
+        """An array as the implementation takes it."""
+        return value
+
+    def next_of(self, logits: Any, states: Any) -> Any:
+        """`next` of a table: logits and states (or None) of the last token."""
+        table = np.array(logits, "float32")
+        of_token = None if states is None else np.array(states, "float32")
+
+        def next(prompt: Any, cache: Any, index: int) -> tuple[Any, Any, Any]:
+            last = prompt[:, index - 1]
+            return table[last], None if of_token is None else of_token[last], cache
+
+        return next
 
     def array(self, value: Any) -> np.ndarray:
         """A result as a NumPy array."""

@@ -14,7 +14,7 @@ class KerasHub(KerasApi):
         import keras
         import keras_hub
 
-        super().__init__(keras_hub.models)
+        super().__init__(keras_hub.models, keras_hub.samplers)
         self.keras, self.version = keras, keras_hub.__version__
         self.sampler: Any = None
 
@@ -24,7 +24,7 @@ class KerasHub(KerasApi):
             "implementation": "keras_hub",
             "version": self.version,
             "backend": self.keras.backend.backend(),
-            "capabilities": list(self.capabilities),
+            "capabilities": [*self.capabilities, *["jax-random"] * (self.keras.backend.backend() == "jax")],
         }
 
     def compile(self, sampler: Any) -> None:
@@ -37,6 +37,22 @@ class KerasHub(KerasApi):
         """Token ids and masks as tensors of the backend."""
         arrays = super().batch(inputs)
         return {key: self.keras.ops.convert_to_tensor(value) for key, value in arrays.items()}
+
+    def tensor(self, value: np.ndarray) -> Any:
+        """A tensor of the backend."""
+        return self.keras.ops.convert_to_tensor(value)
+
+    def next_of(self, logits: Any, states: Any) -> Any:
+        """`next` of a table, in operations of the backend. KerasHub's loops take no None in place of states."""
+        ops = self.keras.ops
+        table = self.tensor(np.array(logits, "float32"))
+        of_token = table if states is None else self.tensor(np.array(states, "float32"))
+
+        def next(prompt: Any, cache: Any, index: Any) -> tuple[Any, Any, Any]:
+            column = ops.slice(prompt, (0, index - 1), (ops.shape(prompt)[0], 1))[:, 0]
+            return ops.take(table, column, axis=0), ops.take(of_token, column, axis=0), cache
+
+        return next
 
     def array(self, value: Any) -> np.ndarray:
         """A tensor of any backend as a NumPy array."""

@@ -8,12 +8,12 @@ from conformance.adapters.keras_api import KerasApi
 class Refimpl(KerasApi):
     """The reference. `jit_compile=False` runs the definitions instead of their Numba twins."""
 
-    capabilities = ("core", "probe", "exact-rows")
+    capabilities = ("core", "probe", "exact-rows", "jax-random")
 
     def __init__(self, jit_compile: bool = True) -> None:
         import refimpl
 
-        super().__init__(refimpl.models)
+        super().__init__(refimpl.models, refimpl.samplers)
         self.version, self.jit_compile = refimpl.__version__, jit_compile
 
     def start(self) -> dict[str, Any]:

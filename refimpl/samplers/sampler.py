@@ -17,7 +17,7 @@ class Sampler:
     """Chooses tokens. Subclasses define `get_next_token`; everything else may be left as it is.
 
     Raises: ConfigError for a temperature below 0.
-    Spec: samplers.temperature.first, samplers.temperature.range, samplers.custom.subclass
+    Spec: samplers.loop.temperature, samplers.temperature.range, samplers.custom
     """
 
     def __init__(self, temperature: float = 1.0) -> None:
@@ -70,7 +70,7 @@ class Sampler:
             f"{type(self).__name__} has no get_next_token().",
             "A sampler must define get_next_token(probabilities) -> token ids.",
             "Define it, or use a sampler by name: compile(sampler='greedy').",
-            "samplers.custom.subclass",
+            "samplers.custom",
         )
 
     def compute_probabilities(self, logits: np.ndarray) -> np.ndarray:
@@ -79,7 +79,7 @@ class Sampler:
         At temperature 0 the most probable token, of equals the one with the lowest id, has all probability.
 
         Shapes: (B, V) -> (B, V) float32.
-        Spec: samplers.temperature.float32, samplers.temperature.zero
+        Spec: samplers.loop.temperature, samplers.temperature.zero
         """
         scores, temperature = np.asarray(logits, np.float32), np.float32(self.temperature)
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
@@ -92,14 +92,14 @@ class Sampler:
         return np.where(sure, all_on_one(scores.argmax(axis=-1), scores.shape[-1]), found)
 
     def _checked_token(self, token: Any, rows: int) -> np.ndarray:
-        """A user's `get_next_token` must give one id a row (spec: samplers.custom.subclass)."""
+        """A user's `get_next_token` must give one id a row (spec: samplers.custom)."""
         ids = np.asarray(token)
         if ids.shape != (rows,):
             raise InputError(
                 f"get_next_token() of {type(self).__name__} gave an array of shape {ids.shape} for {rows} rows.",
                 "It must give one token id a row, shape (batch,).",
                 "Reduce over the vocabulary, for example probabilities.argmax(axis=-1).",
-                "samplers.custom.subclass",
+                "samplers.custom",
             )
         return ids
 

@@ -26,7 +26,7 @@ def get(identifier: Any) -> Any:
     """A sampler from its name, its class, its dictionary or itself; None stays None.
 
     Raises: SamplerNameError for an unknown name, ConfigError for a wrong dictionary, InputError for anything else.
-    Spec: samplers.get.names, samplers.get.unknown, samplers.get.class, samplers.get.object
+    Spec: samplers.get, samplers.get.names, samplers.get.class, samplers.get.object
     """
     if identifier is None:
         return None
@@ -42,7 +42,7 @@ def get(identifier: Any) -> Any:
         f"Could not interpret sampler identifier: {identifier!r}.",
         f"A sampler is one of the names {', '.join(sorted(NAMES))}, a dictionary as serialize() gives, or an object.",
         "Pass for example sampler='greedy'.",
-        "samplers.get.unknown",
+        "samplers.get",
     )
 
 
@@ -90,7 +90,7 @@ def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | N
 
 
 def _class_of(name: str, known: Mapping[str, Any]) -> Any:
-    """The class of a name, with or without KerasHub's prefix. Spec: samplers.get.unknown"""
+    """The class of a name, with or without KerasHub's prefix. Spec: samplers.get"""
     for prefix in ("keras_hub>", "keras_nlp>"):
         name = name.removeprefix(prefix)
     if name in known:
@@ -99,5 +99,5 @@ def _class_of(name: str, known: Mapping[str, Any]) -> Any:
         f"There is no sampler {name!r}.",
         f"A sampler's name is one of {', '.join(sorted(known))}.",
         "Check the spelling; names are in lower case.",
-        "samplers.get.unknown",
+        "samplers.get",
     )

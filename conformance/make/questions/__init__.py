@@ -29,6 +29,11 @@ FLAGS = {
     "SilentLoad": "a broken preset loads without a word; weights stay random or unread",
     "Save": "what is saved is not what was there",
     "Exact": "the result depends on the batch in its last bits",
+    "Sampling": "tokens are drawn from another distribution than the sampler's settings say",
+    "Seeds": "a seed gives other tokens than KerasHub on JAX gives",
+    "Beams": "beam search keeps, scores or orders its beams otherwise",
+    "Contrastive": "contrastive search scores its candidates otherwise",
+    "Drafting": "a draft model changes the result, not only the time",
     "SideEffect": "the call changes its caller's data",
 }
 
@@ -60,7 +65,7 @@ def refused(*kinds: str, mentions: tuple[str, ...] = ()) -> dict[str, Any]:
 
 def all_questions() -> list[dict[str, Any]]:
     """Every question of every chapter."""
-    from conformance.make.questions import decoding, generate, invariance, models, preprocessing, presets, tokenizers
+    from conformance.make.questions import decoding, generate, invariance, models, preprocessing, presets, samplers, tokenizers
 
-    rooms = (tokenizers, preprocessing, models, decoding, generate, presets, invariance)
+    rooms = (tokenizers, preprocessing, models, decoding, generate, presets, invariance, samplers)
     return [question for room in rooms for question in room.questions()]

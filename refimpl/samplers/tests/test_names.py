@@ -69,7 +69,7 @@ def test_an_unknown_name_is_refused_at_once(name):
     with pytest.raises(errors.SamplerNameError, match="top_k") as found:
         samplers.get(name)
     assert isinstance(found.value, KeyError)
-    with pytest.raises(ValueError, match=r"samplers.get.unknown"):
+    with pytest.raises(ValueError, match=r"samplers.get"):
         samplers.get({"class_name": f"keras_hub>{name}", "config": {}})
 
 
