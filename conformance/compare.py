@@ -97,7 +97,9 @@ def frequencies(got: Any, wanted: dict[str, Any]) -> Finding:
     expected = np.array(wanted["wanted"]) * counts.sum()
     live = expected > 0
     if counts[~live].any():
-        return Finding(f"token {int(np.flatnonzero(counts * ~live)[0])} came, which can't be; counts are {counts.tolist()}")
+        return Finding(
+            f"token {int(np.flatnonzero(counts * ~live)[0])} came, which can't be; counts are {counts.tolist()}"
+        )
     strayed = float(((counts - expected)[live] ** 2 / expected[live]).sum())
     told = f"tokens came {counts.tolist()} times, wanted about {expected.round(1).tolist()} (chi-square {strayed:.4g})"
     return Finding(None if strayed <= wanted["limit"] else told)

@@ -78,12 +78,9 @@ def _zero_divides(_: Any) -> Any:
     return compute
 
 
-def _all_live(right: Any) -> Any:
-    return np.float32(0)
-
-
-def _cache_stays(right: Any) -> Any:
-    return lambda cache, rows: cache
+def _instead(other: Any) -> Callable[[Any], Any]:
+    """Something else in place of what is right."""
+    return lambda _: other
 
 
 def _length_penalty(right: Any) -> Any:
@@ -105,12 +102,13 @@ def _last_best(right: Any) -> Any:
 
 
 def _forced_score(right: Any) -> Any:
-    """All beams of a row take the first beam's score, as if copies were one."""
-    return lambda self, p, s: (lambda found: (np.sort(found[0], axis=1), found[1], found[2]))(right(self, p, s))
+    """Scores that go to other beams than they belong to."""
 
+    def best(self: Any, probabilities: np.ndarray, scores: np.ndarray) -> Any:
+        found, came_from, token = right(self, probabilities, scores)
+        return np.sort(found, axis=1), came_from, token
 
-def _same_key(right: Any) -> Any:
-    return lambda self: self.state.copy()
+    return best
 
 
 def _counter_first(right: Any) -> Any:
@@ -151,26 +149,15 @@ def _all_accepted(right: Any) -> Any:
     )
 
 
-def _no_rest(right: Any) -> Any:
-    """A refused proposal is replaced by a draw from p in place of what the draft left out."""
-
-    def accept(self: Any, prompt: Any, tried: Any, mask: Any, p: Any, q: Any, index: int) -> Any:
-        real = np.maximum
-        try:
-            np.maximum = lambda a, b, *rest, **more: real(a, b, *rest, **more)  # type: ignore[assignment,misc]
-            return right(self, prompt, tried, mask, p, q * np.float32(0.5), index)
-        finally:
-            np.maximum = real  # type: ignore[misc]
-
-    return accept
+def _half_counted(right: Any) -> Any:
+    """The draft's probabilities count half."""
+    return lambda self, prompt, tried, mask, p, q, index: right(
+        self, prompt, tried, mask, p, q * np.float32(0.5), index
+    )
 
 
 def _any_name(right: Any) -> Any:
     return lambda name, known: right(name if name in known else "greedy", known)
-
-
-def _unchecked(right: Any) -> Any:
-    return lambda *values: values[-1]
 
 
 MUTANTS: list[Mutant] = [
@@ -186,9 +173,11 @@ MUTANTS: list[Mutant] = [
     _mutant("no-temperature", "S12", "loop.temperature", ("sampler", "Sampler.compute_probabilities", _unscaled)),
     _mutant("temperature-zero-divides", "S07", "temperature.zero",
             ("sampler", "Sampler.compute_probabilities", _zero_divides)),
-    _mutant("negative-temperature", "S07", "temperature.range", ("sampler", "checked_temperature", _unchecked)),
-    _mutant("beams-all-live", "B04", "beam.first-step", ("beam_sampler", "NOT_LIVE", _all_live)),
-    _mutant("beam-cache-stays", "B02", "beam.cache-follows", ("beam_sampler", "taken", _cache_stays)),
+    _mutant("negative-temperature", "S07", "temperature.range",
+            ("sampler", "checked_temperature", _instead(lambda value: value))),
+    _mutant("beams-all-live", "B04", "beam.first-step", ("beam_sampler", "NOT_LIVE", _instead(np.float32(0)))),
+    _mutant("beam-cache-stays", "B02", "beam.cache-follows",
+            ("beam_sampler", "taken", _instead(lambda cache, _: cache))),
     _mutant("beam-length-penalty", "B12", "beam.score beam.finished-go-on",
             ("beam_sampler", "BeamSampler._best", _length_penalty)),
     _mutant("beams-worst-first", "B07", "beam.return-all", ("beam_sampler", "BeamSampler.__call__", _last_best)),
@@ -206,10 +195,10 @@ MUTANTS: list[Mutant] = [
     _mutant("draft-believed", "N", "speculative.greedy-equals-target speculative.distribution",
             ("speculative_sampler", "SpeculativeSampler._accept", _all_accepted)),
     _mutant("draft-half-counted", "N", "speculative.distribution",
-            ("speculative_sampler", "SpeculativeSampler._accept", _no_rest)),
+            ("speculative_sampler", "SpeculativeSampler._accept", _half_counted)),
     _mutant("any-name-is-greedy", "N", "get config.class-names", ("serialization", "_class_of", _any_name)),
     Mutant("samplers-seed-not-advanced", "D18", ("samplers.seed.state", "samplers.random.distribution"),
-           (("refimpl.random.seed_generator", "SeedGenerator.next", _same_key),)),
+           (("refimpl.random.seed_generator", "SeedGenerator.next", _instead(lambda self: self.state.copy())),)),
     Mutant("samplers-counter-from-one", "N", ("samplers.seed.state",),
            (("refimpl.random.seed_generator", "SeedGenerator.next", _counter_first),)),
     Mutant("samplers-threefry-rotations", "N", ("samplers.random.threefry",),

@@ -65,7 +65,16 @@ def refused(*kinds: str, mentions: tuple[str, ...] = ()) -> dict[str, Any]:
 
 def all_questions() -> list[dict[str, Any]]:
     """Every question of every chapter."""
-    from conformance.make.questions import decoding, generate, invariance, models, preprocessing, presets, samplers, tokenizers
+    from conformance.make.questions import (
+        decoding,
+        generate,
+        invariance,
+        models,
+        preprocessing,
+        presets,
+        samplers,
+        tokenizers,
+    )
 
     rooms = (tokenizers, preprocessing, models, decoding, generate, presets, invariance, samplers)
     return [question for room in rooms for question in room.questions()]

@@ -126,7 +126,7 @@ def searches() -> list[dict[str, Any]]:
     """Beam and contrastive search on the table."""
     beams, both = sampler("beam", num_beams=3, return_all_beams=True), {"exact": ["ids", "log_probs"]}
     ragged = {"prompt": [[1, 0, 0, 0, 0], [1, 2, 3, 0, 0]], "mask": [[True] + [False] * 4, [True] * 3 + [False] * 2]}
-    prompts = {"prompt": [[1, 0, 0, 0, 0, 0], [4, 0, 0, 0, 0, 0]], "rows": 2}
+    prompts = {"prompt": [[1, 0, 0, 0, 0, 0]], "rows": 1}
     past = {"states": STATES, "hidden_states": [[STATES[0]] * 7] * 2}
     pairs = logs([[0.55, 0.45], [0.9, 0.1]])
     return [
@@ -158,7 +158,7 @@ def searches() -> list[dict[str, Any]]:
               by="hand"),
         probe("loop.stop#fill-value", "A stop token that the columns to come are filled with has not been said.", "Stop",
               sample({"exact": {"ids": [[[4, 0, 4]] * 2]}}, sampler("greedy"), logs(TABLE), width=3,
-                     prompt=[[4, 4, 4]] * 2, stop_token_ids=[1]),
+                     prompt=[[4, 4, 4]] * 2, stop_token_ids=[4]),
               by="hand"),
     ]  # fmt: skip
 
