@@ -172,6 +172,7 @@ class KerasApi:
         states: Any = None,
         hidden_states: Any = None,
         draft: Any = None,
+        repeat: int = 1,
     ) -> dict[str, Any]:
         """A sampler alone, several times: the logits after a token are a row of a table."""
         chosen = self.samplers.get(sampler)
@@ -181,9 +182,9 @@ class KerasApi:
         found = [
             chosen(
                 self.next_of(logits, states),
-                self.tensor(np.array(prompt, "int32")),
+                self.tensor(np.repeat(np.array(prompt, "int32"), repeat, axis=0)),
                 index=index,
-                mask=self.tensor(np.array(mask)),
+                mask=self.tensor(np.repeat(np.array(mask), repeat, axis=0)),
                 stop_token_ids=tuple(stop_token_ids) if stop_token_ids else None,
                 **extra,
             )

@@ -95,7 +95,7 @@ def frequencies() -> list[dict[str, Any]]:
     for id, about, chosen, table, kept in rows:
         wanted = [round(p / sum(kept), 8) for p in kept]
         rule = {"wanted": wanted, "limit": FALSE_ALARM[sum(p > 0 for p in kept) - 1]}
-        question = sample({"frequencies": rule}, chosen, same(table), width=501, rows=8)
+        question = sample({"frequencies": rule}, chosen, same(table), width=501, rows=1, repeat=8)
         found.append(probe(id, about, "Sampling", question, by="hand"))
     return found
 
@@ -113,7 +113,6 @@ def seeds() -> list[dict[str, Any]]:
         ("top-p.support#seeded", "The draw is over ranks, the highest first.", sampler("top_p", p=0.6, seed=5), {}),
         ("top-p.with-k#seeded", "Noise for k ranks.", sampler("top_p", p=0.9, k=3, seed=5), {}),
         ("seed.state#forced-columns", "A draw is made for forced columns too.", sampler("random", seed=3), ragged),
-        ("seed.state#stopped", "No draw after all rows have stopped.", sampler("random", seed=3), {"stop_token_ids": [0, 4]}),
     ]  # fmt: skip
     return [
         probe(id, f"Exact draws: {about}", "Seeds", sample({"exact": ["ids"]}, chosen, logs(TABLE), calls=3, **args),
@@ -193,7 +192,7 @@ def settings() -> list[dict[str, Any]]:
         probe("speculative.distribution#table", "Whatever the draft thinks, tokens have the target's distribution.",
               "Drafting", sample({"frequencies": {"wanted": [0.1, 0.2, 0.3, 0.4], "limit": FALSE_ALARM[3]}},
                                  sampler("speculative", num_speculative_tokens=2, seed=3, base_sampler=sampler("random")),
-                                 same([0.1, 0.2, 0.3, 0.4]), width=501, rows=8, draft=same([0.45, 0.05, 0.4, 0.1])),
+                                 same([0.1, 0.2, 0.3, 0.4]), width=501, rows=1, repeat=8, draft=same([0.45, 0.05, 0.4, 0.1])),
               by="hand"),
         probe("loop.prompt-kept#speculative", "A draft leaves longer prompts alone.", "Drafting Ragged",
               sample({"exact": {"ids": [[[0, 4, 0, 4], [0, 1, 1, 3]]]}}, draft, logs(TABLE), width=4,
