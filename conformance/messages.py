@@ -17,6 +17,8 @@ KINDS = {
     "RuntimeError": "runtime",
     "NotImplementedError": "not-implemented",
     "JSONDecodeError": "json",
+    "InvalidArgumentError": "value",  # TensorFlow's
+    "StagingError": "runtime",  # TensorFlow's, around any error in a traced function
 }
 
 

@@ -61,7 +61,7 @@ class KerasApi:
             preprocessor = self.lm
         if preprocessor is not None:
             found |= {name: getattr(preprocessor, name) for name in LENGTHS}
-        if hasattr(self.lm, "count_params") and hasattr(self.lm, "get_weights"):
+        if isinstance(getattr(getattr(self.lm, "backbone", self.lm), "hidden_dim", None), int):
             found["params"] = int(self.lm.count_params())
         return found
 

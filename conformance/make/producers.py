@@ -16,6 +16,7 @@ from conformance.make.answers import answers_of
 from conformance.make.goldens import BACKENDS, Goldens
 from conformance.make.questions import all_questions
 from conformance.messages import answer
+from conformance.runner import filled_in
 
 
 def ask_keras(backend: str, scratch: Path, dtype: str = "") -> dict[str, Any]:
@@ -33,8 +34,9 @@ def ask_tokenizers(questions: list[dict[str, Any]]) -> dict[str, Any]:
     found = {}
     for question in questions:
         load, ask = question["steps"]
-        folder = GOLDEN / "presets" / load["args"]["preset"] / "assets" / "tokenizer"
-        model = tokenizers.models.BPE.from_file(str(folder / "vocabulary.json"), str(folder / "merges.txt"))
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(filled_in(load, Path(scratch), 0)["preset"]) / "assets" / "tokenizer"
+            model = tokenizers.models.BPE.from_file(str(folder / "vocabulary.json"), str(folder / "merges.txt"))
         tokenizer = tokenizers.Tokenizer(model)
         tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
         tokenizer.add_special_tokens(["<s>", "<pad>", "</s>"])

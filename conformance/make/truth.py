@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 EPSILON = 2.0**-24  # of float32: half a unit in the last place of 1
-HONEST = 100.0  # a producer this many times further off than the middle one computes something else
+HONEST = 100.0  # a producer this many times further off than the best one computes something else
 
 
 def truth_and_floor(
@@ -23,8 +23,8 @@ def truth_and_floor(
         if name != "truth" and "result" in reply and reply["result"][key].shape == truth.shape
     }
     second = errors.pop("float64", None)
-    middle = float(np.median(list(errors.values())))
-    left_out = sorted(name for name, error in errors.items() if not error <= HONEST * max(middle, EPSILON))
+    best = max(min(errors.values()), EPSILON * float(np.abs(truth).max()))
+    left_out = sorted(name for name, error in errors.items() if not error <= HONEST * best)
     floor = max([error for name, error in errors.items() if name not in left_out])
     floor = max(floor, EPSILON * float(np.abs(truth).max()))
     notes: dict[str, Any] = {"float32_errors": {k: float(f"{v:.3g}") for k, v in sorted(errors.items())}}

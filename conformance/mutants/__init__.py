@@ -26,14 +26,16 @@ class Mutant:
 
     @contextlib.contextmanager
     def active(self) -> Iterator[None]:
-        """Make `refimpl` wrong in the block. Raises: AttributeError if the place to patch is gone."""
+        """Make `refimpl` wrong in the block. Raises: LookupError if the place to patch is gone."""
         with contextlib.ExitStack() as undo:
             for module, path, wrong in self.patches:
                 owner: Any = importlib.import_module(module)
                 *outer, name = path.split(".")
                 for part in outer:
                     owner = getattr(owner, part)
-                right = vars(owner)[name] if isinstance(owner, type) else getattr(owner, name)
+                right = vars(owner).get(name) if isinstance(owner, type) else getattr(owner, name, None)
+                if right is None:
+                    raise LookupError(f"{self.name}: {module} has no {path} of its own any more; mend the mutant.")
                 setattr(owner, name, wrong(right))
                 undo.callback(setattr, owner, name, right)
             yield

@@ -89,7 +89,7 @@ def refusals() -> list[dict[str, Any]]:
     rows: list[tuple[str, str, tuple[str, ...], dict[str, Any]]] = [
         ("stop.types#number", "A bare number", ("value", "type"), {"inputs": "a", "stop_token_ids": 5}),
         ("stop.types#word", "A word other than auto", ("value", "type"), {"inputs": "a", "stop_token_ids": "end"}),
-        ("stop.types#empty", "An empty tuple", ("value", "index"), {"inputs": "a", "stop_token_ids": []}),
+        ("stop.types#empty", "An empty tuple", ("value", "index", "runtime"), {"inputs": "a", "stop_token_ids": []}),
         ("input.types#number", "A number in place of a text", ("value", "type"), {"inputs": 3}),
         ("input.types#list-of-numbers", "Numbers in place of texts", ("value", "type"), {"inputs": [1, 2]}),
         ("max-length.type#negative", "A negative max_length", ("value",), {"inputs": "a", "max_length": -2}),

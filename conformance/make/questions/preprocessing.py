@@ -102,7 +102,7 @@ def refusals() -> list[dict[str, Any]]:
             step("generate_preprocess", refused("value", "key", mentions=("encoder_text",)), x={"decoder_text": ["a"]}),
             by="hand"),
         ask("preprocessing.input.batch-sizes#two-and-one", "As many outputs as inputs.", "BadInput",
-            load("bart_tiny", **SHORT), step("generate", refused("value", mentions=("2", "1")), inputs=both), by="hand"),
+            load("bart_tiny", **SHORT), step("generate", refused("value", "type", "index", "runtime"), inputs=both), by="hand"),
         ask("preprocessing.input.batch-sizes#none", "An empty batch is refused, not answered.", "BadInput",
             load("bart_tiny", **SHORT), step("generate", refused("value"), inputs=[]), by="hand"),
     ]  # fmt: skip

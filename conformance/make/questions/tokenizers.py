@@ -36,6 +36,7 @@ def questions() -> list[dict[str, Any]]:
             step("tokenize", {"exact": ["ids"]}, text=text), by="tokenizers")
         for topic, slug, flags, text in TEXTS
     ]  # fmt: skip
+    found += crossing()
     texts = ["the", "", " in 12", "</s>"]
     found.append(
         ask("tokenizers.input.types#list", "A list of texts gives a list of rows.", "InputKind", load("bart_tiny"),
@@ -43,6 +44,42 @@ def questions() -> list[dict[str, Any]]:
     )  # fmt: skip
     found += [refusal(slug, text) for slug, text in (("number", 3), ("nested", [["a"]]), ("none-in-list", ["a", None]))]
     return found + detokenizing() + vocabularies()
+
+
+def crossing() -> list[dict[str, Any]]:
+    """Merges that would cross a cut: with each class of character beside each other one."""
+    pairs = [
+        "h \u00c3",
+        "2 \u00d9",
+        "a \u00c2",
+        "\u0120 \u00c2",
+        "_ a",
+        "e \u00cc",
+        "' S",
+        "' s",
+        "s \u0120",
+        "n '",
+        "3 a",
+    ]
+    words, merges = "assets/tokenizer/vocabulary.json", "assets/tokenizer/merges.txt"
+    new = [pair.replace(" ", "") for pair in pairs if pair not in ("' S", "' s")]
+    changes: list[dict[str, Any]] = [
+        {"change": "set", "file": words, "keys": [token], "value": 300 + n} for n, token in enumerate(new)
+    ]
+    changes.append({"change": "write", "file": merges, "text": "\n".join(pairs) + "\n"})
+    texts = {
+        "letters-and-marks": "h\u00e9h\u00e9 ha e\u0301 \u0113 E\u0301",
+        "digits-of-two-scripts": "2\u0663 12\u0663\u0662 3a 23a",
+        "spaces-of-two-kinds": "a\u00a0b a \u00a0 \u00a0a a\u00a0\u00a0 ",
+        "underscore-is-no-letter": "_a a_a __a _ a",
+        "contractions-in-capitals": "IT'S it's IT'Sn n's N'S 'S's",
+    }
+    return [
+        ask(f"tokenizers.byte-pair.split#crossing-{slug}", "Merges that would cross a cut between words.", "Split",
+            load("bart_tiny", None, changes, **{"class": "BartTokenizer"}),
+            step("tokenize", {"exact": ["ids"]}, text=text), by="tokenizers")
+        for slug, text in texts.items()
+    ]  # fmt: skip
 
 
 def refusal(slug: str, text: Any) -> dict[str, Any]:
