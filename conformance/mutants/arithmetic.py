@@ -1,4 +1,4 @@
-# ruff: noqa: E501  (tables read better unbroken)
+# ruff: noqa: ARG005, E501, PLW0108  (tables of lambdas read better unbroken)
 """Mutants of the forward pass. `fault` is a row of the catalogue of real faults (P positions, M masks, N norms, D, X, W)."""
 
 from typing import Any

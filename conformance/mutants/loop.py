@@ -1,4 +1,4 @@
-# ruff: noqa: E501  (tables read better unbroken)
+# ruff: noqa: ARG005, E501, PLW0108  (tables of lambdas read better unbroken)
 """Mutants of decoding and generation."""
 
 from typing import Any
