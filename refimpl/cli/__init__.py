@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 from refimpl.cli import generate, inspect
 from refimpl.errors import RefimplError, TruncationWarning
+from refimpl.training import fit_command
 
-COMMANDS = {"generate": generate, "inspect": inspect}
+COMMANDS = {"generate": generate, "inspect": inspect, "fit": fit_command}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

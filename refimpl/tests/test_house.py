@@ -20,7 +20,7 @@ STOREYS = [
     ["refimpl.models.backbone", "refimpl.models.bart_backbone"],
     ["refimpl.decoding", "refimpl.models.generate_io"],
     ["refimpl.models"],
-    ["refimpl.cli"],
+    ["refimpl.cli", "refimpl.training.fit_command"],
 ]
 
 

@@ -1,0 +1,184 @@
+"""`refimpl fit`: fine-tune a preset on pairs of texts, and go on after a stop."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from refimpl import random
+from refimpl.errors import CheckpointError, ConfigError
+from refimpl.models import Seq2SeqLM
+from refimpl.presets.shipped import DEFAULT, shipped_preset
+from refimpl.training.callbacks import CSVLogger, EarlyStopping, ModelCheckpoint
+from refimpl.training.curve import draw_learning_curve
+from refimpl.training.optimizers import SGD, Adam, AdamW, Optimizer, schedules
+from refimpl.training.rows import read_pairs
+
+HELP = "Fine-tune a preset on pairs of texts."
+EXAMPLES = """examples:
+  refimpl fit --data pairs.tsv --out tuned
+  refimpl fit --data pairs.jsonl --columns question,answer --preset FOLDER --out tuned --epochs 20 --patience 3
+  refimpl fit --data pairs.tsv --out tuned --epochs 40 --resume
+pairs.tsv has a first line "encoder_text<TAB>decoder_text". The folder tuned/ becomes a preset with the weights of the
+best epoch; beside it tuned/last goes on with --resume, tuned/log.csv and tuned/learning_curve.png hold the scores.
+"""
+OPTIMIZERS: dict[str, type[Optimizer]] = {"adam": Adam, "adamw": AdamW, "sgd": SGD}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The subcommand's options."""
+    add = parser.add_argument
+    add("--data", type=Path, required=True, metavar="FILE", help="pairs of texts: .tsv, .csv or .jsonl")
+    add("--out", type=Path, required=True, metavar="FOLDER", help="where the tuned preset goes")
+    add("--preset", help=f"preset folder or handle to start from (default: the shipped {DEFAULT})")
+    add("--columns", default="encoder_text,decoder_text", metavar="INPUT,OUTPUT", help="names of the two columns")
+    add("--validation-data", type=Path, metavar="FILE", help="pairs to judge each epoch by")
+    add("--validation-split", type=float, default=0.1, metavar="SHARE", help="else this share of --data (default: 0.1)")
+    add("--epochs", type=int, default=10, metavar="N", help="epochs in all (default: 10)")
+    add("--batch-size", type=int, default=32, metavar="N", help="pairs a step (default: 32)")
+    add("--optimizer", choices=sorted(OPTIMIZERS), default="adam", help="default: adam")
+    add("--learning-rate", type=float, default=2e-5, metavar="RATE", help="default: 2e-5")
+    add("--warmup-steps", type=int, default=0, metavar="N", help="steps until the learning rate is reached")
+    add("--cosine", action="store_true", help="let the learning rate fall to 0 along a cosine")
+    add("--clipnorm", type=float, metavar="NORM", help="limit of the norm of all gradients together")
+    add("--patience", type=int, metavar="N", help="stop when N epochs brought nothing better")
+    add("--seed", type=int, default=0, metavar="N", help="of order, split and dropout (default: 0)")
+    add("--encoder-length", type=int, metavar="N", help="cut inputs to N tokens")
+    add("--decoder-length", type=int, metavar="N", help="cut outputs to N tokens")
+    add("--skip-bad", action="store_true", help="leave out rows that can't be read, and say how many")
+    add("--resume", action="store_true", help="go on from the last finished epoch in --out")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train, and save the best epoch.
+
+    Spec: training.command.output, training.command.resume
+    """
+    random.set_random_seed(arguments.seed)
+    last, log = arguments.out / "last", arguments.out / "log.csv"
+    if last.exists() != arguments.resume:
+        raise CheckpointError(
+            f"{last} {'is there' if last.exists() else 'is not there'}.",
+            "A new run needs an empty folder, --resume the folder of an earlier run.",
+            "Pass --resume to go on, or another --out.",
+            "training.command.resume",
+        )
+    training, validation = _data(arguments)
+    lm = Seq2SeqLM.from_preset(last if arguments.resume else arguments.preset or shipped_preset())
+    _set_lengths(lm, arguments)
+    steps = -(-len(training["encoder_text"]) // arguments.batch_size)
+    lm.compile(_optimizer(arguments, steps), weighted_metrics=["accuracy", "perplexity"])
+    epoch = int(lm.load_checkpoint(last)["epoch"]) if arguments.resume else 0
+    monitor = "val_loss" if validation else "loss"
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    lm.fit(
+        training,
+        batch_size=arguments.batch_size,
+        epochs=arguments.epochs,
+        initial_epoch=epoch,
+        validation_data=validation,
+        callbacks=_callbacks(arguments, monitor, _best_so_far(log, monitor) if arguments.resume else None),
+    )
+    _save_best(lm, arguments.out)
+    problem = draw_learning_curve(log, arguments.out / "learning_curve.png")
+    if problem:
+        print(f"refimpl: no learning curve: {problem}", file=sys.stderr)
+    print(f"saved {arguments.out}")
+    return 0
+
+
+def _data(arguments: argparse.Namespace) -> tuple[dict[str, list[str]], dict[str, list[str]] | None]:
+    """Training and validation pairs. What is split off is drawn by the seed, so that --resume splits off the same."""
+    columns = tuple(arguments.columns.split(","))
+    if len(columns) != 2 or not all(columns):
+        raise ConfigError(
+            f"--columns {arguments.columns} was passed.",
+            "It must be two names with a comma between them.",
+            "Pass for example --columns question,answer.",
+            "training.command.columns",
+        )
+    pairs = _read(arguments.data, columns, arguments.skip_bad)
+    if arguments.validation_data:
+        return pairs, _read(arguments.validation_data, columns, arguments.skip_bad)
+    rows = len(pairs["encoder_text"])
+    cut = rows - int(rows * arguments.validation_split)
+    if not 0 < cut <= rows:
+        raise ConfigError(
+            f"--validation-split {arguments.validation_split} was passed for {rows} pairs.",
+            "It must be at least 0 and below 1.",
+            "Leave it out for 0.1.",
+            "training.data.validation-split",
+        )
+    order = np.random.default_rng(arguments.seed).permutation(rows)
+    first, second = ({k: [v[n] for n in part] for k, v in pairs.items()} for part in (order[:cut], order[cut:]))
+    return first, second if cut < rows else None
+
+
+def _read(path: Path, columns: tuple[str, str], skip_bad: bool) -> dict[str, list[str]]:
+    sources, targets, bad = read_pairs(path, columns, skip_bad)
+    if bad:
+        print(f"refimpl: left out {bad} of {bad + len(sources)} rows of {path}", file=sys.stderr)
+    return {"encoder_text": sources, "decoder_text": targets}
+
+
+def _set_lengths(lm: Seq2SeqLM, arguments: argparse.Namespace) -> None:
+    if lm.preprocessor is None:
+        raise ConfigError(
+            f"The preset {arguments.preset} has no preprocessor.",
+            "Texts must become tokens.",
+            "Use a preset with tokenizer.json and its assets.",
+            "training.command.rows",
+        )
+    for side in ("encoder", "decoder"):
+        length = getattr(arguments, f"{side}_length")
+        if length:
+            setattr(lm.preprocessor, f"{side}_sequence_length", length)
+
+
+def _optimizer(arguments: argparse.Namespace, steps: int) -> Optimizer:
+    """The optimizer, with its learning rate over all epochs."""
+    peak, warmup = arguments.learning_rate, arguments.warmup_steps
+    rate: Any = peak
+    if arguments.cosine:
+        left = max(1, steps * arguments.epochs - warmup)
+        start = 0.0 if warmup else peak
+        rate = schedules.CosineDecay(start, left, warmup_target=peak if warmup else None, warmup_steps=warmup)
+    elif warmup:
+        rate = schedules.Constant(peak, warmup)
+    return OPTIMIZERS[arguments.optimizer](rate, global_clipnorm=arguments.clipnorm)
+
+
+def _callbacks(arguments: argparse.Namespace, monitor: str, best: float | None) -> list[Any]:
+    """Log, checkpoints of the last and the best epoch, and early stopping."""
+    hooks: list[Any] = [
+        CSVLogger(arguments.out / "log.csv", append=arguments.resume),
+        ModelCheckpoint(
+            arguments.out / "best", monitor, save_best_only=True, save_weights_only=True, initial_value_threshold=best
+        ),
+        ModelCheckpoint(arguments.out / "last"),
+    ]
+    if arguments.patience is not None:
+        hooks.append(EarlyStopping(monitor, patience=arguments.patience, verbose=1))
+    return hooks
+
+
+def _best_so_far(log: Path, monitor: str) -> float | None:
+    """The best score of earlier runs."""
+    if not log.exists():
+        return None
+    with log.open(encoding="utf-8", newline="") as file:
+        return min((float(row[monitor]) for row in csv.DictReader(file) if row.get(monitor)), default=None)
+
+
+def _save_best(lm: Seq2SeqLM, out: Path) -> None:
+    """Make `out` the preset of the best epoch. If a resumed run found nothing better, `out` already is."""
+    if (out / "best").exists():
+        lm.set_weights(type(lm).from_preset(out / "best").get_weights())
+        shutil.rmtree(out / "best")
+        lm.save_to_preset(out)

@@ -1,0 +1,121 @@
+"""`refimpl fit`: rows, output, resuming."""
+
+import json
+
+import numpy as np
+import pytest
+
+from refimpl.cli import main
+from refimpl.errors import TrainingDataError
+from refimpl.models import Seq2SeqLM
+from refimpl.training.rows import read_pairs
+from refimpl.training.tests.small import TEXTS, same, task
+
+PAIRS = list(zip(TEXTS["encoder_text"], TEXTS["decoder_text"], strict=True))
+COLUMNS = ("encoder_text", "decoder_text")
+
+
+@pytest.fixture
+def data(tmp_path):
+    path = tmp_path / "pairs.tsv"
+    path.write_text("\t".join(COLUMNS) + "\n" + "".join(f"{a}\t{b}\n" for a, b in PAIRS), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def preset(tmp_path):
+    lm = task()
+    lm.save_to_preset(tmp_path / "preset")
+    return tmp_path / "preset"
+
+
+def fit(data, preset, out, *options):
+    wanted = ["--data", data, "--preset", preset, "--out", out, "--learning-rate", "0.01", "--batch-size", "3"]
+    return main(["fit", *map(str, wanted), *map(str, options)])
+
+
+def test_the_folder_is_a_preset_of_the_best_epoch(data, preset, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert fit(data, preset, out, "--epochs", 3, "--validation-split", 0.25) == 0
+    assert {"config.json", "last", "log.csv", "model.weights.h5"} <= {path.name for path in out.iterdir()}
+    assert not (out / "best").exists()
+    lm, before = Seq2SeqLM.from_preset(out), Seq2SeqLM.from_preset(preset)
+    assert not same(lm, before)
+    assert isinstance(lm.generate("air plane"), str)
+    assert len((out / "log.csv").read_text().splitlines()) == 4
+    assert "3/3" in capsys.readouterr().out
+
+
+def test_a_stopped_run_goes_on_to_the_same_weights(data, preset, tmp_path):
+    fit(data, preset, tmp_path / "whole", "--epochs", 4)
+    fit(data, preset, tmp_path / "parts", "--epochs", 2)
+    assert fit(data, preset, tmp_path / "parts", "--epochs", 4) == 1  # neither new nor --resume
+    assert fit(data, preset, tmp_path / "parts", "--epochs", 4, "--resume") == 0
+    whole, parts = (Seq2SeqLM.from_preset(tmp_path / name / "last") for name in ("whole", "parts"))
+    assert same(whole, parts)
+    assert (tmp_path / "whole" / "log.csv").read_text() == (tmp_path / "parts" / "log.csv").read_text()
+    assert same(*(Seq2SeqLM.from_preset(tmp_path / name) for name in ("whole", "parts")))
+
+
+def test_a_picture_of_the_scores(data, preset, tmp_path):
+    pytest.importorskip("matplotlib")
+    fit(data, preset, tmp_path / "out", "--epochs", 2)
+    assert (tmp_path / "out" / "learning_curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_all_formats_give_the_same_pairs(data, tmp_path):
+    table = tmp_path / "pairs.csv"
+    table.write_text(",".join(["n", *COLUMNS]) + "\n" + "".join(f'1,"{a}",{b}\n' for a, b in PAIRS), encoding="utf-8")
+    lines = tmp_path / "pairs.jsonl"
+    lines.write_text("".join(json.dumps(dict(zip(COLUMNS, p, strict=True))) + "\n" for p in PAIRS), encoding="utf-8")
+    read = [read_pairs(path, COLUMNS) for path in (data, table, lines)]
+    assert read[0] == read[1] == read[2] == (TEXTS["encoder_text"], TEXTS["decoder_text"], 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("a.tsv", b"encoder_text\tdecoder_text\na\tb\nc\n", "line 3: it has 1 fields"),
+        ("a.tsv", b"encoder_text\tdecoder_text\na\tb\nc\t\xff\n", "line 3: it is no UTF-8"),
+        ("a.csv", b"encoder_text,decoder_text\na,b\n,c\n", "line 3: 'encoder_text' is ''"),
+        ("a.jsonl", b'{"encoder_text": "a", "decoder_text": "b"}\n{"encoder_text": "a"\n', "line 2: it is no JSON"),
+        ("a.jsonl", b'{"encoder_text": "a", "decoder_text": "b"}\n\n[1]\n', "line 3: it holds"),
+        ("a.jsonl", b'{"encoder_text": "a", "decoder_text": "b"}\n{"encoder_text": "a"}\n', "line 2: there is no"),
+    ],
+)
+def test_a_bad_row_is_named_or_left_out(tmp_path, name, content, problem):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(TrainingDataError, match=problem):
+        read_pairs(tmp_path / name, COLUMNS)
+    assert read_pairs(tmp_path / name, COLUMNS, skip_bad=True) == (["a"], ["b"], 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.txt", b""), ("a.tsv", b""), ("a.tsv", b"x\ty\na\tb\n"), ("a.tsv", b"encoder_text\tdecoder_text\n")],
+)
+def test_files_that_can_not_be_used(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(TrainingDataError):
+        read_pairs(tmp_path / name, COLUMNS, skip_bad=True)
+    with pytest.raises(TrainingDataError):
+        read_pairs(tmp_path / "none.tsv", COLUMNS)
+
+
+def test_skipped_rows_are_counted(data, preset, tmp_path, capsys):
+    data.write_text(data.read_text() + "one field\n")
+    assert fit(data, preset, tmp_path / "out", "--epochs", 1) == 1
+    assert "line 10" in capsys.readouterr().err
+    assert fit(data, preset, tmp_path / "out", "--epochs", 1, "--skip-bad") == 0
+    assert "left out 1 of 9 rows" in capsys.readouterr().err
+
+
+def test_schedules_and_optimizers(data, preset, tmp_path):
+    for n, options in enumerate((["--cosine"], ["--cosine", "--warmup-steps", 2], ["--warmup-steps", 2])):
+        assert fit(data, preset, tmp_path / str(n), "--epochs", 1, "--optimizer", "adamw", *options) == 0
+    assert (
+        fit(data, preset, tmp_path / "sgd", "--epochs", 1, "--optimizer", "sgd", "--clipnorm", 1, "--patience", 1) == 0
+    )
+    logs = [(tmp_path / name / "log.csv").read_text() for name in ("0", "1", "2", "sgd")]
+    assert len(set(logs)) > 1
+    assert np.isfinite([float(line.split(",")[2]) for log in logs for line in log.splitlines()[1:]]).all()
