@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from refimpl.autograd.tape import Pull, primitive
 
 Array = np.ndarray
+ToSlope = Callable[[Array, Array, Array, Array, Array], None]
 
 CHUNK = 2**25  # logits that the fused head holds at a time: 128 MiB in float32
 
@@ -54,7 +57,7 @@ def head_loss(x: Array, table: Array, labels: Array, weights: Array, losses: Arr
 
     Shapes: x (..., E), table (V, E); labels, weights, losses, guesses (...) -> ().
     """
-    return _by_chunks(x, table, labels, weights, losses, guesses, [False, False])[0]
+    return by_chunks(x, table, labels, weights, losses, guesses, [False, False], to_slope)[0]
 
 
 @head_loss.vjp
@@ -64,7 +67,11 @@ def _(
     """With `z_rv = x_re T_ve` and `d_rv = weight_r (softmax(z)_rv - [v = label_r])`: `x'_re = g d_rv T_ve`,
     `T'_ve = g d_rv x_re`. As g is one number, both are computed at once with the value, chunk by chunk.
     """
-    total, x_slope, table_slope = _by_chunks(x, table, labels, weights, losses, guesses, wants)
+    return pulled(*by_chunks(x, table, labels, weights, losses, guesses, wants, to_slope))
+
+
+def pulled(total: Array, x_slope: Array | None, table_slope: Array | None) -> tuple[Array, Pull]:
+    """The value of `head_loss`, and its gradients times g."""
 
     def pull(g: Array) -> list[Array | None]:
         slopes = [x_slope, table_slope]
@@ -75,8 +82,15 @@ def _(
     return total, pull
 
 
-def _by_chunks(
-    x: Array, table: Array, labels: Array, weights: Array, losses: Array, guesses: Array, wants: list[bool]
+def by_chunks(
+    x: Array,
+    table: Array,
+    labels: Array,
+    weights: Array,
+    losses: Array,
+    guesses: Array,
+    wants: list[bool],
+    to_slope: ToSlope,
 ) -> tuple[Array, Array | None, Array | None]:
     """The loss and its gradients with respect to x and table, where wanted."""
     x_slope = np.zeros_like(x) if wants[0] else None
@@ -88,10 +102,10 @@ def _by_chunks(
         rows = np.unravel_index(used[first : first + step], weights.shape)
         states, wanted, weight = x[rows], labels[rows], weights[rows]
         logits = states @ table.T
-        guesses[rows] = logits.argmax(axis=-1)
-        losses[rows] = loss = _to_slope(logits, wanted)
+        loss, guess = np.empty(len(states), x.dtype), np.empty(len(states), np.int64)
+        to_slope(logits, wanted, weight, loss, guess)
+        losses[rows], guesses[rows] = loss, guess
         total += float(np.dot(loss.astype(np.float64), weight.astype(np.float64)))
-        logits *= weight[:, None]
         if x_slope is not None:
             x_slope[rows] = logits @ table
         if wants[1]:
@@ -102,8 +116,9 @@ def _by_chunks(
     return np.asarray(total, x.dtype), x_slope, table_slope
 
 
-def _to_slope(logits: Array, labels: Array) -> Array:
-    """Turn logits into `softmax(z) - [v = label]`, in place, and return the cross-entropies. Shapes: (R, V) -> (R)."""
+def to_slope(logits: Array, labels: Array, weights: Array, losses: Array, guesses: Array) -> None:
+    """Turn logits into `weight (softmax(z) - [v = label])`, in place; fill losses and guesses. Shapes: (R, V), (R)."""
+    logits.argmax(axis=-1, out=guesses)
     wanted = logits[np.arange(len(labels)), labels]
     highest = logits.max(axis=-1)
     logits -= highest[:, None]
@@ -111,7 +126,8 @@ def _to_slope(logits: Array, labels: Array) -> Array:
     total = logits.sum(axis=-1)
     logits /= total[:, None]
     _subtract_labels(logits, labels)
-    return np.log(total) + highest - wanted
+    logits *= weights[:, None]
+    losses[:] = np.log(total) + highest - wanted
 
 
 def _subtract_labels(slope: Array, labels: Array) -> None:

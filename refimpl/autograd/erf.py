@@ -37,12 +37,24 @@ _TAIL = (
 )  # fmt: skip
 
 
+_BLOCK = 2**14
+
+
 def erf(x: np.ndarray) -> np.ndarray:
     """`2 / sqrt(pi)` times the integral of `exp(-t*t)` from 0 to x, computed in float64.
 
     Shapes: any -> the same, float64.
     """
     x = np.asarray(x, np.float64)
+    if x.size > _BLOCK:  # the many intermediate results of a block stay in the cache
+        flat = x.reshape(-1)
+        parts = [_erf(flat[first : first + _BLOCK]) for first in range(0, x.size, _BLOCK)]
+        return np.concatenate(parts).reshape(x.shape)
+    return _erf(x)
+
+
+def _erf(x: np.ndarray) -> np.ndarray:
+    """The same for an array of moderate size."""
     size = np.abs(x)
     small = np.minimum(size, 0.46875)
     near = x * _ratio(_SMALL, small * small)

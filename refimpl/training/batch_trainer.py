@@ -14,6 +14,7 @@ from refimpl.training import diagnosis, losses, metrics, optimizers, step
 from refimpl.training.arguments import refuse_class_weight
 from refimpl.training.batch import TrainingBatch, training_batch
 from refimpl.training.scores import Scores
+from refimpl.training.twins import twins_for
 
 
 class BatchTrainer:
@@ -111,6 +112,9 @@ class BatchTrainer:
         self._scores.update(batch, self._run(batch, Dropout(), train=False))
 
     def _run(self, batch: TrainingBatch, drop: Dropout, train: bool, tape: Any = None) -> step.Outcome:
+        twins, adam = twins_for(getattr(self, "jit_compile", "auto"), self.backbone, batch)
+        if isinstance(self.optimizer, optimizers.Adam):
+            self.optimizer.twin = adam
         is_trainable = self.backbone.is_trainable if train and self.trainable else None
         return step.run(
             self.backbone,
@@ -120,6 +124,7 @@ class BatchTrainer:
             drop=drop,
             whole_logits=self._scores.need_logits,
             tape=tape,
+            twins=twins,
         )
 
     def _culprit(self, batch: TrainingBatch, drop: Dropout) -> str:

@@ -109,10 +109,8 @@ def _table_rows(path: Path, kind: str, columns: tuple[str, str]) -> Iterator[tup
             else:
                 yield text.replace("\0", "") + "\n"
 
-    if kind == "tsv":
-        reader = csv.reader(texts(), delimiter="\t", quoting=csv.QUOTE_NONE)
-    else:
-        reader = csv.reader(texts())
+    dialect: Any = {"delimiter": "\t", "quoting": csv.QUOTE_NONE} if kind == "tsv" else {}
+    reader = csv.reader(texts(), **dialect)
     header = next(reader, [])
     if not set(columns) <= set(header):
         raise TrainingDataError(

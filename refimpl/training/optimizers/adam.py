@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ class Adam(Optimizer):
     """
 
     slots = ("momentum", "velocity")
+    twin: Callable[..., None] | None = None  # the same in one pass, if training is compiled
 
     def __init__(
         self,
@@ -48,6 +50,9 @@ class Adam(Optimizer):
         number, step = weight.dtype.type, self.iterations + 1
         size = number(rate * np.sqrt(1.0 - self.beta_2**step) / (1.0 - self.beta_1**step))
         momentum, velocity = slots["momentum"], slots["velocity"]
+        if self.twin is not None and not self.amsgrad and weight.dtype == np.float32 and weight.flags.c_contiguous:
+            self.twin(weight, gradient, momentum, velocity, (size, 1.0 - self.beta_1, 1.0 - self.beta_2, self.epsilon))
+            return
         momentum += (gradient - momentum) * number(1.0 - self.beta_1)
         velocity += (np.square(gradient) - velocity) * number(1.0 - self.beta_2)
         if self.amsgrad:

@@ -1,5 +1,7 @@
 """`fit`, `evaluate` and `predict`: data, seeds, dropout, freezing."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -171,3 +173,22 @@ def test_row_weights_are_weights_of_all_positions():
     x, labels, _ = tokens()
     rows = np.array([1.0, 0.0, 2.0, 0.5])
     assert lm.test_on_batch(x, labels, rows) == lm.test_on_batch(x, labels, np.repeat(rows[:, None], 5, axis=1))
+
+
+def test_compiled_training_is_the_definition_up_to_rounding():
+    runs = []
+    for jit_compile in (False, True):
+        lm = task(seed=3)
+        lm.compile(optimizers.AdamW(1e-2), jit_compile=jit_compile)
+        runs.append((fitted(lm, epochs=3).history["loss"], lm.get_weights()))
+    np.testing.assert_allclose(*(loss for loss, _ in runs), rtol=1e-5)
+    for a, b in zip(*(weights for _, weights in runs), strict=True):
+        np.testing.assert_allclose(a, b, atol=2e-3)  # Adam takes rounding noise around 0 for a gradient
+
+
+def test_without_the_twins_training_is_slower_and_nothing_else(monkeypatch):
+    monkeypatch.setitem(sys.modules, "refimpl.autograd.fused", None)
+    monkeypatch.delattr("refimpl.autograd.fused", raising=False)
+    lm = task()
+    lm.compile(jit_compile=True)
+    assert np.isfinite(fitted(lm).history["loss"]).all()
