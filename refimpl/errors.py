@@ -15,7 +15,9 @@ class RefimplError(Exception):
     """
 
     def __init__(self, what: str, must: str, mend: str, clause: str = "") -> None:
-        self.what, self.must, self.mend, self.clause = what, must, mend, clause
+        # What was passed may show itself in several lines (an array does); an error is one line all the same.
+        self.what, self.must, self.mend = (" ".join(map(str.strip, part.splitlines())) for part in (what, must, mend))
+        self.clause = clause
         # Not `super()`: the classes further on (JSONDecodeError, ...) take arguments of their own.
         Exception.__init__(self, str(self))
 

@@ -8,7 +8,7 @@ import numpy as np
 from refimpl.decoding.compiled import compiled_sampler, compiled_steps
 from refimpl.decoding.stop import output_mask
 from refimpl.decoding.trim import trim
-from refimpl.errors import InputError
+from refimpl.errors import InputError, InputTypeError
 from refimpl.samplers.speculative_sampler import SpeculativeSampler, speculative
 
 Cache = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # self, cross, encoder states, encoder mask
@@ -95,9 +95,17 @@ def drafting(
 ) -> tuple[SpeculativeSampler, dict[str, Any]]:
     """The speculative sampler of a model with an assistant, and what it takes beside the usual arguments.
 
-    Raises: InputError if the two models have different vocabularies; ConfigError for a wrong sampler.
+    Raises: InputTypeError for what is no model, InputError if the two have different vocabularies; ConfigError for a
+        wrong sampler.
     Spec: generate.assistant.vocabulary, generate.assistant.sampler
     """
+    if not hasattr(assistant_model, "backbone"):
+        raise InputTypeError(
+            f"assistant_model={assistant_model!r:.80} was passed.",
+            "It must be a Seq2SeqLM.",
+            "Load one with Seq2SeqLM.from_preset, or leave it out.",
+            "generate.assistant.vocabulary",
+        )
     sizes = model.backbone.vocabulary_size, assistant_model.backbone.vocabulary_size
     if sizes[0] != sizes[1]:
         raise InputError(

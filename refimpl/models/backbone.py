@@ -9,8 +9,17 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from refimpl.errors import ConfigError, InputError, MissingInputError, PresetError, TokenIdError, WeightsError
-from refimpl.models.weights import Scope, WeightSpec, fresh_weights
+from refimpl.errors import (
+    ConfigError,
+    InputError,
+    MissingInputError,
+    PresetError,
+    RefimplError,
+    TokenIdError,
+    WeightsError,
+)
+from refimpl.models.inputs import as_rectangle, named
+from refimpl.models.weights import Scope, WeightSpec, fresh_weights, weight_arrays
 from refimpl.presets import PresetFolder, open_preset
 from refimpl.presets.dtype import compute_dtype, dtype_policy, policy_name, refuse_quantized
 from refimpl.presets.export import write_checkpoint
@@ -117,12 +126,12 @@ class Backbone(Freezing):
         for key in INPUT_KEYS:
             if not isinstance(inputs, Mapping) or key not in inputs:
                 raise MissingInputError(
-                    f'Missing data for input "{key}"; got {_named(inputs)}.',
+                    f'Missing data for input "{key}"; got {named(inputs)}.',
                     f"The model takes a dictionary with the keys {', '.join(INPUT_KEYS)}.",
                     "Tokenize texts first: lm.preprocessor.generate_preprocess(texts), or call lm.generate(texts).",
                     "models.inputs.keys",
                 )
-        arrays = {key: _as_rectangle(key, inputs[key]) for key in INPUT_KEYS}
+        arrays = {key: as_rectangle(key, inputs[key]) for key in INPUT_KEYS}
         for side in ("encoder", "decoder"):
             ids, mask = arrays[f"{side}_token_ids"], arrays[f"{side}_padding_mask"]
             if ids.shape != mask.shape or len(ids) != len(arrays["encoder_token_ids"]) or not ids.size:
@@ -163,7 +172,7 @@ class Backbone(Freezing):
         Raises: WeightsError if number or shapes differ; then nothing was changed.
         Spec: models.weights.order
         """
-        arrays = [np.asarray(array, self.dtype) for array in weights]
+        arrays = weight_arrays(weights, self.dtype)
         shapes = [array.shape for array in self.weights.values()]
         if [array.shape for array in arrays] != shapes:
             raise WeightsError(
@@ -188,12 +197,14 @@ class Backbone(Freezing):
 
         Raises: ConfigError for unknown, missing or impossible values.
         """
-        arguments = {**config, "dtype": policy_name(config.get("dtype"))}
         try:
+            arguments = {**config, "dtype": policy_name(config.get("dtype"))}
             if "weights_from" in arguments:
                 raise TypeError("got an unexpected keyword argument 'weights_from'")
             return cls(**arguments | ({"weights_from": weights_from} if weights_from else {}))
-        except (TypeError, MemoryError, OverflowError) as error:
+        except (TypeError, AttributeError, MemoryError, OverflowError) as error:
+            if isinstance(error, RefimplError):
+                raise
             raise ConfigError(
                 f"The configuration of {cls.__name__} does not fit: {error}.",
                 f"It must have the keys {', '.join(cls.config_keys)}, with sizes that memory can hold.",
@@ -276,25 +287,3 @@ class Backbone(Freezing):
     def presets(cls) -> dict[str, Any]:
         """Built-in presets with a backbone of this class."""
         return presets_of(cls)
-
-
-def _named(inputs: Any) -> str:
-    """What was passed, for a message: the keys of a dictionary, the type of anything else."""
-    return ", ".join(map(str, inputs)) or "no key" if isinstance(inputs, Mapping) else type(inputs).__name__
-
-
-def _as_rectangle(key: str, value: Any) -> np.ndarray:
-    """An array of rank 2 of numbers or truth values (spec: models.inputs.shapes)."""
-    try:
-        array = np.asarray(value)
-        if array.ndim == 2 and array.dtype.kind in "biuf":
-            return array
-        problem = f"shape {array.shape} and type {array.dtype}"
-    except (ValueError, TypeError) as error:
-        problem = f"no rectangular shape ({error})"
-    raise InputError(
-        f"{key} has {problem}.",
-        "It must be an array of numbers of shape (batch, length).",
-        "Pad the rows to one length; for texts call lm.generate(texts), as calling a model applies no preprocessing.",
-        "models.inputs.shapes",
-    )

@@ -88,8 +88,7 @@ class Seq2SeqLM(Task):
         Spec: generate.output.types, generate.max-length.counts, generate.max-length.no-preprocessor,
             generate.beams.all, generate.assistant.same-output
         """
-        if self.sampler is None:
-            self.compile()
+        self._settle_sampler()
         stops = resolve_stop_token_ids(stop_token_ids, self.preprocessor)
         batches, single = as_batches(inputs, takes_text=self.preprocessor is not None)
         outputs = []
@@ -113,8 +112,7 @@ class Seq2SeqLM(Task):
         Raises: NoPreprocessorError, and what `generate` raises.
         Spec: generate.stream.equals-generate, generate.stream.whole-characters
         """
-        if self.sampler is None:
-            self.compile()
+        self._settle_sampler()
         preprocessor = with_preprocessor(self.preprocessor)
         stops = resolve_stop_token_ids(stop_token_ids, preprocessor)
         batch, single = as_batch(inputs)
@@ -126,6 +124,12 @@ class Seq2SeqLM(Task):
         for new in pieces(texts, len(tokens["decoder_token_ids"])):
             yield new[0] if single else new
 
+    def _settle_sampler(self) -> None:
+        """The sampler, also where the attribute was set to a name: what `compile` takes is taken here too."""
+        if self.sampler is None:
+            self.compile()
+        self.sampler = samplers.get(self.sampler)
+
     def _preprocess(self, batch: Any, max_length: int | None) -> Mapping[str, Any]:
         """A batch as token ids; without preprocessor it is that already."""
         if self.preprocessor is None:
@@ -136,7 +140,8 @@ class Seq2SeqLM(Task):
         self, inputs: Mapping[str, Any], stop_token_ids: tuple[int, ...] | None = None, assistant_model: Any = None
     ) -> dict[str, np.ndarray]:
         """One batch of token ids. Shapes: ids and masks (B, S), (B, T) -> ids and mask (B, T)."""
-        return generate_step(self, self.backbone.checked(inputs) | dict(_ids(inputs)), stop_token_ids, assistant_model)
+        batch = self.backbone.checked(inputs) | {"decoder_token_ids": self._prompt(inputs["decoder_token_ids"])}
+        return generate_step(self, batch, stop_token_ids, assistant_model)
 
     def call_encoder(self, token_ids: np.ndarray, padding_mask: np.ndarray) -> np.ndarray:
         """The encoder's output. Shapes: (B, S) -> (B, S, E)."""
@@ -181,8 +186,11 @@ class Seq2SeqLM(Task):
         own = np.zeros((rows, model.num_layers, 2, decoder_token_ids.shape[1], *heads), model.dtype)
         return own, np.zeros((rows, model.num_layers, 2, source, *heads), model.dtype)
 
+    def _prompt(self, ids: Any) -> np.ndarray:
+        """The prompt in the integer type in which it came, so that the output has it too, if it can hold every id.
 
-def _ids(inputs: Mapping[str, Any]) -> list[tuple[str, np.ndarray]]:
-    """The prompt in the integer type in which it came, so that the output has it too."""
-    given = np.asarray(inputs["decoder_token_ids"])
-    return [("decoder_token_ids", given if given.dtype.kind in "iu" else given.astype(np.int32))]
+        Spec: generate.output.types
+        """
+        given = np.asarray(ids)
+        fits = given.dtype.kind in "iu" and np.iinfo(given.dtype).max >= self.backbone.vocabulary_size - 1
+        return given if fits else given.astype(np.int32)

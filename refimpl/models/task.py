@@ -31,6 +31,18 @@ class Task(Trainer):
     def __init__(
         self, backbone: Backbone, preprocessor: Seq2SeqLMPreprocessor | None = None, name: str | None = None
     ) -> None:
+        self.backbone = backbone
+        self.preprocessor = preprocessor
+        self.name = name or type(self).__name__
+        self.trainable = True
+
+    @property
+    def backbone(self) -> Backbone:
+        """The model without its task. Spec: task.constructor.backbone"""
+        return self._backbone
+
+    @backbone.setter
+    def backbone(self, backbone: Backbone) -> None:
         if not isinstance(backbone, self.backbone_cls or Backbone):
             raise InputTypeError(
                 f"{type(self).__name__} got the backbone {backbone!r:.60}.",
@@ -38,10 +50,24 @@ class Task(Trainer):
                 "Pass such a backbone, or call from_preset.",
                 "task.constructor.backbone",
             )
-        self.backbone = backbone
-        self.preprocessor = preprocessor
-        self.name = name or type(self).__name__
-        self.trainable = True
+        self._backbone = backbone
+
+    @property
+    def preprocessor(self) -> Seq2SeqLMPreprocessor | None:
+        """What makes ids from texts, or None for a task on token dictionaries. Spec: task.constructor.preprocessor"""
+        return self._preprocessor
+
+    @preprocessor.setter
+    def preprocessor(self, preprocessor: Seq2SeqLMPreprocessor | None) -> None:
+        # Not a question of the class: a user's own object with these methods does as well.
+        if preprocessor is not None and not callable(getattr(preprocessor, "generate_preprocess", None)):
+            raise InputTypeError(
+                f"{type(self).__name__} got the preprocessor {preprocessor!r:.60}.",
+                "It must be a preprocessor, or None.",
+                "Pass such a preprocessor, or call from_preset.",
+                "task.constructor.preprocessor",
+            )
+        self._preprocessor = preprocessor
 
     # -- configuration ---------------------------------------------------------------------------------------------
     def get_config(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from refimpl.errors import ConfigError
+from refimpl.errors import ConfigError, WeightsError
 from refimpl.random import truncated_normal
 
 Shape = tuple[int, ...]
@@ -99,3 +99,20 @@ def attention_specs(path: str, width: int, heads: int) -> Iterator[tuple[str, We
     for name in ("query", "key", "value"):
         yield from dense_specs(f"{path}/{name}", (width,), split)
     yield from dense_specs(f"{path}/attention_output", split, (width,))
+
+
+def weight_arrays(weights: Any, dtype: str) -> list[np.ndarray]:
+    """A list of arrays of numbers (spec: models.weights.order)."""
+    try:
+        found = [np.asarray(array) for array in weights]
+        if all(array.dtype.kind in "biuf" for array in found):
+            return [array.astype(dtype) for array in found]
+        problem = f"arrays of the types {sorted({str(array.dtype) for array in found})}"
+    except (TypeError, ValueError) as error:
+        problem = f"no list of arrays ({error})"
+    raise WeightsError(
+        f"set_weights() got {problem}.",
+        "It takes a list of arrays of numbers.",
+        "Pass what get_weights() of a model of the same configuration gave.",
+        "models.weights.order",
+    )

@@ -12,11 +12,12 @@ import numpy as np
 from refimpl.errors import (
     ConfigError,
     InputError,
+    InputTypeError,
     MissingInputError,
     PresetError,
-    SequenceLengthError,
     TruncationWarning,
 )
+from refimpl.preprocessing.arguments import generated, length_of
 from refimpl.preprocessing.start_end_packer import pack
 from refimpl.presets import PresetFolder, open_preset
 from refimpl.presets.dtype import dtype_policy
@@ -26,7 +27,6 @@ from refimpl.presets.saving import replaced_folder, write_json
 from refimpl.tokenizers.tokenizer import Tokenizer, texts_of
 
 DEFAULT_LENGTH = 1024
-LONGEST = 2**20  # tokens; a preset that asks for more would fill the memory
 Arrays = dict[str, np.ndarray]
 
 
@@ -46,11 +46,18 @@ class Seq2SeqLMPreprocessor:
         trainable: bool = True,
         dtype: Any = None,
     ) -> None:
+        if not callable(getattr(tokenizer, "tokenize", None)):
+            raise InputTypeError(
+                f"{type(self).__name__} got the tokenizer {tokenizer!r:.60}.",
+                f"It must be a {self.tokenizer_cls.__name__}.",
+                "Pass such a tokenizer, or call from_preset.",
+                "preprocessing.input.tokenizer",
+            )
         self.tokenizer = tokenizer
         # Lengths that nobody chose may later be cut to what the model can take (`fit_to_positions`).
         self._chosen = {"encoder": encoder_sequence_length is not None, "decoder": decoder_sequence_length is not None}
-        self.encoder_sequence_length = _length(encoder_sequence_length, DEFAULT_LENGTH, "encoder_sequence_length")
-        self.decoder_sequence_length = _length(decoder_sequence_length, DEFAULT_LENGTH, "decoder_sequence_length")
+        self.encoder_sequence_length = length_of(encoder_sequence_length, DEFAULT_LENGTH, "encoder_sequence_length")
+        self.decoder_sequence_length = length_of(decoder_sequence_length, DEFAULT_LENGTH, "decoder_sequence_length")
         self.name = name or type(self).__name__
         self.trainable = trainable
 
@@ -101,7 +108,7 @@ class Seq2SeqLMPreprocessor:
         Spec: preprocessing.seq2seq.shift
         """
         source, target = self._texts(x, needs_decoder=True)
-        length = _length(decoder_sequence_length or sequence_length, self.decoder_sequence_length, "sequence_length")
+        length = length_of(decoder_sequence_length or sequence_length, self.decoder_sequence_length, "sequence_length")
         encoder = self._encoder_inputs(source, encoder_sequence_length)
         ids, is_token = self._pack("decoder_text", target, length + 1, *self.decoder_frame)
         inputs = encoder | {"decoder_token_ids": ids[:, :-1], "decoder_padding_mask": is_token[:, :-1]}
@@ -125,7 +132,7 @@ class Seq2SeqLMPreprocessor:
         """
         x = x if isinstance(x, Mapping) else {"encoder_text": x}
         source, target = self._texts(x, needs_decoder="decoder_text" in x)
-        length = _length(decoder_sequence_length or sequence_length, self.decoder_sequence_length, "max_length")
+        length = length_of(decoder_sequence_length or sequence_length, self.decoder_sequence_length, "max_length")
         ids, is_token = self._pack("decoder_text", target, length, self.decoder_frame[0], [])
         encoder = self._encoder_inputs(source, encoder_sequence_length)
         batch = encoder | {"decoder_token_ids": ids, "decoder_padding_mask": is_token}
@@ -137,7 +144,7 @@ class Seq2SeqLMPreprocessor:
         Shapes: `decoder_token_ids`, `decoder_padding_mask` (B, T) -> B texts; (T,) -> one text.
         Spec: preprocessing.seq2seq.postprocess
         """
-        ids, mask = np.asarray(x["decoder_token_ids"]), np.asarray(x["decoder_padding_mask"]).astype(bool)
+        ids, mask = generated(x)
         special = set(self.tokenizer.special_token_ids)
         rows = [
             [int(i) for i in row[m] if int(i) not in special] for row, m in zip(*np.atleast_2d(ids, mask), strict=True)
@@ -146,7 +153,7 @@ class Seq2SeqLMPreprocessor:
         return texts[0] if ids.ndim == 1 else texts
 
     def _encoder_inputs(self, texts: list[str], length: int | None) -> Arrays:
-        length = _length(length, self.encoder_sequence_length, "encoder_sequence_length")
+        length = length_of(length, self.encoder_sequence_length, "encoder_sequence_length")
         ids, is_token = self._pack("encoder_text", texts, length, *self.encoder_frame)
         return {"encoder_token_ids": ids, "encoder_padding_mask": is_token}
 
@@ -273,20 +280,6 @@ class Seq2SeqLMPreprocessor:
     def presets(cls) -> dict[str, Any]:
         """Built-in presets with a preprocessor of this class."""
         return presets_of(cls)
-
-
-def _length(given: Any, default: int, name: str) -> int:
-    """A sequence length: the one given, or the default for None and 0 (spec: generate.max-length.zero)."""
-    if given is None or (isinstance(given, (int, np.integer)) and given == 0):
-        return default
-    if isinstance(given, bool) or not isinstance(given, (int, np.integer)) or not 0 <= given <= LONGEST:
-        raise SequenceLengthError(
-            f"{name}={given!r} was passed.",
-            f"A length is a whole number above 0, of {LONGEST} tokens at most.",
-            f"Pass an int, or None for the default of {default}.",
-            "generate.max-length.type",
-        )
-    return int(given)
 
 
 def _is_one(text: Any) -> bool:

@@ -18,7 +18,7 @@ def compute_dtype(dtype: Any) -> str:
         return "float32"
     try:
         name = dtype if isinstance(dtype, str) else np.dtype(dtype).name
-    except TypeError:
+    except (TypeError, ValueError):
         name = repr(dtype)
     if name not in COMPUTE_DTYPES:
         raise ConfigError(

@@ -45,6 +45,19 @@ def checked_fraction(name: str, value: Any) -> Any:
     return value
 
 
+def built(cls: Any, settings: Any) -> Any:
+    """A sampler from its settings, which must be those of its constructor. Spec: samplers.config.round-trip"""
+    try:
+        return cls(**settings)
+    except TypeError as error:
+        raise ConfigError(
+            f"The settings {settings!r:.200} were passed for {cls.__name__}.",
+            f"They must be those that its constructor takes ({error}).",
+            "Pass what get_config() gave.",
+            "samplers.config.round-trip",
+        ) from error
+
+
 def _is_number(value: Any) -> bool:
     """A real number that is not NaN; True and False are none."""
     return isinstance(value, (Real, np.floating)) and not isinstance(value, (bool, np.bool_)) and not isnan(value)

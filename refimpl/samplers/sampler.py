@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from refimpl.errors import InputError, NotImplementedByModelError
-from refimpl.samplers.arguments import checked_temperature
+from refimpl.samplers.arguments import built, checked_temperature
 
 Next = Callable[[np.ndarray, Any, int], tuple[np.ndarray, Any, Any]]
 
@@ -110,7 +110,7 @@ class Sampler:
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
         """Build from `get_config()`'s dictionary. Spec: samplers.config.round-trip"""
-        return cls(**config)
+        return built(cls, config)
 
 
 def all_on_one(tokens: np.ndarray, size: int) -> np.ndarray:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from refimpl.errors import ConfigError, InputError, SamplerNameError
+from refimpl.errors import ConfigError, InputError, InputTypeError, SamplerNameError
 
 C = TypeVar("C", bound=type)
 
@@ -34,12 +34,16 @@ def get(identifier: Any) -> Any:
         return deserialize(identifier)
     if isinstance(identifier, str):
         return _class_of(identifier, NAMES)()
+    found = identifier
     if isinstance(identifier, type):
-        return identifier()
-    if callable(identifier):
-        return identifier
+        try:
+            found = identifier()
+        except TypeError:  # a class whose constructor needs arguments
+            found = None
+    if callable(found):
+        return found
     raise InputError(
-        f"Could not interpret sampler identifier: {identifier!r}.",
+        f"Could not interpret sampler identifier: {identifier!r:.200}.",
         f"A sampler is one of the names {', '.join(sorted(NAMES))}, a dictionary as serialize() gives, or an object.",
         "Pass for example sampler='greedy'.",
         "samplers.get",
@@ -52,6 +56,13 @@ def serialize(sampler: Any) -> dict[str, Any]:
     Spec: samplers.config.serialized
     """
     cls = type(sampler)
+    if not callable(getattr(sampler, "get_config", None)) or isinstance(sampler, type):
+        raise InputTypeError(
+            f"serialize() got {sampler!r:.80}.",
+            "It takes a sampler object, which has get_config().",
+            "Pass for example samplers.get('greedy').",
+            "samplers.config.serialized",
+        )
     known = _BY_CLASS_NAME.get(cls.__name__) is cls
     return {
         "module": cls.__module__.replace("refimpl.", "keras_hub.src.", 1) if known else None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from refimpl.errors import ConfigError, InputError
 from refimpl.random import SeedGenerator, categorical, uniform
 from refimpl.random.draws import log32
-from refimpl.samplers.arguments import checked_count
+from refimpl.samplers.arguments import built, checked_count
 from refimpl.samplers.greedy_sampler import GreedySampler
 from refimpl.samplers.sampler import Next, Sampler, all_stopped, own_copies
 from refimpl.samplers.serialization import get, named, serialize
@@ -150,7 +150,8 @@ class SpeculativeSampler(Sampler):
 
         Spec: samplers.speculative.base-restored
         """
-        return cls(**{**config, "base_sampler": get(config.get("base_sampler"))})
+        base = get(config.get("base_sampler")) if isinstance(config, Mapping) else None
+        return built(cls, {**config, "base_sampler": base} if base is not None else config)
 
 
 def speculative(sampler: Any) -> SpeculativeSampler:

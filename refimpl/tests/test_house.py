@@ -15,7 +15,14 @@ TOP = {"refimpl", "conformance", "golden", "benches", "pyproject.toml", "README.
 STOREYS = [
     ["refimpl.errors", "refimpl.random"],
     ["refimpl.presets"],
-    ["refimpl.autograd", "refimpl.tokenizers", "refimpl.samplers", "refimpl.kernels", "refimpl.models.weights"],
+    [
+        "refimpl.autograd",
+        "refimpl.tokenizers",
+        "refimpl.samplers",
+        "refimpl.kernels",
+        "refimpl.models.weights",
+        "refimpl.models.inputs",
+    ],
     ["refimpl.preprocessing", "refimpl.models.layers", "refimpl.training"],
     ["refimpl.models.backbone", "refimpl.models.bart_backbone"],
     ["refimpl.decoding", "refimpl.models.generate_io"],

@@ -7,14 +7,16 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import regex
 
-from refimpl.errors import ConfigError, NegativeTokenIdError, PresetUnreadableError, UnknownTokenError
+from refimpl.errors import ConfigError, NegativeTokenIdError, UnknownTokenError
 from refimpl.presets import PresetFolder, register
 from refimpl.presets.folder import TOKENIZER_ASSETS
-from refimpl.tokenizers.byte_level import SPLIT_PATTERN, byte_to_character, to_characters, to_text
+from refimpl.tokenizers.byte_level import SPLIT_PATTERN, to_characters, to_text
 from refimpl.tokenizers.merge import merge_word
 from refimpl.tokenizers.tokenizer import Tokenizer
+from refimpl.tokenizers.vocabulary import checked_unsplittable, merges_of, ranks_of, vocabulary_of
 
 VOCABULARY_FILE = "vocabulary.json"
 MERGES_FILE = "merges.txt"
@@ -46,7 +48,7 @@ class BytePairTokenizer(Tokenizer):
     ) -> None:
         super().__init__(sequence_length=sequence_length, dtype=dtype, **kwargs)
         self.add_prefix_space = add_prefix_space
-        self._unsplittable = _texts_or_none(unsplittable_tokens)
+        self._unsplittable = checked_unsplittable(unsplittable_tokens)
         self.lstrip_tokens: list[str] = []
         self.vocabulary: dict[str, int] | None = None
         self.merges: list[str] = []
@@ -59,8 +61,8 @@ class BytePairTokenizer(Tokenizer):
         Raises: ConfigError if the two do not fit each other or miss a special token.
         Spec: tokenizers.vocabulary.types, tokenizers.vocabulary.special-tokens, tokenizers.vocabulary.merge-parts
         """
-        words = _vocabulary_of(vocabulary)
-        rules = _merges_of(merges)
+        words = vocabulary_of(vocabulary)
+        rules = merges_of(merges)
         for name in self.special_token_names:
             if (token := getattr(self, name)) not in words:
                 raise ConfigError(
@@ -70,12 +72,25 @@ class BytePairTokenizer(Tokenizer):
                     "tokenizers.vocabulary.special-tokens",
                 )
             setattr(self, f"{name}_id", words[token])
-        self._ranks = _ranks_of(rules, words)
+        self._ranks = ranks_of(rules, words)
         self._letters = words.keys() | {part for pair in self._ranks for part in pair}
         self.vocabulary, self.merges = words, rules
         self._tokens = {id: token for token, id in words.items()}
-        self._word_ids: Callable[[str], tuple[int, ...]] = functools.lru_cache(_CACHED_WORDS)(self._encode_word)
+        self._word_ids = self._fresh_cache()
         self._specials = _pattern_of(self.unsplittable_tokens, self.lstrip_tokens)
+
+    def _fresh_cache(self) -> Callable[[str], tuple[int, ...]]:
+        """`_encode_word` that remembers what comes often."""
+        return functools.lru_cache(_CACHED_WORDS)(self._encode_word)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies, also those in other processes, get a cache of their own."""
+        return {name: value for name, value in vars(self).items() if name != "_word_ids"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        if self.vocabulary is not None:
+            self._word_ids = self._fresh_cache()
 
     @property
     def unsplittable_tokens(self) -> list[str]:
@@ -143,9 +158,9 @@ class BytePairTokenizer(Tokenizer):
     def id_to_token(self, id: int) -> str:
         """The token of an id. Spec: tokenizers.vocabulary.look-up"""
         self._need_vocabulary()
-        if id not in self._tokens:
+        if not isinstance(id, (int, np.integer)) or id not in self._tokens:
             raise UnknownTokenError(
-                f"Id {id} is out of vocabulary range.",
+                f"Id {id!r:.80} is out of vocabulary range.",
                 f"The vocabulary has {len(self._tokens)} tokens.",
                 "Check that ids and tokenizer belong together.",
                 "tokenizers.vocabulary.look-up",
@@ -155,9 +170,9 @@ class BytePairTokenizer(Tokenizer):
     def token_to_id(self, token: str) -> int:
         """The id of a token. Spec: tokenizers.vocabulary.look-up"""
         vocabulary = self._need_vocabulary()
-        if token not in vocabulary:
+        if not isinstance(token, str) or token not in vocabulary:
             raise UnknownTokenError(
-                f"Token {token!r} is not in the vocabulary.",
+                f"Token {token!r:.80} is not in the vocabulary.",
                 "Only tokens have an id; a text is tokenized.",
                 "Call tokenize() for a text.",
                 "tokenizers.vocabulary.look-up",
@@ -197,20 +212,6 @@ class BytePairTokenizer(Tokenizer):
         (folder / MERGES_FILE).write_text("".join(rule + "\n" for rule in self.merges), encoding="utf-8")
 
 
-def _texts_or_none(tokens: Any) -> list[str] | None:
-    """Tokens as a list of their own, or None."""
-    if tokens is None:
-        return None
-    if not isinstance(tokens, (list, tuple)) or not all(isinstance(token, str) and token for token in tokens):
-        raise ConfigError(
-            f"unsplittable_tokens={tokens!r:.80} was passed.",
-            "It is a list of tokens, or None for the special tokens.",
-            "Pass a list of strings.",
-            "tokenizers.byte-pair.unsplittable",
-        )
-    return list(tokens)
-
-
 def _pattern_of(tokens: list[str], lstrip: list[str]) -> Any:
     """A pattern that finds unsplittable tokens, the longest first, with one group around the token.
 
@@ -225,74 +226,3 @@ def _pattern_of(tokens: list[str], lstrip: list[str]) -> Any:
     # A run of spaces is tried once, from its start: trying from each space would take quadratic time.
     spaces = rf"(?:(?<!\s)\s++(?={stripping}))?" if stripping else ""
     return regex.compile(f"{spaces}({'|'.join(map(regex.escape, longest_first))})")
-
-
-def _vocabulary_of(vocabulary: Any) -> dict[str, int]:
-    """A vocabulary as a dictionary, from a dictionary or a JSON file."""
-    words = vocabulary
-    if isinstance(vocabulary, (str, PathLike)):
-        try:
-            words = json.loads(Path(vocabulary).read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise PresetUnreadableError(
-                f"The vocabulary file {str(vocabulary)!r} can't be read: {error}.",
-                "It must be a JSON object of tokens and ids.",
-                "Check the path and the file.",
-                "tokenizers.vocabulary.types",
-            ) from error
-    ids = list(words.values()) if isinstance(words, dict) else [None]
-    if any(type(id) is not int or id < 0 for id in ids) or len(set(ids)) < len(ids):
-        raise ConfigError(
-            f"Vocabulary must be an file path or dictionary mapping string token to int ids. Received: {words!r:.80}.",
-            "Ids must be different whole numbers from 0 on.",
-            'Pass {"token": id, ...} or the path of such a JSON file.',
-            "tokenizers.vocabulary.types",
-        )
-    return dict(words)
-
-
-def _merges_of(merges: Any) -> list[str]:
-    """Merge rules as a list of lines, from an iterable or a text file."""
-    if isinstance(merges, (str, PathLike)):
-        try:
-            merges = Path(merges).read_text(encoding="utf-8").split("\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise PresetUnreadableError(
-                f"The merges file {str(merges)!r} can't be read: {error}.",
-                "It must be a text file with one rule a line.",
-                "Check the path and the file.",
-                "tokenizers.vocabulary.types",
-            ) from error
-    lines: list[Any] = list(merges) if isinstance(merges, Iterable) else [None]
-    if not all(isinstance(line, str) for line in lines):
-        raise ConfigError(
-            f"Merges must be a file path or a list of merge rules. Received: {merges!r:.80}.",
-            'Each rule is a string "a b".',
-            "Pass a list of strings, or the path of merges.txt.",
-            "tokenizers.vocabulary.types",
-        )
-    return [line.rstrip("\r\n") for line in lines if line.strip("\r\n")]
-
-
-def _ranks_of(rules: list[str], vocabulary: dict[str, int]) -> dict[tuple[str, str], int]:
-    """Each rule's pair with its rank; a `#version` line is no rule.
-
-    A part need not be a token if an earlier rule makes it: KerasHub's documented examples leave such steps out of the
-    vocabulary (spec: tokenizers.vocabulary.merge-parts).
-    """
-    ranks: dict[tuple[str, str], int] = {}
-    known = set(vocabulary) | set(byte_to_character().values())
-    for rule in rules:
-        if "#version:" in rule:
-            continue
-        left, _, right = rule.partition(" ")
-        if left not in known or right not in known:
-            raise ConfigError(
-                f"Merge rule {rule!r} contains token {left!r} or {right!r} that is not in the vocabulary.",
-                "Both parts of a merge must be tokens, single bytes, or made by an earlier rule.",
-                "Use the vocabulary and the merges of the same model.",
-                "tokenizers.vocabulary.merge-parts",
-            )
-        known.add(left + right)
-        ranks.setdefault((left, right), len(ranks))
-    return ranks

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from refimpl.errors import ConfigError, InputTypeError, PresetError
+from refimpl.errors import ConfigError, InputTypeError, PresetError, RefimplError
 from refimpl.presets import PresetFolder, open_preset
 from refimpl.presets.dtype import dtype_policy, policy_name
 from refimpl.presets.export import write_tokenizer
@@ -93,7 +94,10 @@ class Tokenizer:
         """
         if isinstance(inputs, (int, np.integer)):
             return self._decode([int(inputs)])
-        rows = [np.asarray(row) for row in inputs] if isinstance(inputs, (list, tuple, np.ndarray)) else None
+        rows = None
+        if isinstance(inputs, (list, tuple)) or (isinstance(inputs, np.ndarray) and inputs.ndim):
+            with contextlib.suppress(ValueError):  # of rows in rows
+                rows = [np.asarray(row) for row in inputs]
         if rows is None or any(row.ndim > 1 or (row.size and row.dtype.kind not in "iu") for row in rows):
             raise InputTypeError(
                 f"detokenize() got {inputs!r:.80}.",
@@ -161,10 +165,11 @@ class Tokenizer:
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
         """Build from `get_config()`'s dictionary; unknown keys are refused by name."""
-        kept = {key: value for key, value in config.items() if key != "config_file"}
         try:
-            return cls(**kept)
-        except TypeError as error:
+            return cls(**{key: value for key, value in dict(config).items() if key != "config_file"})
+        except (TypeError, ValueError) as error:
+            if isinstance(error, RefimplError):
+                raise
             raise ConfigError(
                 f"The configuration of {cls.__name__} does not fit: {error}.",
                 "Every key must be a parameter of the class.",

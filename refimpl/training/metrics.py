@@ -144,9 +144,11 @@ def get_all(identifiers: Any) -> list[Any]:
 def _get(identifier: Any) -> Any:
     if isinstance(identifier, str) and identifier in NAMES:
         return NAMES[identifier](name=identifier)
-    if isinstance(identifier, type):
+    if isinstance(identifier, type) and hasattr(identifier, "update_state"):
         return identifier()
-    if all(hasattr(identifier, method) for method in ("update_state", "result", "reset_state", "name")):
+    if not isinstance(identifier, type) and all(
+        hasattr(identifier, method) for method in ("update_state", "result", "reset_state", "name")
+    ):
         return identifier
     raise ConfigError(
         f"Could not interpret metric identifier: {identifier!r}.",
