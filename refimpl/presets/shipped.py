@@ -1,13 +1,10 @@
 """The presets that come with the project."""
 
-import contextlib
-from importlib import resources
 from pathlib import Path
 
 from refimpl.errors import PresetFileNotFoundError
 
 DEFAULT = "bart_g2p_en"
-PACKAGE = "refimpl.golden"  # where an installed wheel keeps what a checkout keeps in golden/
 
 
 def shipped_preset(name: str = DEFAULT) -> Path:
@@ -16,9 +13,8 @@ def shipped_preset(name: str = DEFAULT) -> Path:
     Raises: PresetFileNotFoundError if this installation lacks it.
     Spec: cli.default-preset
     """
-    places = [Path(__file__).parents[2] / "golden"]
-    with contextlib.suppress(ModuleNotFoundError):
-        places.insert(0, Path(str(resources.files(PACKAGE))))
+    package = Path(__file__).parents[1]
+    places = [package / "golden", package.parent / "golden"]  # a wheel carries golden/ inside the package
     for place in places:
         if (place / "presets" / name / "config.json").is_file():
             return place / "presets" / name
