@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from conformance import report
 from conformance.adapters import find
 from conformance.cases import read_cases
 from conformance.divergences import expected_failures, read_divergences
+from conformance.messages import AdapterError, UnsupportedError
 from conformance.runner import run
 
 
@@ -27,6 +29,7 @@ def parser() -> argparse.ArgumentParser:
     one = commands.add_parser("run", help="run the cases against an implementation")
     one.add_argument("--backend", default="refimpl", help="refimpl, keras_hub (on KERAS_BACKEND) or transformers")
     one.add_argument("--command", help="a program that answers JSON lines on stdin with JSON lines on stdout")
+    one.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS", help="for each answer of the program")
     one.add_argument("--only", default="", metavar="ID-PREFIX", help="cases whose id starts so")
     one.add_argument("--smoke", action="store_true", help="the first case of each clause")
     one.add_argument(
@@ -54,11 +57,17 @@ def run_cases(options: argparse.Namespace) -> int:
     if not cases:
         print(f"No case id starts with {options.only!r}.", file=sys.stderr)
         return 2
-    adapter = find(options.backend, options.command)
-    info = adapter.start()
+    adapter = find(options.backend, options.command, options.timeout)
+    try:
+        info = adapter.start()
+    except (AdapterError, UnsupportedError) as error:
+        print(f"The implementation gives no answer: {error}.", file=sys.stderr)
+        return 2
     expected = expected_failures(info, options.expected)
     try:
-        verdicts = list(run(adapter, cases, info.get("capabilities", ("core",)), expected))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an implementation is judged by its answers
+            verdicts = list(run(adapter, cases, info.get("capabilities", ("core",)), expected))
     finally:
         adapter.stop()
     print(f"{info.get('implementation')} {info.get('version')} ({info.get('backend')})\n")

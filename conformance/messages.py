@@ -26,6 +26,10 @@ class UnsupportedError(Exception):
     """The implementation can't do this operation, and says so."""
 
 
+class AdapterError(Exception):
+    """What came back is no answer at all: the program ended, was silent, or said something else."""
+
+
 def encode(value: Any) -> Any:
     """A value as JSON: float arrays as {"dtype", "shape", "data"}, all others as nested lists."""
     if isinstance(value, np.ndarray) and value.dtype.kind == "f":
@@ -56,11 +60,13 @@ def error_message(error: BaseException) -> dict[str, Any]:
 
 
 def answer(adapter: Any, op: str, args: dict[str, Any]) -> dict[str, Any]:
-    """Ask an adapter: {"result": ...}, {"error": ...} or {"unsupported": reason}."""
+    """Ask an adapter: {"result": ...}, {"error": ...} or {"unsupported": reason}; {"broken": why} if no answer came."""
     try:
         result = adapter.load(args) if op == "load" else adapter.call(op, args)
     except UnsupportedError as reason:
         return {"unsupported": str(reason)}
+    except AdapterError as reason:
+        return {"broken": str(reason)}
     except Exception as error:  # whatever an implementation raises is its answer
         return {"error": error_message(error)}
     return {"result": decode(encode(result))}

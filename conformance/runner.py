@@ -65,12 +65,9 @@ def run_case(adapter: Any, case: Case, capabilities: set[str]) -> tuple[str, str
             replies.append(reply)
             at = f"step {number} ({step['op']}): " if len(case.steps) > 1 else ""
             wanted = step.get("expect", {})
-            if "unsupported" in reply:
-                core = case.capability == "core"
-                return ("fail" if core else "unsupported"), at + reply["unsupported"], worst
-            if "error" in reply and "error" not in wanted:
-                told = reply["error"]
-                return "error", f"{at}{told.get('type', ', '.join(told['kinds']))}: {told['message']:.300}", worst
+            if "result" not in reply and not ("error" in reply and "error" in wanted):
+                verdict, why = without_result(case, reply)
+                return verdict, at + why, worst
             finding = judged(case, wanted, reply, replies)
             if finding.ratio is not None:
                 worst = max(worst or 0.0, finding.ratio)
@@ -78,6 +75,16 @@ def run_case(adapter: Any, case: Case, capabilities: set[str]) -> tuple[str, str
                 return "fail", at + finding.difference, worst
             notes += [finding.note] if finding.note else []
     return "pass", "; ".join(notes), worst
+
+
+def without_result(case: Case, reply: dict[str, Any]) -> tuple[str, str]:
+    """Verdict and message of a reply that holds nothing to compare."""
+    if "broken" in reply:
+        return "error", reply["broken"]
+    if "unsupported" in reply:
+        return ("fail" if case.capability == "core" else "unsupported"), reply["unsupported"]
+    told = reply["error"]
+    return "error", f"{told.get('type', ', '.join(told['kinds']))}: {told['message']:.300}"
 
 
 def filled_in(step: dict[str, Any], scratch: Path, number: int) -> dict[str, Any]:
@@ -100,11 +107,14 @@ def judged(case: Case, wanted: dict[str, Any], reply: dict[str, Any], replies: l
         return compare.Finding(compare.error(reply, wanted["error"]))
     worst: float | None = None
     note = ""
-    for finding in findings(case, wanted, reply["result"], replies):
-        worst = worst if finding.ratio is None else max(worst or 0.0, finding.ratio)
-        note = note or finding.note
-        if finding.difference:
-            return compare.Finding(finding.difference, worst)
+    try:
+        for finding in findings(case, wanted, reply["result"], replies):
+            worst = worst if finding.ratio is None else max(worst or 0.0, finding.ratio)
+            note = note or finding.note
+            if finding.difference:
+                return compare.Finding(finding.difference, worst)
+    except (LookupError, TypeError, ValueError) as error:  # one wrong result must not end the run of all
+        return compare.Finding(f"the result has not the form asked for: {type(error).__name__} {error}", worst)
     return compare.Finding(None, worst, note)
 
 

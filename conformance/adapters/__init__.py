@@ -19,12 +19,12 @@ class Adapter(Protocol):
         """The end."""
 
 
-def find(backend: str, command: str | None = None) -> Adapter:
-    """The adapter of a name, or one that talks to `command`."""
+def find(backend: str, command: str | None = None, timeout: float = 60.0) -> Adapter:
+    """The adapter of a name, or one that talks to `command` and waits `timeout` seconds for each answer."""
     if command:
         from conformance.adapters.command import Command
 
-        return Command(command)
+        return Command(command, timeout)
     if backend == "refimpl":
         from conformance.adapters.refimpl import Refimpl
 

@@ -135,6 +135,53 @@ def test_another_language_over_a_pipe(tmp_path):
     assert main(["run", "--command", f"{sys.executable} {program}", "--only", CASE.id]) == 0
 
 
+BREAKS = {
+    "ends": "sys.exit(3)",
+    "is silent": "time.sleep(60)",
+    "says something else": "print('panicked at main.rs', flush=True)",
+    "answers another message": "print(json.dumps({'seq': -1, 'result': {}}), flush=True)",
+    "answers in no known form": "print(json.dumps({'seq': m['seq'], 'value': {}}), flush=True)",
+}
+
+
+@pytest.mark.parametrize("fault", BREAKS.values(), ids=BREAKS)
+def test_no_answer_never_passes_and_spoils_no_other_case(fault, tmp_path):
+    program = tmp_path / "port.py"
+    program.write_text(
+        "import json, sys, time\n"
+        "for line in sys.stdin:\n"
+        "    m = json.loads(line)\n"
+        f"    if m['op'] == 'detokenize': {fault}\n"
+        f"    else: print(json.dumps({{'seq': m['seq'], 'result': {RIGHT!r}}}), flush=True)\n"
+    )
+    wants_error = replace(
+        CASE,
+        id="tokenizers.x#1",
+        steps=[
+            CASE.steps[0],
+            {"op": "detokenize", "expect": {"error": {"kinds": ["value", "key", "runtime", "json"]}}},
+        ],
+    )
+    port = Command(f"{sys.executable} {program}", timeout=2)
+    port.start()
+    broken, next_one = run(port, [wants_error, CASE], ["core"])
+    port.stop()
+    assert broken.verdict == "error", broken.message
+    assert next_one.verdict == "pass", next_one.message
+
+
+def test_a_program_that_does_not_start_is_named(capsys):
+    assert main(["run", "--command", "no-such-program", "--only", CASE.id]) == 2
+    assert "no-such-program" in capsys.readouterr().err
+
+
+def test_a_result_of_another_form_fails_its_case_only():
+    rules = {"generation": {"decoder_token_ids": [[2]], "margins": [[None]], "runners_up": [[None]]}}
+    case = replace(CASE, steps=[{"op": "generate", "expect": rules}])
+    (verdict,) = run(Fake({"ids": [[2]]}), [case], ["core"])
+    assert (verdict.verdict, "decoder_token_ids" in verdict.message) == ("fail", True)
+
+
 def test_exit_codes(capsys):
     assert main(["run", "--only", "tokenizers.vocabulary.look-up"]) == 0
     assert main(["run", "--only", "no.such"]) == 2
