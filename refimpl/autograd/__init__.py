@@ -1,1 +1,1 @@
-"""Primitives of the forward passes. Their derivatives and the tape come with training."""
+"""Primitives of the forward passes, each followed by its derivative, and the tape that plays them backwards."""
