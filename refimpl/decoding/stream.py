@@ -27,7 +27,7 @@ class GrowingText:
         sure = text if final else text.rstrip(UNFINISHED)
         if not sure.startswith(self.given):
             return ""
-        new, self.given = sure[len(self.given) :], max(sure, self.given, key=len)
+        new, self.given = sure[len(self.given) :], sure
         return new
 
 

@@ -25,7 +25,7 @@ from refimpl.presets.dtype import compute_dtype, dtype_policy, policy_name, refu
 from refimpl.presets.export import write_checkpoint
 from refimpl.presets.folder import CONFIG_FILE, METADATA_FILE
 from refimpl.presets.hdf5_writing import write_weights
-from refimpl.presets.registry import classproperty, find_class, presets_of, registered_name, tasks_of
+from refimpl.presets.registry import classproperty, find_class, presets_of, serialized, tasks_of
 from refimpl.presets.saving import EXPORTED, replaced_folder, write_json
 from refimpl.presets.tensor_place import TensorPlace
 from refimpl.training.freezing import Freezing
@@ -214,13 +214,7 @@ class Backbone(Freezing):
 
     def described(self) -> dict[str, Any]:
         """The serialized form, as KerasHub writes it."""
-        name = registered_name(type(self))
-        return {
-            "module": type(self).module,
-            "class_name": name.removeprefix("keras_hub>"),
-            "config": self.get_config(),
-            "registered_name": name,
-        }
+        return serialized(self)
 
     # -- presets ---------------------------------------------------------------------------------------------------
     @classmethod

@@ -14,7 +14,7 @@ from refimpl.preprocessing import Seq2SeqLMPreprocessor
 from refimpl.presets import PresetFolder, open_preset
 from refimpl.presets.export import write_checkpoint, write_generation, write_tokenizer
 from refimpl.presets.folder import CONFIG_FILE, TASK_FILE, config_of
-from refimpl.presets.registry import classproperty, find_class, presets_of, registered_name, subclasses
+from refimpl.presets.registry import classproperty, find_class, presets_of, serialized, subclasses
 from refimpl.presets.saving import EXPORTED, replaced_folder, write_json
 from refimpl.training.trainer import Trainer
 
@@ -185,14 +185,7 @@ class Task(Trainer):
         self.backbone.write_preset_files(folder, max_shard_size)
         if self.preprocessor is not None:
             self.preprocessor.write_preset_files(folder)
-        registered = registered_name(type(self))
-        described = {
-            "module": type(self).module,
-            "class_name": registered.removeprefix("keras_hub>"),
-            "config": self.get_config(),
-            "registered_name": registered,
-        }
-        write_json(folder / TASK_FILE, described)
+        write_json(folder / TASK_FILE, serialized(self))
 
     @classproperty
     def presets(cls) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from refimpl.preprocessing.start_end_packer import pack
 from refimpl.presets import PresetFolder, open_preset
 from refimpl.presets.dtype import dtype_policy
 from refimpl.presets.folder import CONFIG_FILE, PREPROCESSOR_FILE
-from refimpl.presets.registry import classproperty, find_class, presets_of, registered_name, subclasses
+from refimpl.presets.registry import classproperty, find_class, presets_of, serialized, subclasses
 from refimpl.presets.saving import replaced_folder, write_json
 from refimpl.tokenizers.tokenizer import Tokenizer, texts_of
 
@@ -214,13 +214,7 @@ class Seq2SeqLMPreprocessor:
 
     def described(self) -> dict[str, Any]:
         """The serialized form, as KerasHub writes it."""
-        name = registered_name(type(self))
-        return {
-            "module": type(self).module,
-            "class_name": name.removeprefix("keras_hub>"),
-            "config": self.get_config(),
-            "registered_name": name,
-        }
+        return serialized(self)
 
     @classmethod
     def from_preset(cls, preset: object, **kwargs: Any) -> Self:

@@ -34,6 +34,17 @@ def registered_name(cls: type) -> str:
     )
 
 
+def serialized(thing: Any) -> dict[str, Any]:
+    """An object of a registered class as KerasHub writes it into JSON; `find_class` is the way back."""
+    name = registered_name(type(thing))
+    return {
+        "module": type(thing).module,
+        "class_name": name.removeprefix("keras_hub>"),
+        "config": thing.get_config(),
+        "registered_name": name,
+    }
+
+
 def find_class(described: Mapping[str, Any], file: str) -> Any:
     """The class that a serialized object (`{"class_name", "config", "registered_name"}`) names.
 

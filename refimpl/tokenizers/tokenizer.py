@@ -13,7 +13,7 @@ from refimpl.presets import PresetFolder, open_preset
 from refimpl.presets.dtype import dtype_policy, policy_name
 from refimpl.presets.export import write_tokenizer
 from refimpl.presets.folder import TOKENIZER_ASSETS, TOKENIZER_FILE
-from refimpl.presets.registry import classproperty, find_class, presets_of, registered_name
+from refimpl.presets.registry import classproperty, find_class, presets_of, serialized
 from refimpl.presets.saving import EXPORTED, replaced_folder, write_json
 
 _LONGEST = 2**20  # tokens; a preset that asks for more would fill the memory
@@ -179,12 +179,7 @@ class Tokenizer:
 
     def described(self) -> dict[str, Any]:
         """The serialized form, as KerasHub writes it."""
-        return {
-            "module": type(self).module,
-            "class_name": registered_name(type(self)).removeprefix("keras_hub>"),
-            "config": self.get_config(),
-            "registered_name": registered_name(type(self)),
-        }
+        return serialized(self)
 
     @classmethod
     def from_preset(cls, preset: object, **kwargs: Any) -> Self:
