@@ -5,6 +5,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 
 from refimpl.cli import generate, inspect
 from refimpl.errors import RefimplError, TruncationWarning
@@ -32,16 +33,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
         module.add_arguments(subparser)
     parsed = parser.parse_args(arguments)
     warnings.showwarning = _show_warning
+    if sys.stdout is None:  # closed by the caller
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+    if hasattr(sys.stdout, "reconfigure"):  # a character that the terminal lacks is shown by its number
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        return int(COMMANDS[parsed.command].run(parsed))
+        code = int(COMMANDS[parsed.command].run(parsed))
+        sys.stdout.flush()
+        return code
     except RefimplError as error:
         print(f"refimpl: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # the reader, `head` say, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
+    except OSError as error:  # a full disk, say
+        print(
+            f"refimpl: Writing the output failed: {error}. Free space, or write elsewhere. [cli.errors]",
+            file=sys.stderr,
+        )
+        _drop_output()
+        return 1
+
+
+def _drop_output() -> None:
+    """What is still buffered goes nowhere: Python would try to write it once more at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:

@@ -3,13 +3,16 @@
 import argparse
 import itertools
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator
 
+from refimpl.autograd.blas_threads import spare_threads
 from refimpl.errors import InputError
 from refimpl.models import Seq2SeqLM
 from refimpl.presets.shipped import DEFAULT, shipped_preset
 
+_MOST_LINES = 1_000_000
 HELP = "Generate text from text with a preset."
 EXAMPLES = """examples:
   refimpl generate elephant conformance     one output line for each input
@@ -21,7 +24,7 @@ EXAMPLES = """examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The subcommand's options."""
-    parser.add_argument("text", nargs="*", help="the inputs; without any, the lines of standard input")
+    parser.add_argument("text", nargs="*", type=_utf8, help="the inputs; without any, the lines of standard input")
     parser.add_argument("--preset", help=f"preset folder or handle (default: the shipped {DEFAULT})")
     parser.add_argument("--max-length", type=int, metavar="N", help="decoder tokens, start tokens included")
     parser.add_argument("--sampler", default="greedy", help="greedy, top_k, top_p, beam, ... (default: greedy)")
@@ -34,11 +37,15 @@ def run(arguments: argparse.Namespace) -> int:
 
     Spec: cli.generate.one-line-each, cli.generate.standard-input
     """
-    if arguments.batch_size < 1:
+    if not 1 <= arguments.batch_size <= _MOST_LINES:
         raise InputError(
-            f"--batch-size {arguments.batch_size} was passed.", "It must be at least 1.", "Leave it out.", "cli.errors"
+            f"--batch-size {arguments.batch_size} was passed.",
+            f"It must be at least 1, and {_MOST_LINES} at most.",
+            "Leave it out.",
+            "cli.errors",
         )
-    lm = Seq2SeqLM.from_preset(arguments.preset or shipped_preset())
+    lm = Seq2SeqLM.from_preset(shipped_preset() if arguments.preset is None else arguments.preset)
+    spare_threads(lm.count_params())
     lm.compile(sampler=arguments.sampler)
     for texts in _batches(arguments.text or _lines(), arguments.batch_size):
         for text, output in zip(texts, lm.generate(texts, max_length=arguments.max_length), strict=True):
@@ -49,8 +56,18 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _utf8(argument: str) -> str:
+    """An argument as UTF-8 whatever the locale, like standard input; bytes that are none become U+FFFD.
+
+    Spec: cli.generate.utf-8
+    """
+    return os.fsencode(argument).decode("utf-8", errors="replace")
+
+
 def _lines() -> Iterator[str]:
     """The lines of standard input, without their ends."""
+    if sys.stdin is None:  # closed by the caller: nothing to read
+        return
     if sys.stdin.isatty():
         print("Reading lines from the terminal; end with Ctrl-D.", file=sys.stderr)
     sys.stdin.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]

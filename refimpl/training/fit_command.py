@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from refimpl import random
+from refimpl.autograd.blas_threads import spare_threads
 from refimpl.errors import CheckpointError, ConfigError
 from refimpl.models import Seq2SeqLM
 from refimpl.presets.shipped import DEFAULT, shipped_preset
@@ -71,6 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
     training, validation = _data(arguments)
     lm = Seq2SeqLM.from_preset(last if arguments.resume else arguments.preset or shipped_preset())
+    spare_threads(lm.count_params())
     _set_lengths(lm, arguments)
     steps = -(-len(training["encoder_text"]) // arguments.batch_size)
     lm.compile(_optimizer(arguments, steps), weighted_metrics=["accuracy", "perplexity"])

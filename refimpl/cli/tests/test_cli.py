@@ -2,12 +2,16 @@
 
 import io
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from refimpl.autograd.blas_threads import spare_threads
 from refimpl.cli import main
+from refimpl.presets import shipped
 from refimpl.tests.tiny import seq2seq
 
 
@@ -75,3 +79,51 @@ def test_a_closed_pipe_is_no_error(preset):
     command = f"{sys.executable} -m refimpl.cli inspect {preset} | head -1"
     done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def shell(command, **environment):
+    return subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m refimpl.cli {command}"],
+        capture_output=True,
+        env=os.environ | environment,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("redirection", ["<&-", "air >&-"])
+def test_closed_streams_are_no_error(preset, redirection):
+    done = shell(f"generate --preset {preset} {redirection}")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("command", ["generate --preset {} air", "inspect {}"])
+def test_a_full_disk_is_one_line(preset, command):
+    done = shell(f"{command.format(preset)} > /dev/full")
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"refimpl: Writing the output failed")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_arguments_are_utf8_whatever_the_locale(preset):
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
+    done = shell(f"generate --json --preset {preset} \u00e9 $'a\\xffb'", **plain)
+    assert done.returncode == 0
+    assert [json.loads(row)["input"] for row in done.stdout.splitlines()] == ["\u00e9", "a\ufffdb"]
+
+
+def test_small_models_take_one_thread_and_the_user_decides(monkeypatch):
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    assert not spare_threads(200_000_000)
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert not spare_threads(1_000)
+
+
+@pytest.mark.parametrize("place", ["golden", "refimpl/golden"])
+def test_shipped_preset_in_a_checkout_and_in_an_installation(place, tmp_path, monkeypatch):
+    folder = tmp_path / place / "presets" / "some"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    monkeypatch.setattr(shipped, "__file__", str(tmp_path / "refimpl" / "presets" / "shipped.py"))
+    assert shipped.shipped_preset("some") == folder
