@@ -15,6 +15,7 @@ class KerasApi:
     """Adapter over a namespace with `models`; a subclass imports it."""
 
     capabilities = ("core", "probe")
+    optimizers: Any = None
 
     def __init__(self, models: Any, samplers: Any = None) -> None:
         self.models, self.samplers = models, samplers
@@ -133,6 +134,20 @@ class KerasApi:
     def op_logits(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Scores of every decoder position."""
         return {"logits": self.array(self.lm(self.batch(inputs)))}
+
+    def op_train(self, batches: list[Any], optimizer: str, options: dict[str, Any], steps: int) -> dict[str, Any]:
+        """Steps on the batches in turn; each one's loss and accuracy from before it."""
+        if self.optimizers is None:
+            raise UnsupportedError("no optimizers")
+        self.lm.compile(optimizer=getattr(self.optimizers, optimizer)(**options))
+        scores = []
+        for number in range(steps):
+            part = batches[number % len(batches)]
+            labels = np.array(part["labels"], "int32")
+            weights = None if part["weights"] is None else np.array(part["weights"], "float32")
+            scores.append(self.lm.train_on_batch(KerasApi.batch(self, part["inputs"]), labels, weights))
+        found = np.array(scores, "float64")
+        return {"losses": found[:, 0], "accuracies": found[:, 1]}
 
     def op_states(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Encoder and decoder states."""

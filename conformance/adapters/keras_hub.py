@@ -15,6 +15,7 @@ class KerasHub(KerasApi):
         import keras_hub
 
         super().__init__(keras_hub.models, keras_hub.samplers)
+        self.optimizers = keras.optimizers
         self.keras, self.version = keras, keras_hub.__version__
         self.sampler: Any = None
 

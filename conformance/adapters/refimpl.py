@@ -14,6 +14,7 @@ class Refimpl(KerasApi):
         import refimpl
 
         super().__init__(refimpl.models, refimpl.samplers)
+        self.optimizers = refimpl.optimizers
         self.version, self.jit_compile = refimpl.__version__, jit_compile
 
     def start(self) -> dict[str, Any]:

@@ -43,9 +43,9 @@ class Mutant:
 
 def all_mutants() -> list[Mutant]:
     """Every mutant, by chapter."""
-    from conformance.mutants import arithmetic, lenient, loop, samplers, text
+    from conformance.mutants import arithmetic, lenient, loop, samplers, text, training
 
-    return [*arithmetic.MUTANTS, *lenient.MUTANTS, *loop.MUTANTS, *samplers.MUTANTS, *text.MUTANTS]
+    return [*arithmetic.MUTANTS, *lenient.MUTANTS, *loop.MUTANTS, *samplers.MUTANTS, *text.MUTANTS, *training.MUTANTS]
 
 
 def killer(mutant: Mutant) -> tuple[str, str] | None:
