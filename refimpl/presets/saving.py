@@ -67,7 +67,8 @@ def replaced_folder(target: object, own: tuple[str, ...] = PRESET) -> Iterator[P
         else:
             fresh.chmod(0o777 & ~_umask())
         _sync(fresh)
-        _swap(fresh, final)
+        with _same_working_folder(final):
+            _swap(fresh, final)
     except (OSError, RuntimeError) as error:  # RuntimeError: h5py on a full disk
         if isinstance(error, RefimplError):
             raise
@@ -91,10 +92,12 @@ def _target(target: object) -> Path:
             "Pass the folder's path as a string or a pathlib.Path.",
             "presets.save.target",
         )
-    if "://" in os.fspath(target) or "\0" in os.fspath(target):
+    path = os.fspath(target)
+    # Python writes a name's bytes that are no UTF-8 as U+DC80 to U+DCFF; no other half character can be in a name.
+    if "://" in path or any(c == "\0" or "\ud800" <= c < "\udc80" or "\udcff" < c < "\ue000" for c in path):
         raise PresetError(
             f"preset_dir={target!r:.80} was passed.",
-            "A preset is saved to a local folder.",
+            "A preset is saved to a local folder whose name a file system can hold.",
             "Save it to a folder, and upload that with the hub's own client.",
             "presets.save.target",
         )
@@ -144,6 +147,21 @@ def _swap(fresh: Path, final: Path) -> None:
         aside.rename(final)
         raise
     shutil.rmtree(aside, ignore_errors=True)
+
+
+@contextmanager
+def _same_working_folder(final: Path) -> Iterator[None]:
+    """Stay in the folder of the same path, if that is the one to be replaced: else relative paths would lead nowhere.
+
+    Spec: presets.save.working-folder
+    """
+    try:
+        here = Path.cwd()
+    except OSError:  # it was removed
+        here = None
+    yield
+    if here is not None and (here == final or final in here.parents):
+        os.chdir(here)
 
 
 def _sync(folder: Path) -> None:

@@ -252,3 +252,19 @@ def test_modes_and_metadata(folder):
     NEW.backbone.save_to_preset(folder)
     assert json.loads((folder / "metadata.json").read_text())["tasks"] == ["Seq2SeqLM"]
     assert type(Backbone.from_preset(folder)).__name__ == "BartBackbone"
+
+
+@pytest.mark.parametrize("inside", [".", "sub"])
+def test_saving_onto_the_working_folder_stays_in_it(folder, inside, monkeypatch):
+    monkeypatch.chdir(folder / inside)
+    NEW.save_to_preset(".." if inside == "sub" else ".")
+    assert Path.cwd() == folder / inside
+    assert which(".." if inside == "sub" else ".") == "new"
+    check_users_files(folder)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\ud800", "a://b"])
+def test_names_that_no_file_system_holds_are_refused(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(errors.PresetError, match=r"presets\.save\.target"):
+        NEW.save_to_preset(name)
