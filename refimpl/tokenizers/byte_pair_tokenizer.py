@@ -104,7 +104,7 @@ class BytePairTokenizer(Tokenizer):
         Spec: tokenizers.byte-pair.unsplittable, tokenizers.byte-pair.prefix-space
         """
         vocabulary = self._need_vocabulary()
-        if self.add_prefix_space and not text.startswith(" "):
+        if self.add_prefix_space and text and not text.startswith(" "):
             text = " " + text
         ids: list[int] = []
         for n, part in enumerate(self._specials.split(text) if self._specials else [text]):

@@ -24,6 +24,7 @@ def test_byte_table_is_gpt2s():
     ("text", "words"),
     [
         ("it's we'll I'M", ["it", "'s", " we", "'ll", " I", "'", "M"]),
+        ("I've you're he'd", ["I", "'ve", " you", "'re", " he", "'d"]),
         ("a  b", ["a", " ", " b"]),
         ("a \n b ", ["a", " \n", " b", " "]),
         ("x1 23,4!!", ["x", "1", " 23", ",", "4", "!!"]),
@@ -128,3 +129,26 @@ def test_keras_hubs_documented_vocabulary_works():
     tok = type(TOK)(words, rules)
     assert tok([" afternoon sun", "noon sun"]) == [[5, 6, 7], [6, 7]]
     assert tok.detokenize([5, 6, 7]) == " afternoon sun"
+
+
+def test_a_prefix_space_is_added_where_there_is_a_text_without_one():
+    tok = tokenizer(add_prefix_space=True)
+    texts = ["air", " air", "  air", ""]
+    assert [[tok.id_to_token(i) for i in ids] for ids in tok(texts)] == [["Ġair"], ["Ġair"], ["Ġ", "Ġair"], []]
+
+
+def test_of_two_unsplittable_tokens_the_longer_one_is_found():
+    words = vocabulary() | {"<x>": 900, "<x>y": 901}
+    for order in (["<x>", "<x>y"], ["<x>y", "<x>"]):
+        tok = BytePairTokenizer(words, MERGES, unsplittable_tokens=order)
+        assert tok("a<x>yb<x>").tolist() == [words["a"], 901, words["b"], 900]
+
+
+def test_an_unsplittable_token_that_is_no_token_is_left_out():
+    tok = BytePairTokenizer(vocabulary(), MERGES, unsplittable_tokens=["<zz>"])
+    assert tok("a<zz>b").tolist() == [TOK.token_to_id("a"), TOK.token_to_id("b")]
+
+
+def test_a_sequence_length_keeps_the_beginning():
+    a, b = TOK.token_to_id("a"), TOK.token_to_id("b")
+    assert tokenizer(sequence_length=2)(["abc", "a"]).tolist() == [[a, b], [a, 1]]
