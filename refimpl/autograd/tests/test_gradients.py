@@ -213,3 +213,21 @@ def test_places_and_seeds_draw_different_masks():
         for other in masks[n + 1 :]:
             assert (mask == other).mean() == pytest.approx(0.5, abs=0.05)
     assert np.array_equal(Dropout(0.5, seed=1)(x), masks[0])
+
+
+def test_two_nodes_never_share_one_gradient():
+    """Both arguments of an addition get the same array; what is added to one must not reach the other."""
+    tape = Tape()
+    a, b = tape.variable(np.zeros(3)), tape.variable(np.zeros(3))
+    tape.backward(ops.add(ops.add(a, b), a))
+    assert (a.gradient.tolist(), b.gradient.tolist()) == ([2, 2, 2], [1, 1, 1])
+
+
+def test_rows_of_a_table_are_added_to_a_copy():
+    tape = Tape()
+    table, other = tape.variable(np.zeros((4, 2))), tape.variable(np.zeros((4, 2)))
+    rows = ops.weighted_sum(ops.embed(table, np.array([1, 1])), np.ones((2, 2)))  # comes last on the way back
+    whole = ops.weighted_sum(ops.add(table, other), np.ones((4, 2)))
+    tape.backward(ops.add(rows, whole))
+    assert table.gradient.tolist() == [[1, 1], [3, 3], [1, 1], [1, 1]]
+    assert other.gradient.tolist() == [[1, 1]] * 4

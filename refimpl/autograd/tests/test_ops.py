@@ -7,6 +7,7 @@ import pytest
 
 from refimpl.autograd import ops
 from refimpl.autograd.erf import erf
+from refimpl.autograd.masks import keep_mask
 
 
 def test_erf_is_math_erf():
@@ -39,3 +40,9 @@ def test_linear_contracts_heads():
     rng = np.random.default_rng(0)
     x, kernel, bias = rng.standard_normal((2, 5, 3, 4)), rng.standard_normal((3, 4, 7)), rng.standard_normal(7)
     assert ops.linear(x, kernel, bias) == pytest.approx(np.einsum("bthd,hde->bte", x, kernel) + bias)
+
+
+def test_dropout_masks_of_all_streams_differ():
+    """Also of streams that differ in the upper 32 bits alone."""
+    masks = [keep_mask((4, 50), 0.5, stream) for stream in (0, 1, 1 << 32, 1 << 63)]
+    assert len({mask.tobytes() for mask in masks}) == 4

@@ -1,5 +1,7 @@
 """Generation: length, stop tokens, prompts. The model's own full pass is the check on its cached one."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -157,3 +159,16 @@ def test_progress_is_shown_when_asked(capsys):
     assert "1/? batches" in capsys.readouterr().err
     LM.generate(["air"])
     assert not capsys.readouterr().err
+
+
+def test_one_text_of_bytes_gives_one_text():
+    assert LM.generate(b"air") == LM.generate("air")
+
+
+@pytest.mark.parametrize(("is_terminal", "inputs", "shown"), [(True, 2, True), (True, 1, False), (False, 2, False)])
+def test_progress_is_shown_on_a_terminal_where_there_are_several_batches(
+    is_terminal, inputs, shown, capsys, monkeypatch
+):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal)
+    LM.generate(iter([["air"]] * inputs) if inputs > 1 else ["air"])
+    assert ("generate: done" in capsys.readouterr().err) == shown

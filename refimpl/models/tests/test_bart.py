@@ -128,3 +128,24 @@ def test_weights_go_out_and_in():
     assert np.array_equal(other(inputs)["decoder_sequence_output"], LM.backbone(inputs)["decoder_sequence_output"])
     with pytest.raises(errors.WeightsError):
         other.set_weights(LM.backbone.get_weights()[:-1])
+
+
+def test_the_cache_does_not_run_over_the_position_table():
+    inputs = batch(1, 3, 5)
+    encoded = LM.call_encoder(inputs["encoder_token_ids"], inputs["encoder_padding_mask"])
+    own, cross = LM._initialize_cache(inputs["encoder_token_ids"], np.zeros((1, 30), int))
+    arguments = (encoded, inputs["encoder_padding_mask"], inputs["decoder_token_ids"], own, 16, cross, 0)
+    with pytest.raises(errors.SequenceLengthError, match="21 positions"):
+        LM.call_decoder_with_cache(*arguments)
+
+
+def test_a_wild_number_of_layers_is_refused_before_it_is_built():
+    with pytest.raises(errors.ConfigError, match="weights"):
+        BartBackbone(5, 3_000, 1, 1, 1)
+
+
+def test_weights_that_were_got_are_copies():
+    model = backbone()
+    for array in model.get_weights():
+        array[:] = 0
+    assert all(array.any() for array in model.weights.values())

@@ -5,6 +5,7 @@ import pytest
 
 from refimpl import errors
 from refimpl.models import BartSeq2SeqLMPreprocessor, BartTokenizer
+from refimpl.preprocessing.start_end_packer import pack
 
 WORDS = {"<s>": 0, "<pad>": 1, "</s>": 2, "<mask>": 3, "a": 4, "i": 5, "Ġair": 6, "plane": 7, "Ġat": 8}
 LETTERS = {c: 10 + n for n, c in enumerate(["Ġ", "r", "p", "l", "n", "e", "t", "ai", "Ġai", "pl", "an", "plan", "Ġa"])}
@@ -77,3 +78,17 @@ def test_wrong_input(pre, x, error):
 def test_wrong_length(pre, length):
     with pytest.raises(errors.SequenceLengthError):
         pre.generate_preprocess([" air"], sequence_length=length)
+
+
+def test_a_row_without_room_keeps_its_frame():
+    ids, is_token = pack([[7, 8]], 2, [0], [2], 1)
+    assert (ids.tolist(), is_token.tolist()) == ([[0, 2]], [[True, True]])
+    assert pack([[7, 8]], 1, [0], [2], 1)[0].tolist() == [[0]]
+
+
+def test_only_lengths_that_nobody_chose_are_cut_to_the_positions(pre):
+    pre.fit_to_positions(3)
+    assert (pre.encoder_sequence_length, pre.decoder_sequence_length) == (6, 5)
+    free = BartSeq2SeqLMPreprocessor(pre.tokenizer, decoder_sequence_length=5)
+    free.fit_to_positions(3)
+    assert (free.encoder_sequence_length, free.decoder_sequence_length) == (3, 5)
