@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from refimpl import errors
+from refimpl.decoding.generate_step import prefill
 from refimpl.decoding.stop import output_mask, resolve_stop_token_ids
+from refimpl.decoding.trim import trim
 from refimpl.tests.tiny import batch, seq2seq
 
 LM = seq2seq()
@@ -172,3 +174,16 @@ def test_progress_is_shown_on_a_terminal_where_there_are_several_batches(
     monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal)
     LM.generate(iter([["air"]] * inputs) if inputs > 1 else ["air"])
     assert ("generate: done" in capsys.readouterr().err) == shown
+
+
+def test_trimming_keeps_gaps_in_the_source():
+    ids, mask = trim(np.array([[5, 6, 7, 8]]), np.array([[True, False, True, False]]))
+    assert (ids.tolist(), mask.tolist()) == ([[5, 6, 7]], [[True, False, True]])
+
+
+def test_the_states_of_a_prompt_are_those_of_the_full_pass():
+    inputs = batch(2, 6, 7, seed=4)
+    _, states = prefill(BARE, BARE.backbone.checked(inputs), 3)
+    full = BARE.backbone(inputs)["decoder_sequence_output"]
+    assert states[:, :3] == pytest.approx(full[:, :3], rel=1e-4, abs=1e-5)
+    assert not states[:, 3:].any()

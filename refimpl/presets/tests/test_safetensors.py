@@ -7,6 +7,7 @@ import pytest
 
 from refimpl import errors
 from refimpl.models import Backbone
+from refimpl.presets.segments import Segment
 from refimpl.presets.tests.folders import same, transformers_folder
 
 
@@ -65,3 +66,13 @@ def test_unaligned_safetensors(tmp_path):
         loaded = Backbone.from_preset(tmp_path / "t").weights
         assert same(loaded)
         assert all(array.flags.aligned and array.flags.c_contiguous for array in loaded.values())
+
+
+@pytest.mark.parametrize(("offset", "count"), [(0, 11), (4, 10), (-4, 1)])
+def test_a_segment_never_lies_outside_its_file(offset, count, tmp_path):
+    """The last guard before memory is mapped, whatever a reader of a format took from a header."""
+    path = tmp_path / "numbers"
+    path.write_bytes(bytes(40))
+    assert Segment(path, 0, "float32", (10,)).check()
+    with pytest.raises(errors.UnsafePresetError, match="inside-file"):
+        Segment(path, offset, "float32", (count,)).check()
