@@ -69,6 +69,7 @@ def test_numeric_is_judged_in_floors():
     near = compare.numeric("x", truth + 3e-7, truth, 1e-7)
     assert near.difference is None
     assert near.ratio == pytest.approx(3.0)
+    assert compare.numeric("x", truth + 5e-7, truth, 1e-7).difference is not None, "the limit is 4 floors"
     far = compare.numeric("x", truth + np.array([[0, 1e-3]]), truth, 1e-7)
     assert "x[0, 1] is 2.001, wanted 2" in far.difference
     assert "NaN" not in far.difference
