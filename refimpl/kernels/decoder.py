@@ -70,7 +70,7 @@ class Decoder:
             self._own = own
         if self._scratch is None or len(self._scratch.states) != rows:
             self._scratch = Scratch(self._architecture, rows, model.hidden_dim, model.intermediate_dim, self._heads)
-            self._scratch.set_scores(self._team.most, self._longest)
+            self._scratch.make_room(self._team.most, self._longest)
             self._scratch.set(places.OTHER, self._source.lines)
             self._scratch.sizes[places.VOCABULARY], self._scratch.sizes[places.LAYERS] = (
                 model.vocabulary_size,

@@ -31,6 +31,7 @@ from refimpl.kernels.step import (
     embed_rows,
     feed_forward,
     join_heads,
+    packed_of,
     project,
 )  # fmt: skip
 
@@ -72,9 +73,9 @@ def encode(
         barrier(sync, team)
         for n in range(len(layers)):
             weights = layers[n]
-            project(sizes, rank, team, buffers[X], weights, whole(QUERY), buffers[Q])
-            project(sizes, rank, team, buffers[X], weights, whole(KEY), buffers[K])
-            project(sizes, rank, team, buffers[X], weights, whole(VALUE), buffers[V])
+            project(sizes, rank, team, buffers, weights, whole(QUERY), buffers[Q])
+            project(sizes, rank, team, buffers, weights, whole(KEY), buffers[K])
+            project(sizes, rank, team, buffers, weights, whole(VALUE), buffers[V])
             barrier(sync, team)
             _attend_all(sizes, rank, team, buffers, starts, counts, zeros)
             barrier(sync, team)
@@ -88,5 +89,6 @@ def encode(
             out = buffers[OTHER] + (2 * n + part) * sizes[ROWS] * line * 4
             weights = decoder[n]
             linear(
-                buffers[X], sizes[ROWS], sizes[WIDTH], weights[place], weights[place + 1], line, first, end, out
+                buffers[X], sizes[ROWS], sizes[WIDTH], weights[place], weights[place + 1], line, first, end, out,
+                packed_of(sizes, rank, buffers),
             )  # fmt: skip

@@ -9,9 +9,10 @@ Spec: kernels.order, invariance.rows
 import numpy as np
 
 from refimpl.kernels.jit import inner, once
-from refimpl.kernels.vector import add, fma, fma1, get, load, mul, put, splat, store, total, zero
+from refimpl.kernels.vector import add, fma, fma1, get, load, mul, put, room, splat, store, total, zero
 
-_TILE, _ROWS, _COLUMNS = 12288, 32, 64  # numbers of the result that are worked on together: they fit the first cache
+_TILE = 12288  # numbers of the result that are worked on together: they fit the first cache
+_ROWS, _COLUMNS = 32, 64  # at most so many rows of it, at least so many columns
 
 
 @inner
@@ -22,41 +23,63 @@ def share(size: int, unit: int, rank: int, team: int) -> tuple[int, int]:
 
 
 @inner
-def linear(x: int, rows: int, inputs: int, kernel: int, bias: int, outputs: int, first: int, end: int, y: int) -> None:
+def linear(
+    x: int, rows: int, inputs: int, kernel: int, bias: int, outputs: int, first: int, end: int, y: int, packed: int
+) -> None:
     """Columns `first` to `end` of `y = x W + b`.
 
-    A sum starts with the bias and takes products in eights: eight are summed, then added.
+    A sum takes products in eights: eight are summed, then added; at last the bias is added. `packed` has room for `x`.
 
     Shapes: x (rows, inputs), kernel (inputs, outputs), bias (outputs) or address 0, y (rows, outputs).
     """
     once()
-    width = max(_COLUMNS, _TILE // rows // 16 * 16)
+    tile = room()
+    for row in range(0, rows, _ROWS):
+        _pack(x + row * inputs * 4, min(_ROWS, rows - row), inputs, packed + row * inputs * 4)
+    width = max(_COLUMNS, _TILE // min(rows, _ROWS) // 16 * 16)
     for start in range(first, end, width):
         stop = min(end, start + width)
         whole = start + (stop - start) // 16 * 16
+        step = stop - start + 16  # rows of the tile must not lie a page apart, as rows of y may
         for row in range(0, rows, _ROWS):
             some = min(_ROWS, rows - row)
-            block, result = x + row * inputs * 4, y + row * outputs * 4
+            for i in range(0, some * step, 16):
+                store(tile, i, zero())
+            _by_vectors(packed + row * inputs * 4, some, inputs, kernel, outputs, start, whole, tile, step)
+            _by_numbers(
+                x + row * inputs * 4, some, inputs, kernel, outputs, whole, stop, tile + (whole - start) * 4, step
+            )
             for r in range(some):
                 for n in range(start, stop):
-                    put(result, r * outputs + n, get(bias, n) if bias else np.float32(0.0))
-            _by_vectors(block, some, inputs, kernel, outputs, start, whole, result)
-            _by_numbers(block, some, inputs, kernel, outputs, whole, stop, result)
+                    s = get(tile, r * step + n - start)
+                    put(y, (row + r) * outputs + n, s + get(bias, n) if bias else s)
 
 
 @inner
-def _by_vectors(x: int, rows: int, inputs: int, kernel: int, outputs: int, first: int, end: int, y: int) -> None:
-    """Add the products of sixteen columns at a time."""
+def _pack(x: int, rows: int, inputs: int, packed: int) -> None:
+    """Eight numbers of each row side by side, then the next eight. Shapes: (rows, inputs) -> (inputs / 8, rows, 8)."""
+    for r in range(rows):
+        for k in range(inputs // 8):
+            for i in range(8):
+                put(packed, (k * rows + r) * 8 + i, get(x, r * inputs + k * 8 + i))
+        for k in range(inputs // 8 * 8, inputs):
+            put(packed, k * rows + r, get(x, r * inputs + k))
+
+
+@inner
+def _by_vectors(
+    x: int, rows: int, inputs: int, kernel: int, outputs: int, first: int, end: int, tile: int, step: int
+) -> None:
+    """Add the products of sixteen columns at a time. Shapes: x as packed, tile (rows, step)."""
     eights = inputs // 8 * 8
     m = outputs
     for k in range(0, eights, 8):
         for n in range(first, end, 16):
-            p = k * m + n
+            p, q, z = k * m + n, k * rows, n - first
             w0, w1, w2, w3 = load(kernel, p), load(kernel, p + m), load(kernel, p + 2 * m), load(kernel, p + 3 * m)
             p += 4 * m
             w4, w5, w6, w7 = load(kernel, p), load(kernel, p + m), load(kernel, p + 2 * m), load(kernel, p + 3 * m)
-            for r in range(rows):
-                q = r * inputs + k
+            for _ in range(rows):
                 t = mul(splat(get(x, q)), w0)
                 t = fma(splat(get(x, q + 1)), w1, t)
                 t = fma(splat(get(x, q + 2)), w2, t)
@@ -65,21 +88,26 @@ def _by_vectors(x: int, rows: int, inputs: int, kernel: int, outputs: int, first
                 t = fma(splat(get(x, q + 5)), w5, t)
                 t = fma(splat(get(x, q + 6)), w6, t)
                 t = fma(splat(get(x, q + 7)), w7, t)
-                store(y, r * m + n, add(load(y, r * m + n), t))
+                store(tile, z, add(load(tile, z), t))
+                q += 8
+                z += step
     for k in range(eights, inputs):
         for n in range(first, end, 16):
             w0 = load(kernel, k * m + n)
             for r in range(rows):
-                store(y, r * m + n, fma(splat(get(x, r * inputs + k)), w0, load(y, r * m + n)))
+                z = r * step + n - first
+                store(tile, z, fma(splat(get(x, k * rows + r)), w0, load(tile, z)))
 
 
 @inner
-def _by_numbers(x: int, rows: int, inputs: int, kernel: int, outputs: int, first: int, end: int, y: int) -> None:
+def _by_numbers(
+    x: int, rows: int, inputs: int, kernel: int, outputs: int, first: int, end: int, tile: int, step: int
+) -> None:
     """Add the products of the columns that fill no vector, in the same order."""
     eights = inputs // 8 * 8
     for n in range(first, end):
         for r in range(rows):
-            s, t = get(y, r * outputs + n), np.float32(0.0)
+            s, t = get(tile, r * step + n - first), np.float32(0.0)
             for k in range(inputs):
                 a, b = get(x, r * inputs + k), get(kernel, k * outputs + n)
                 if k >= eights:
@@ -88,7 +116,7 @@ def _by_numbers(x: int, rows: int, inputs: int, kernel: int, outputs: int, first
                     t = a * b if k % 8 == 0 else fma1(a, b, t)
                     if k % 8 == 7:
                         s += t
-            put(y, r * outputs + n, s)
+            put(tile, r * step + n - first, s)
 
 
 @inner

@@ -57,11 +57,13 @@ class Scratch:
         self._arrays[place] = array
         self.buffers[place] = array.ctypes.data
 
-    def set_scores(self, threads: int, longest: int) -> None:
-        """Make room for each thread's attention weights over so many positions."""
+    def make_room(self, threads: int, longest: int) -> None:
+        """Make room for each thread's attention weights over so many positions, and for its rows of a product."""
         width = -(-max(longest, 1) // 16) * 16
         self.sizes[places.SCORES] = width
         self.set(places.S, np.empty((threads, width), np.float32))
+        rows, widest = int(self.sizes[places.ROWS]), max(array.shape[1] for array in self._arrays.values())
+        self.set(places.PACKED, np.empty(threads * rows * widest + 16, np.float32))
 
     @property
     def states(self) -> np.ndarray:

@@ -6,49 +6,46 @@ Spec: kernels.order, invariance.rows
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
+from refimpl.kernels.functions import erf, exp
 from refimpl.kernels.jit import inner, once
 from refimpl.kernels.linear import dot
-from refimpl.kernels.vector import LANES, add, fma, fma1, get, load, mul, put, splat, store, total, zero
+from refimpl.kernels.vector import LANES, add, div, fma, fma1, get, load, mul, positive, put, splat, store, total, zero
 
 RELU, GELU = 0, 1
 _HALF, _ONE, _ROOT = np.float32(0.5), np.float32(1.0), np.float32(math.sqrt(0.5))
 _LOWEST = np.float32(-math.inf)
 
-# `erf(z) / z` as a polynomial in `z * z / 8 - 1`, for z up to 4; beyond, erf is 1 in float32. Interpolated at the
-# Chebyshev nodes from `math.erf`; a test measures the error, which is below 1e-9.
-_ERF = (
-    9.403816578637098e-05, -0.0002464220145300619, 0.0001732295034487736, -0.00032551962727953547,
-    0.0014101528932398749, -0.0029097129559724944, 0.0047749462205666495, -0.008384044276092753,
-    0.014381038744396328, -0.022562558293108114, 0.033053291696067265, -0.04574431267502724,
-    0.05988782958300683, -0.07473048679705468, 0.09020894134279632, -0.10771029288641266,
-    0.13167511777582963, -0.17657623580039228, 0.3535309956434049,
-)  # fmt: skip
-
 
 @inner
-def erf(x: float) -> float:
-    """The error function, exact to float32."""
-    z = float(min(abs(x), 4.0))
-    v = z * z * 0.125 - 1.0
-    p = 0.0
-    for i in range(len(_ERF)):
-        p = p * v + _ERF[i]
-    return math.copysign(p * z, x)
+def activate(kind: int, x: int, size: int, spare: int) -> None:
+    """Replace numbers by their activation; `spare` has room for sixteen.
 
-
-@inner
-def activate(kind: int, x: int, size: int) -> None:
-    """Replace numbers by their activation. Source: Hendrycks & Gimpel 2016, section 2, for the exact gelu."""
+    Source: Hendrycks & Gimpel 2016, section 2, for the exact gelu
+    """
     once()
-    for i in range(size):
-        a = get(x, i)
-        if kind == GELU:
-            put(x, i, _HALF * a * (_ONE + np.float32(erf(a * _ROOT))))
-        else:
-            put(x, i, max(a, np.float32(0.0)))
+    whole = size // LANES * LANES
+    for i in range(0, whole, LANES):
+        store(x, i, _activated(kind, load(x, i)))
+    if whole < size:
+        for i in range(whole, size):
+            put(spare, i - whole, get(x, i))
+        for i in range(size - whole, LANES):
+            put(spare, i, np.float32(0.0))
+        store(spare, 0, _activated(kind, load(spare, 0)))
+        for i in range(whole, size):
+            put(x, i, get(spare, i - whole))
+
+
+@inner
+def _activated(kind: int, a: Any) -> Any:
+    """The activation of sixteen numbers."""
+    if kind == GELU:
+        return mul(mul(splat(_HALF), a), add(splat(_ONE), erf(mul(a, splat(_ROOT)))))
+    return positive(a)
 
 
 @inner
@@ -115,20 +112,42 @@ def attend(
         highest = max(highest, s)
     if not math.isfinite(highest):
         highest = np.float32(0.0)
+    for t in range(count, (count + 15) // 16 * 16):
+        put(scores, t, highest)
+    for t in range(0, count, 16):
+        store(scores, t, exp(add(load(scores, t), splat(-highest))))
     s = np.float32(0.0)
     for t in range(count):
-        e = np.float32(math.exp(get(scores, t) - highest))
-        put(scores, t, e)
-        s += e
-    for t in range(count):
-        put(scores, t, get(scores, t) / (s if s != 0.0 else _ONE))
-    whole = depth // LANES * LANES
-    for i in range(0, whole, LANES):
-        mixed = zero()
+        s += get(scores, t)
+    if s != 0.0:
+        for t in range(0, count, 16):
+            store(scores, t, div(load(scores, t), splat(s)))
+    _mix(slots, row, count, stride, values, line, depth, scores, out)
+
+
+@inner
+def _mix(
+    slots: np.ndarray, row: int, count: int, stride: int, values: int, line: int, depth: int, scores: int, out: int
+) -> None:
+    """The weighted sum of values, from the first position to the last. Shapes: out (D)."""
+    once()
+    fours, whole = depth // 64 * 64, depth // LANES * LANES
+    for i in range(0, fours, 64):
+        m0, m1, m2, m3 = zero(), zero(), zero(), zero()
+        for t in range(count):
+            weight, place = splat(get(scores, t)), values + (t * stride + slots[row, t]) * line * 4
+            m0, m1 = fma(weight, load(place, i), m0), fma(weight, load(place, i + 16), m1)
+            m2, m3 = fma(weight, load(place, i + 32), m2), fma(weight, load(place, i + 48), m3)
+        store(out, i, m0)
+        store(out, i + 16, m1)
+        store(out, i + 32, m2)
+        store(out, i + 48, m3)
+    for i in range(fours, whole, LANES):
+        m0 = zero()
         for t in range(count):
             place = values + (t * stride + slots[row, t]) * line * 4
-            mixed = fma(splat(get(scores, t)), load(place, i), mixed)
-        store(out, i, mixed)
+            m0 = fma(splat(get(scores, t)), load(place, i), m0)
+        store(out, i, m0)
     for i in range(whole, depth):
         m = np.float32(0.0)
         for t in range(count):

@@ -34,7 +34,7 @@ class Source:
         line = heads[0] * heads[1]
         self.lines = np.empty((backbone.num_layers, 2, len(rows), line), np.float32)
         scratch = Scratch(architecture, len(rows), backbone.hidden_dim, backbone.intermediate_dim, heads)
-        scratch.set_scores(team.most, int(self.counts.max()))
+        scratch.make_room(team.most, int(self.counts.max()))
         scratch.set(places.OTHER, self.lines)
         tokens = ids[rows, columns]
         if replaced(model, ("call_encoder",)) or replaced(backbone, ("encode",)):

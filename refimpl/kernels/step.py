@@ -21,16 +21,27 @@ TOKEN, POSITION, GAMMA, BETA, HEAD = range(5)
 QUERY, KEY, VALUE, OUT, NORM = 0, 2, 4, 6, 8  # kernel and bias, or gamma and beta; self-attention
 CROSS, FIRST, SECOND, LAST_NORM, WEIGHTS = 10, 20, 22, 24, 26
 # Places in `buffers`: addresses of what the step reads and writes.
-X, Q, K, V, MIXED, Y, H, S, OWN, OTHER, LOGITS, BUFFERS = range(12)
+X, Q, K, V, MIXED, Y, H, S, OWN, OTHER, LOGITS, PACKED, BUFFERS = range(13)
 _EPSILON = 1e-5
 
 
 @inner
-def project(sizes: np.ndarray, rank: int, team: int, x: int, weights: np.ndarray, place: int, y: int) -> None:
+def packed_of(sizes: np.ndarray, rank: int, buffers: np.ndarray) -> int:
+    """A thread's own room for the rows of a product."""
+    return buffers[PACKED] + rank * sizes[ROWS] * max(sizes[INNER], sizes[WIDTH], sizes[HEADS] * sizes[DEPTH]) * 4
+
+
+@inner
+def project(
+    sizes: np.ndarray, rank: int, team: int, buffers: np.ndarray, weights: np.ndarray, place: int, y: int
+) -> None:
     """A thread's columns of a projection from the model's width to all heads."""
     outputs = sizes[HEADS] * sizes[DEPTH]
     first, end = share(outputs, whole(16), rank, team)
-    linear(x, sizes[ROWS], sizes[WIDTH], weights[place], weights[place + 1], outputs, first, end, y)
+    packed = packed_of(sizes, rank, buffers)
+    linear(
+        buffers[X], sizes[ROWS], sizes[WIDTH], weights[place], weights[place + 1], outputs, first, end, y, packed
+    )  # fmt: skip
 
 
 @inner
@@ -43,7 +54,7 @@ def join_heads(
     first, end = share(sizes[WIDTH], whole(16), rank, team)
     linear(
         buffers[MIXED], sizes[ROWS], inputs, weights[place + OUT], weights[place + OUT + 1], sizes[WIDTH],
-        first, end, buffers[Y],
+        first, end, buffers[Y], packed_of(sizes, rank, buffers),
     )  # fmt: skip
     barrier(sync, team)
     _norm(sizes, rank, team, buffers, weights[place + NORM], weights[place + NORM + 1])
@@ -135,13 +146,14 @@ def _attend_source(
 def feed_forward(sizes: np.ndarray, rank: int, team: int, sync: int, buffers: np.ndarray, weights: np.ndarray) -> None:
     """Widen, activate, narrow, add and normalize."""
     rows, width, inner = sizes[ROWS], sizes[WIDTH], sizes[INNER]
+    packed = packed_of(sizes, rank, buffers)
     first, end = share(inner, whole(16), rank, team)
-    linear(buffers[X], rows, width, weights[FIRST], weights[FIRST + 1], inner, first, end, buffers[H])
+    linear(buffers[X], rows, width, weights[FIRST], weights[FIRST + 1], inner, first, end, buffers[H], packed)
     for r in range(rows):
-        activate(sizes[ACTIVATION], buffers[H] + (r * inner + first) * 4, end - first)
+        activate(sizes[ACTIVATION], buffers[H] + (r * inner + first) * 4, end - first, packed)
     barrier(sync, team)
     first, end = share(width, whole(16), rank, team)
-    linear(buffers[H], rows, inner, weights[SECOND], weights[SECOND + 1], width, first, end, buffers[Y])
+    linear(buffers[H], rows, inner, weights[SECOND], weights[SECOND + 1], width, first, end, buffers[Y], packed)
     barrier(sync, team)
     _norm(sizes, rank, team, buffers, weights[LAST_NORM], weights[LAST_NORM + 1])
     barrier(sync, team)
@@ -163,15 +175,15 @@ def step(
     barrier(sync, team)
     for n in range(sizes[LAYERS]):
         weights = layers[n]
-        project(sizes, rank, team, buffers[X], weights, whole(QUERY), buffers[Q])
-        project(sizes, rank, team, buffers[X], weights, whole(KEY), buffers[K])
-        project(sizes, rank, team, buffers[X], weights, whole(VALUE), buffers[V])
+        project(sizes, rank, team, buffers, weights, whole(QUERY), buffers[Q])
+        project(sizes, rank, team, buffers, weights, whole(KEY), buffers[K])
+        project(sizes, rank, team, buffers, weights, whole(VALUE), buffers[V])
         _remember(sizes, rank, team, buffers, n, positions, table)
         barrier(sync, team)
         _attend_own(sizes, rank, team, buffers, n, positions, table)
         barrier(sync, team)
         join_heads(sizes, rank, team, sync, buffers, weights, whole(0))
-        project(sizes, rank, team, buffers[X], weights, whole(CROSS), buffers[Q])
+        project(sizes, rank, team, buffers, weights, whole(CROSS), buffers[Q])
         barrier(sync, team)
         _attend_source(sizes, rank, team, buffers, n, starts, counts, zeros)
         barrier(sync, team)

@@ -16,7 +16,7 @@ from numba.extending import models, register_model
 
 from refimpl.kernels.jit import instruction
 
-LANES = 16
+LANES, ROOM = 16, 14336
 Generator = Callable[[Any, Any, Any, Any], Any]
 Typed = tuple[Any, Generator]
 
@@ -123,6 +123,33 @@ def add(typing: Any, x: Any, y: Any) -> Typed:
 def mul(typing: Any, x: Any, y: Any) -> Typed:
     """`x * y` in every lane."""
     return vector(vector, vector), lambda _, b, __, args: b.fmul(*args)
+
+
+@instruction
+def div(typing: Any, x: Any, y: Any) -> Typed:
+    """`x / y` in every lane."""
+    return vector(vector, vector), lambda _, b, __, args: b.fdiv(*args)
+
+
+@instruction
+def positive(typing: Any, x: Any) -> Typed:
+    """0 where a lane is below 0."""
+
+    def generate(_: Any, b: Any, __: Any, args: Any) -> Any:
+        nothing = ir.Constant(_V16, [0.0] * LANES)
+        return b.select(b.fcmp_ordered("<", args[0], nothing), nothing, args[0])
+
+    return vector(vector), generate
+
+
+@instruction
+def room(typing: Any) -> Typed:
+    """The address of `ROOM` numbers on the stack, the function's own."""
+
+    def generate(_: Any, b: Any, __: Any, args: Any) -> Any:
+        return b.ptrtoint(cgutils.alloca_once(b, ir.ArrayType(_F32, ROOM)), ir.IntType(64))
+
+    return types.intp(), generate
 
 
 @instruction
