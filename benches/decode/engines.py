@@ -5,6 +5,7 @@ from `</s> <s>` and generate 64 tokens without stopping early.
 """
 
 import json
+import os
 import resource
 import sys
 import time
@@ -98,7 +99,9 @@ def transformers(folder: Path) -> Run:
 def ctranslate2(folder: Path, kind: str) -> Run:
     import ctranslate2
 
-    model = ctranslate2.Translator(str(folder / f"ct2-{kind}"), compute_type=kind, intra_threads=2, inter_threads=1)
+    model = ctranslate2.Translator(
+        str(folder / f"ct2-{kind}"), compute_type=kind, intra_threads=int(os.environ["OMP_NUM_THREADS"])
+    )
     vocabulary = words()
     numbers = {word: n for n, word in enumerate(vocabulary)}
 
@@ -136,11 +139,11 @@ def main() -> None:
     for line in sys.stdin:
         request = json.loads(line)
         ids = sources(request["batch"])
-        start = time.perf_counter()
+        cpu, start = time.process_time(), time.perf_counter()
         tokens = run(ids, request["beams"])
-        seconds = time.perf_counter() - start
+        seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        found = {"seconds": seconds, "tokens": np.asarray(tokens).tolist(), "peak_kb": peak}
+        found = {"seconds": seconds, "cpu": cpu, "tokens": np.asarray(tokens).tolist(), "peak_kb": peak}
         print(json.dumps(found), file=answer, flush=True)
 
 

@@ -1,6 +1,7 @@
 """The model that all engines run: BART-base's sizes, random weights, a vocabulary of made-up words."""
 
 import argparse
+import json
 from pathlib import Path
 
 import numpy as np
@@ -27,10 +28,12 @@ def make(folder: Path) -> None:
     rng = np.random.default_rng(0)
     for name, weight in backbone.weights.items():
         if name.endswith("kernel") or "position" in name:
-            spread = 1.0 if "position" in name else 1.5 / np.sqrt(np.prod(weight.shape[:1]))
+            inputs = weight.size // weight.shape[-1] if name.endswith("output/kernel") else weight.shape[0]
+            # Large enough that a layer's output outweighs its input: else the model says one token again and again.
+            spread = 0.3 if "position" in name else (6.0 if "output" in name else 1.5) / np.sqrt(inputs)
             weight[:] = rng.standard_normal(weight.shape, np.float32) * np.float32(spread)
         elif name.endswith("embeddings"):
-            weight[:] = rng.standard_normal(weight.shape, np.float32) * np.float32(0.05)
+            weight[:] = rng.standard_normal(weight.shape, np.float32) * np.float32(0.3)
     task = models.BartSeq2SeqLM(backbone, models.BartSeq2SeqLMPreprocessor(tokenizer))
     task.save_to_preset(folder / "preset")
     task.export_to_transformers(folder / "transformers")
@@ -40,9 +43,14 @@ def convert(folder: Path) -> None:
     """Write CTranslate2's models; runs where CTranslate2 and transformers are."""
     import ctranslate2
 
+    config = folder / "transformers" / "config.json"
+    settings = json.loads(config.read_text()) | {"normalize_before": False, "normalize_embedding": True}
+    config.write_text(json.dumps(settings))  # CTranslate2 asks for what transformers 5 leaves out
     for kind in ("float32", "int8"):
         converter = ctranslate2.converters.TransformersConverter(str(folder / "transformers"))
         converter.convert(str(folder / f"ct2-{kind}"), quantization=kind, force=True)
+        config = folder / f"ct2-{kind}" / "config.json"
+        config.write_text(json.dumps(json.loads(config.read_text()) | {"unk_token": "<unk>"}))
 
 
 if __name__ == "__main__":

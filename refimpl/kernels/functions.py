@@ -27,7 +27,7 @@ _ERF = (
 )  # fmt: skip
 _EXP = tuple(1.0 / math.factorial(n) for n in range(7, -1, -1))  # on half of ln 2 to both sides
 _LN2_HIGH, _LN2_LOW = 0.693359375, -2.12194440e-4  # the first has few bits: its products with whole numbers are exact
-_LOWEST, _HIGHEST = -87.3, 88.7  # beyond, float32 has no normal numbers: 0 and infinity are given
+_LOWEST, _HIGHEST = -86.9, 88.7  # beyond, 0 and infinity are given: float32 has hardly any normal numbers there
 
 
 def _all(kind: Any, x: float) -> Any:
