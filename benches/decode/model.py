@@ -27,16 +27,24 @@ def make(folder: Path) -> None:
     backbone = models.BartBackbone(**SIZES)
     rng = np.random.default_rng(0)
     for name, weight in backbone.weights.items():
-        if name.endswith("kernel") or "position" in name:
-            inputs = weight.size // weight.shape[-1] if name.endswith("output/kernel") else weight.shape[0]
-            # Large enough that a layer's output outweighs its input: else the model says one token again and again.
-            spread = 0.3 if "position" in name else (6.0 if "output" in name else 1.5) / np.sqrt(inputs)
-            weight[:] = rng.standard_normal(weight.shape, np.float32) * np.float32(spread)
-        elif name.endswith("embeddings"):
-            weight[:] = rng.standard_normal(weight.shape, np.float32) * np.float32(0.3)
+        if weight.ndim > 1:
+            weight[:] = rng.standard_normal(weight.shape, np.float32) * np.float32(spread(name, weight))
     task = models.BartSeq2SeqLM(backbone, models.BartSeq2SeqLMPreprocessor(tokenizer))
     task.save_to_preset(folder / "preset")
     task.export_to_transformers(folder / "transformers")
+
+
+def spread(name: str, weight: np.ndarray) -> float:
+    """The standard deviation of a weight.
+
+    The feed-forward layers outweigh their input, and attention to the source does not: else the model would say one
+    token again and again, and equal tokens would prove little.
+    """
+    if name.endswith("embeddings"):
+        return 0.3
+    inputs = weight.size // weight.shape[-1] if "output" in name else weight.shape[0]
+    gain = 6.0 if "feedforward_output" in name else 0.5 if "cross_attention/attention_output" in name else 1.5
+    return gain / np.sqrt(inputs)
 
 
 def convert(folder: Path) -> None:

@@ -8,7 +8,7 @@ Spec: kernels.encode, kernels.order, invariance.rows
 import numpy as np
 
 from refimpl.kernels.barrier import barrier
-from refimpl.kernels.jit import entry, inner, whole
+from refimpl.kernels.jit import entry, inner, once, whole
 from refimpl.kernels.linear import linear, share
 from refimpl.kernels.rows import attend
 from refimpl.kernels.step import (
@@ -42,6 +42,7 @@ def _attend_all(
     zeros: np.ndarray,
 ) -> None:  # fmt: skip
     """A thread's heads of attention to all tokens of the row's sequence."""
+    once()
     heads, depth = sizes[HEADS], sizes[DEPTH]
     line = heads * depth
     first, end = share(sizes[ROWS] * heads, whole(1), rank, team)

@@ -29,10 +29,14 @@ def instruction(function: Callable[..., tuple[Any, Callable[..., Any]]]) -> Call
 
 @instruction
 def once(typing: Any) -> Any:
-    """Written into a function: compile it once, not again into each of its callers."""
+    """Written into a function: compile it once, not again into each of its callers, and as it is written.
+
+    Loops that matter are vectors already; unrolling the others would only make compilation longer.
+    """
 
     def generate(context: Any, builder: Any, _: Any, __: Any) -> Any:
-        builder.function.attributes.add("noinline")
+        for attribute in ("noinline", "optsize"):
+            builder.function.attributes.add(attribute)
         return context.get_dummy_value()
 
     return types.void(), generate

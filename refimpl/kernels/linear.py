@@ -9,7 +9,7 @@ Spec: kernels.order, invariance.rows
 import numpy as np
 
 from refimpl.kernels.jit import inner, once
-from refimpl.kernels.vector import add, fma, fma1, get, load, mul, put, room, splat, store, total, zero
+from refimpl.kernels.vector import add, copy8, fma, fma1, get, load, mul, put, room, splat, store, total, zero
 
 _TILE = 12288  # numbers of the result that are worked on together: they fit the first cache
 _ROWS, _COLUMNS = 32, 64  # at most so many rows of it, at least so many columns
@@ -58,10 +58,10 @@ def linear(
 @inner
 def _pack(x: int, rows: int, inputs: int, packed: int) -> None:
     """Eight numbers of each row side by side, then the next eight. Shapes: (rows, inputs) -> (inputs / 8, rows, 8)."""
+    once()
     for r in range(rows):
         for k in range(inputs // 8):
-            for i in range(8):
-                put(packed, (k * rows + r) * 8 + i, get(x, r * inputs + k * 8 + i))
+            copy8(packed, (k * rows + r) * 8, x, r * inputs + k * 8)
         for k in range(inputs // 8 * 8, inputs):
             put(packed, k * rows + r, get(x, r * inputs + k))
 
@@ -71,6 +71,7 @@ def _by_vectors(
     x: int, rows: int, inputs: int, kernel: int, outputs: int, first: int, end: int, tile: int, step: int
 ) -> None:
     """Add the products of sixteen columns at a time. Shapes: x as packed, tile (rows, step)."""
+    once()
     eights = inputs // 8 * 8
     m = outputs
     for k in range(0, eights, 8):
@@ -104,6 +105,7 @@ def _by_numbers(
     x: int, rows: int, inputs: int, kernel: int, outputs: int, first: int, end: int, tile: int, step: int
 ) -> None:
     """Add the products of the columns that fill no vector, in the same order."""
+    once()
     eights = inputs // 8 * 8
     for n in range(first, end):
         for r in range(rows):

@@ -36,6 +36,7 @@ def project(
     sizes: np.ndarray, rank: int, team: int, buffers: np.ndarray, weights: np.ndarray, place: int, y: int
 ) -> None:
     """A thread's columns of a projection from the model's width to all heads."""
+    once()
     outputs = sizes[HEADS] * sizes[DEPTH]
     first, end = share(outputs, whole(16), rank, team)
     packed = packed_of(sizes, rank, buffers)
@@ -64,6 +65,7 @@ def join_heads(
 @inner
 def _norm(sizes: np.ndarray, rank: int, team: int, buffers: np.ndarray, gamma: int, beta: int) -> None:
     """A thread's rows of `x = norm(x + y)`."""
+    once()
     width = sizes[WIDTH]
     first, end = share(sizes[ROWS], whole(1), rank, team)
     for r in range(first, end):
@@ -75,6 +77,7 @@ def embed_rows(
     sizes: np.ndarray, rank: int, team: int, tops: np.ndarray, x: int, tokens: np.ndarray, positions: np.ndarray
 ) -> None:
     """A thread's rows of token plus position, normalized."""
+    once()
     width = sizes[WIDTH]
     first, end = share(sizes[ROWS], whole(1), rank, team)
     for r in range(first, end):
@@ -90,6 +93,7 @@ def _remember(
     sizes: np.ndarray, rank: int, team: int, buffers: np.ndarray, layer: int, positions: np.ndarray, table: np.ndarray
 ) -> None:
     """Copy a thread's columns of the new keys and values to the cache."""
+    once()
     line = sizes[HEADS] * sizes[DEPTH]
     first, end = share(line, whole(16), rank, team)
     half = sizes[POSITIONS] * sizes[SLOTS] * line * 4
@@ -106,6 +110,7 @@ def _attend_own(
     sizes: np.ndarray, rank: int, team: int, buffers: np.ndarray, layer: int, positions: np.ndarray, table: np.ndarray
 ) -> None:
     """A thread's heads of attention to what was said: positions up to the row's own."""
+    once()
     heads, depth = sizes[HEADS], sizes[DEPTH]
     line = heads * depth
     half = sizes[POSITIONS] * sizes[SLOTS] * line * 4
@@ -127,6 +132,7 @@ def _attend_source(
     zeros: np.ndarray,
 ) -> None:  # fmt: skip
     """A thread's heads of attention to the source's tokens, which lie without gaps."""
+    once()
     heads, depth = sizes[HEADS], sizes[DEPTH]
     line = heads * depth
     block = sizes[SOURCE] * line * 4
@@ -145,6 +151,7 @@ def _attend_source(
 @inner
 def feed_forward(sizes: np.ndarray, rank: int, team: int, sync: int, buffers: np.ndarray, weights: np.ndarray) -> None:
     """Widen, activate, narrow, add and normalize."""
+    once()
     rows, width, inner = sizes[ROWS], sizes[WIDTH], sizes[INNER]
     packed = packed_of(sizes, rank, buffers)
     first, end = share(inner, whole(16), rank, team)

@@ -85,6 +85,20 @@ def store(typing: Any, address: Any, index: Any, value: Any) -> Typed:
 
 
 @instruction
+def copy8(typing: Any, address: Any, index: Any, source: Any, place: Any) -> Typed:
+    """Copy eight numbers from one address to another."""
+
+    def generate(context: Any, b: Any, _: Any, args: Any) -> Any:
+        eight = ir.VectorType(_F32, 8)
+        value = b.load(_place(b, args[2], args[3], eight))
+        value.align = 4
+        b.store(value, _place(b, args[0], args[1], eight)).align = 4
+        return context.get_dummy_value()
+
+    return types.void(_address, _address, _address, _address), generate
+
+
+@instruction
 def get(typing: Any, address: Any, index: Any) -> Typed:
     """One number from memory."""
     return _f32(_address, _address), lambda _, b, __, args: b.load(_place(b, args[0], args[1], _F32))
@@ -147,7 +161,9 @@ def room(typing: Any) -> Typed:
     """The address of `ROOM` numbers on the stack, the function's own."""
 
     def generate(_: Any, b: Any, __: Any, args: Any) -> Any:
-        return b.ptrtoint(cgutils.alloca_once(b, ir.ArrayType(_F32, ROOM)), ir.IntType(64))
+        with b.goto_entry_block():
+            place = b.alloca(ir.ArrayType(_F32, ROOM))
+        return b.ptrtoint(place, ir.IntType(64))
 
     return types.intp(), generate
 
