@@ -29,6 +29,8 @@ def make(folder: Path) -> None:
     for name, weight in backbone.weights.items():
         if weight.ndim > 1:
             weight[:] = rng.standard_normal(weight.shape, np.float32) * np.float32(spread(name, weight))
+        if "feedforward_output" in name:
+            weight[:] -= weight.mean(axis=0)  # gelu's mean would be the same for all tokens
     task = models.BartSeq2SeqLM(backbone, models.BartSeq2SeqLMPreprocessor(tokenizer))
     task.save_to_preset(folder / "preset")
     task.export_to_transformers(folder / "transformers")
@@ -43,7 +45,7 @@ def spread(name: str, weight: np.ndarray) -> float:
     if name.endswith("embeddings"):
         return 0.3
     inputs = weight.size // weight.shape[-1] if "output" in name else weight.shape[0]
-    gain = 6.0 if "feedforward_output" in name else 0.5 if "cross_attention/attention_output" in name else 1.5
+    gain = 6.0 if "feedforward_output" in name else 0.2 if "attention_output" in name else 1.5
     return gain / np.sqrt(inputs)
 
 
