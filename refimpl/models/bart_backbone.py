@@ -91,14 +91,14 @@ class BartBackbone(Backbone):
     def decode(self, weights: Scope, encoded: Array, batch: Mapping[str, np.ndarray], drop: Drop = keep) -> Array:
         """The decoder over a whole sequence. Shapes: encoded (B, S, E), decoder ids (B, T) -> (B, T, E)."""
         ids = batch["decoder_token_ids"]
-        past = attend_past(ids.shape[1], ids.shape[1]) & attend_tokens(batch["decoder_padding_mask"])
-        source = attend_tokens(batch["encoder_padding_mask"])
+        may_attend_past = attend_past(ids.shape[1], ids.shape[1]) & attend_tokens(batch["decoder_padding_mask"])
+        may_attend_source = attend_tokens(batch["encoder_padding_mask"])
         x = self.embed(weights, "decoder", ids, 0, drop)
         for n in range(self.num_layers):
             layer = weights[f"transformer_decoder_layer_{n}"]
-            own = keys_and_values(x, layer["self_attention"])
-            other = keys_and_values(encoded, layer["cross_attention"])
-            x = decoder_layer(x, own, past, other, source, layer, drop)
+            self_kv = keys_and_values(x, layer["self_attention"])
+            cross_kv = keys_and_values(encoded, layer["cross_attention"])
+            x = decoder_layer(x, self_kv, may_attend_past, cross_kv, may_attend_source, layer, drop)
         return x
 
     def embed(self, weights: Scope, side: str, ids: np.ndarray, first: int, drop: Drop = keep) -> Array:
@@ -155,16 +155,16 @@ class BartBackbone(Backbone):
             -> (B, T, E), (B, L, 2, T_max, H, D).
         Spec: decoding.cache.equals-uncached
         """
-        past = attend_past(ids.shape[1], self_cache.shape[3], first)
-        source = attend_tokens(source_mask)
+        may_attend_past = attend_past(ids.shape[1], self_cache.shape[3], first)
+        may_attend_source = attend_tokens(source_mask)
         new_cache = self_cache.copy()
         x = self.embed(weights, "decoder", ids, first)
         for n in range(self.num_layers):
             layer = weights[f"transformer_decoder_layer_{n}"]
             cache = new_cache[:, n]  # (B, 2, T_max, H, D), a view
             cache[:, :, first : first + ids.shape[1]] = np.stack(keys_and_values(x, layer["self_attention"]), axis=1)
-            own, other = (cache[:, 0], cache[:, 1]), (cross_cache[:, n, 0], cross_cache[:, n, 1])
-            x = decoder_layer(x, own, past, other, source, layer)
+            self_kv, cross_kv = (cache[:, 0], cache[:, 1]), (cross_cache[:, n, 0], cross_cache[:, n, 1])
+            x = decoder_layer(x, self_kv, may_attend_past, cross_kv, may_attend_source, layer)
         return x, new_cache
 
     # -- weights and configuration ---------------------------------------------------------------------------------
@@ -223,29 +223,29 @@ def encoder_layer(x: Array, may_attend: np.ndarray, weights: Scope, drop: Drop =
 
     Spec: models.bart.encoder-layer
     """
-    own = keys_and_values(x, weights["self_attention"])
-    heard = drop(attention(x, *own, may_attend, weights["self_attention"], drop))
-    x = layer_norm(ops.add(x, heard), weights["self_attention_layer_norm"])
+    self_kv = keys_and_values(x, weights["self_attention"])
+    attended = drop(attention(x, *self_kv, may_attend, weights["self_attention"], drop))
+    x = layer_norm(ops.add(x, attended), weights["self_attention_layer_norm"])
     return layer_norm(ops.add(x, drop(feed_forward(x, weights))), weights["feedforward_layer_norm"])
 
 
 def decoder_layer(
     x: Array,
-    own: tuple[Array, Array],
-    past: np.ndarray,
-    other: tuple[Array, Array],
-    source: np.ndarray,
+    self_kv: tuple[Array, Array],
+    may_attend_past: np.ndarray,
+    cross_kv: tuple[Array, Array],
+    may_attend_source: np.ndarray,
     weights: Scope,
     drop: Drop = keep,
 ) -> Array:
     """Attention to what was said, attention to the source, feed-forward. Shapes: (B, T, E) -> (B, T, E).
 
-    `own` and `other` are keys and values (B, T or S, H, D), `past` and `source` say which of them may be attended to.
+    `self_kv` and `cross_kv` are keys and values (B, T or S, H, D); the masks say which of them may be attended to.
 
     Spec: models.bart.decoder-layer
     """
-    said = drop(attention(x, *own, past, weights["self_attention"], drop))
-    x = layer_norm(ops.add(x, said), weights["self_attention_layer_norm"])
-    heard = drop(attention(x, *other, source, weights["cross_attention"], drop))
-    x = layer_norm(ops.add(x, heard), weights["cross_attention_layer_norm"])
+    self_attended = drop(attention(x, *self_kv, may_attend_past, weights["self_attention"], drop))
+    x = layer_norm(ops.add(x, self_attended), weights["self_attention_layer_norm"])
+    cross_attended = drop(attention(x, *cross_kv, may_attend_source, weights["cross_attention"], drop))
+    x = layer_norm(ops.add(x, cross_attended), weights["cross_attention_layer_norm"])
     return layer_norm(ops.add(x, drop(feed_forward(x, weights))), weights["feedforward_layer_norm"])
