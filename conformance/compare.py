@@ -74,18 +74,20 @@ def generation(got: Any, wanted: dict[str, Any]) -> Finding:
         return Finding(
             f"decoder_token_ids has rows of {[len(r) for r in rows]}, wanted {[len(r) for r in ids]} columns"
         )
-    ties: list[int] = []
+    ties: dict[int, int] = {}
     for b, (row, right) in enumerate(zip(rows, ids, strict=True)):
         for t, (token, best) in enumerate(zip(row, right, strict=True)):
             if token == best:
                 continue
             margin = wanted["margins"][b][t]
             if margin is not None and margin <= 2 * LIMIT and token == wanted["runners_up"][b][t]:
-                ties.append(b)
+                ties[b] = t
                 break
             told = "a prompt token" if margin is None else f"best by {margin:.3g} floors"
             return Finding(f"row {b}, step {t}: token {token}, wanted {best} ({told})")
-    note = f"near-ties in the rows {ties}: the rest of each is not checked" if ties else ""
+    note = "; ".join(
+        f"row {b} took a near-tie at step {t}, the rest of the row is not checked" for b, t in ties.items()
+    )
     if "decoder_padding_mask" not in wanted or "decoder_padding_mask" not in got:
         problem = "there is no decoder_padding_mask" if "decoder_padding_mask" in wanted else None
         return Finding(problem, note=note)

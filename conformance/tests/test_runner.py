@@ -90,6 +90,21 @@ def test_generation_is_tie_aware():
     assert "columns" in compare.generation({"decoder_token_ids": [[2, 5, 6]]}, wanted).difference
 
 
+def test_a_near_tie_excuses_the_mask_of_its_own_row_only():
+    wanted = {
+        "decoder_token_ids": [[2, 5], [2, 5]],
+        "margins": [[None, 1.5], [None, 900.0]],
+        "runners_up": [[None, 9], [None, 1]],
+        "decoder_padding_mask": [[1, 1], [1, 1]],
+    }
+    got = {"decoder_token_ids": [[2, 9], [2, 5]], "decoder_padding_mask": [[1, 0], [1, 1]]}
+    assert compare.generation(got, wanted).difference is None
+    got["decoder_padding_mask"] = [[1, 1], [1, 0]]
+    assert "decoder_padding_mask" in compare.generation(got, wanted).difference
+    del got["decoder_padding_mask"]
+    assert "decoder_padding_mask" in compare.generation(got, wanted).difference
+
+
 def test_errors_are_judged_by_kind_and_words():
     wanted = {"kinds": ["value"], "mentions": ["Pad"]}
     assert compare.error({"error": {"kinds": ["value"], "message": "pad it"}}, wanted) is None
