@@ -91,6 +91,7 @@ def by_chunks(
     guesses: Array,
     wants: list[bool],
     to_slope: ToSlope,
+    product: Callable[[Array, Array], Array] = np.matmul,
 ) -> tuple[Array, Array | None, Array | None]:
     """The loss and its gradients with respect to x and table, where wanted."""
     x_slope = np.zeros_like(x) if wants[0] else None
@@ -101,15 +102,15 @@ def by_chunks(
     for first in range(0, len(used), step):
         rows = np.unravel_index(used[first : first + step], weights.shape)
         states, wanted, weight = x[rows], labels[rows], weights[rows]
-        logits = states @ table.T
+        logits = product(states, table.T)
         loss, guess = np.empty(len(states), x.dtype), np.empty(len(states), np.int64)
         to_slope(logits, wanted, weight, loss, guess)
         losses[rows], guesses[rows] = loss, guess
         total += float(np.dot(loss.astype(np.float64), weight.astype(np.float64)))
         if x_slope is not None:
-            x_slope[rows] = logits @ table
+            x_slope[rows] = product(logits, table)
         if wants[1]:
-            part = logits.T @ states
+            part = product(logits.T, states)
             table_slope = part if table_slope is None else np.add(table_slope, part, out=table_slope)
     if wants[1] and table_slope is None:
         table_slope = np.zeros_like(table)

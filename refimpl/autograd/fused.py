@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from refimpl.autograd import compiled, compiled_attention
+from refimpl.autograd.blas import is_known, one_thread
 from refimpl.autograd.cross_entropy import by_chunks, pulled
 from refimpl.autograd.masks import threshold
 from refimpl.autograd.tape import Pull
@@ -79,6 +80,19 @@ def _share_sums(kernel: Callable[..., None], rows: int, numbers: int, shape: tup
     return sums.sum(axis=0)
 
 
+def _product(x: Array, y: Array) -> Array:
+    """`x @ y`, the rows shared out where BLAS keeps to one thread."""
+    if not is_known:
+        return x @ y
+    out = np.empty((x.shape[0], y.shape[1]), x.dtype)
+
+    def part(first: int, end: int) -> None:
+        np.matmul(x[first:end], y, out=out[first:end])
+
+    _share(part, len(out), x.size * y.shape[1] // 64)
+    return out
+
+
 def _flat(x: Array) -> Array:
     return np.ascontiguousarray(x).reshape(-1)
 
@@ -88,14 +102,14 @@ def linear(wants: Wants, x: Array, kernel: Array, bias: Array) -> tuple[Array, P
     lead = x.shape[: x.ndim - kernel.ndim + bias.ndim]
     matrix = kernel.reshape(-1, bias.size)
     rows = x.reshape(-1, len(matrix))
-    value = rows @ matrix
+    value = _product(rows, matrix)
     _share(compiled.add_bias, len(value), value.size, value, np.ascontiguousarray(bias).reshape(-1))
 
     def pull(g: Array) -> list[Array | None]:
         g = g.reshape(len(rows), bias.size)
         return [
-            (g @ matrix.T).reshape(x.shape) if wants[0] else None,
-            (rows.T @ g).reshape(kernel.shape) if wants[1] else None,
+            _product(g, matrix.T).reshape(x.shape) if wants[0] else None,
+            _product(rows.T, g).reshape(kernel.shape) if wants[1] else None,
             (np.ones(len(g), g.dtype) @ g).reshape(bias.shape) if wants[2] else None,
         ]
 
@@ -171,7 +185,7 @@ def head_loss(
     wants: Wants, x: Array, table: Array, labels: Array, weights: Array, losses: Array, guesses: Array
 ) -> tuple[Array, Pull]:
     """Two passes over the logits in place of seven."""
-    return pulled(*by_chunks(x, table, labels, weights, losses, guesses, wants, _to_slope))
+    return pulled(*by_chunks(x, table, labels, weights, losses, guesses, wants, _to_slope, _product))
 
 
 def _to_slope(logits: Array, labels: Array, weights: Array, losses: Array, guesses: Array) -> None:
@@ -186,4 +200,5 @@ def adam(weight: Array, gradient: Array, momentum: Array, velocity: Array, numbe
     _share(compiled.adam, weight.size, weight.size, *arrays, *(_F(number) for number in numbers))
 
 
+__all__ = ["TWINS", "adam", "one_thread"]
 TWINS = {f.__name__: f for f in (linear, gelu, dropout, layer_norm, attention, head_loss)}

@@ -9,6 +9,7 @@ import numpy as np
 from refimpl import random
 from refimpl.autograd.dropout import Dropout
 from refimpl.autograd.masks import mixed
+from refimpl.autograd.tape import Tape
 from refimpl.errors import ConfigError, TrainingDataError
 from refimpl.training import diagnosis, losses, metrics, optimizers, step
 from refimpl.training.arguments import refuse_class_weight
@@ -112,20 +113,20 @@ class BatchTrainer:
         self._scores.update(batch, self._run(batch, Dropout(), train=False))
 
     def _run(self, batch: TrainingBatch, drop: Dropout, train: bool, tape: Any = None) -> step.Outcome:
-        twins, adam = twins_for(getattr(self, "jit_compile", "auto"), self.backbone, batch)
+        found = twins_for(getattr(self, "jit_compile", "auto"), self.backbone, batch)
         if isinstance(self.optimizer, optimizers.Adam):
-            self.optimizer.twin = adam
+            self.optimizer.twin = found.adam
         is_trainable = self.backbone.is_trainable if train and self.trainable else None
-        return step.run(
-            self.backbone,
-            batch,
-            self._loss(),
-            trainable=is_trainable,
-            drop=drop,
-            whole_logits=self._scores.need_logits,
-            tape=tape,
-            twins=twins,
-        )
+        with found.block():
+            return step.run(
+                self.backbone,
+                batch,
+                self._loss(),
+                trainable=is_trainable,
+                drop=drop,
+                whole_logits=self._scores.need_logits,
+                tape=tape or Tape(found.primitives),
+            )
 
     def _culprit(self, batch: TrainingBatch, drop: Dropout) -> str:
         """The first tensor that is not finite: a weight, or a result of the forward pass."""

@@ -34,14 +34,12 @@ def run(
     trainable: Callable[[str], bool] | None,
     drop: Dropout,
     whole_logits: bool,
-    tape: Tape | None = None,
-    twins: Mapping[str, Any] | None = None,
+    tape: Tape,
 ) -> Outcome:
     """Forward, and backward if weights are `trainable`. The batch may be trimmed: `loss` divides by the whole.
 
     Spec: autograd.tape.frozen, training.fit.dropout
     """
-    tape = tape or Tape(twins)
     nodes = {
         name: tape.variable(array, name) if trainable and trainable(name) else tape.constant(array, name)
         for name, array in backbone.weights.items()
