@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -26,6 +27,11 @@ def kernel(function: F) -> F:
         compiled: F = njit(nogil=True, error_model="numpy", cache=True, fastmath=flags)(function)
     except RuntimeError:  # no folder for the cache
         compiled = njit(nogil=True, error_model="numpy", fastmath=flags)(function)
+    # Numba looks at the file of a kernel alone; what is compiled into it stands in both of these.
+    stats = [path.stat() for path in sorted(Path(__file__).parent.glob("compiled*.py"))]
+    file = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
+    if file is not None:
+        file._source_stamp = tuple((stat.st_mtime, stat.st_size) for stat in stats)
     return compiled
 
 
