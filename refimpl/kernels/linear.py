@@ -141,33 +141,57 @@ def unembed(x: int, rows: int, width: int, table: int, size: int, first: int, en
     Shapes: x (rows, width), table (size, width), y (rows, size).
     """
     once()
-    fours = first + (end - first) // 4 * 4
-    whole = width // 16 * 16
+    fours, pairs = first + (end - first) // 4 * 4, rows // 2 * 2
     line = width * 4
     for v in range(first, fours, 4):
-        t0 = table + v * line
-        t1, t2, t3 = t0 + line, t0 + 2 * line, t0 + 3 * line
-        for r in range(rows):
-            row = x + r * line
-            s0, s1, s2, s3 = zero(), zero(), zero(), zero()
-            for k in range(0, whole, 16):
-                a = load(row, k)
-                s0 = fma(a, load(t0, k), s0)
-                s1 = fma(a, load(t1, k), s1)
-                s2 = fma(a, load(t2, k), s2)
-                s3 = fma(a, load(t3, k), s3)
-            d0, d1, d2, d3 = total(s0), total(s1), total(s2), total(s3)
-            for k in range(whole, width):
-                a1 = get(row, k)
-                d0 = fma1(a1, get(t0, k), d0)
-                d1 = fma1(a1, get(t1, k), d1)
-                d2 = fma1(a1, get(t2, k), d2)
-                d3 = fma1(a1, get(t3, k), d3)
-            q = r * size + v
-            put(y, q, d0)
-            put(y, q + 1, d1)
-            put(y, q + 2, d2)
-            put(y, q + 3, d3)
+        tokens = table + v * line
+        for r in range(0, pairs, 2):
+            _two_rows(x + r * line, width, tokens, y + (r * size + v) * 4, size)
+        if pairs < rows:
+            _one_row(x + pairs * line, width, tokens, y + (pairs * size + v) * 4)
     for v in range(fours, end):
         for r in range(rows):
             put(y, r * size + v, dot(x + r * line, table + v * line, width))
+
+
+@inner
+def _one_row(x: int, width: int, table: int, y: int) -> None:
+    """`dot` of a row with each of four tokens, side by side."""
+    line, whole = width * 4, width // 16 * 16
+    t1, t2, t3 = table + line, table + 2 * line, table + 3 * line
+    a0, a1, a2, a3 = zero(), zero(), zero(), zero()
+    for k in range(0, whole, 16):
+        a = load(x, k)
+        a0, a1 = fma(a, load(table, k), a0), fma(a, load(t1, k), a1)
+        a2, a3 = fma(a, load(t2, k), a2), fma(a, load(t3, k), a3)
+    _put_four(x, whole, width, table, y, total(a0), total(a1), total(a2), total(a3))
+
+
+@inner
+def _two_rows(x: int, width: int, table: int, y: int, size: int) -> None:
+    """`dot` of two rows with each of four tokens, side by side."""
+    line, whole = width * 4, width // 16 * 16
+    z, t1, t2, t3 = x + line, table + line, table + 2 * line, table + 3 * line
+    a0, a1, a2, a3 = zero(), zero(), zero(), zero()
+    b0, b1, b2, b3 = zero(), zero(), zero(), zero()
+    for k in range(0, whole, 16):
+        a, b = load(x, k), load(z, k)
+        w0, w1, w2, w3 = load(table, k), load(t1, k), load(t2, k), load(t3, k)
+        a0, a1, a2, a3 = fma(a, w0, a0), fma(a, w1, a1), fma(a, w2, a2), fma(a, w3, a3)
+        b0, b1, b2, b3 = fma(b, w0, b0), fma(b, w1, b1), fma(b, w2, b2), fma(b, w3, b3)
+    _put_four(x, whole, width, table, y, total(a0), total(a1), total(a2), total(a3))
+    _put_four(z, whole, width, table, y + size * 4, total(b0), total(b1), total(b2), total(b3))
+
+
+@inner
+def _put_four(x: int, whole: int, width: int, table: int, y: int, s0: float, s1: float, s2: float, s3: float) -> None:
+    """Four sums, after what fills no vector was added."""
+    line = width * 4
+    for k in range(whole, width):
+        a = get(x, k)
+        s0, s1 = fma1(a, get(table, k), s0), fma1(a, get(table + line, k), s1)
+        s2, s3 = fma1(a, get(table + 2 * line, k), s2), fma1(a, get(table + 3 * line, k), s3)
+    put(y, 0, s0)
+    put(y, 1, s1)
+    put(y, 2, s2)
+    put(y, 3, s3)
