@@ -18,8 +18,6 @@ from refimpl.kernels.source import Source
 from refimpl.kernels.step import step
 from refimpl.kernels.team import Team
 
-_WORTH_A_THREAD = 400_000  # products; fewer take less time than it takes to wake a thread
-
 
 class Decoder:
     """One batch: its source, the cache of what was said in `positions` columns, and the weights where they lie."""
@@ -48,18 +46,18 @@ class Decoder:
         logits = np.empty((rows, self._backbone.vocabulary_size if head else 0), np.float32)
         scratch.buffers[places.LOGITS] = logits.ctypes.data if head else 0
         self._team.run(
-            step, self._threads(rows, head), scratch.sizes, self._weights.decoder, self._weights.decoder_layers,
+            step, self._work(rows, head), scratch.sizes, self._weights.decoder, self._weights.decoder_layers,
             scratch.buffers, integers(tokens), integers(positions), integers(table),
             integers(self._source.starts[sources]), integers(self._source.counts[sources]), self._zeros,
         )  # fmt: skip
         return logits, scratch.states.copy()
 
-    def _threads(self, rows: int, head: bool) -> int:
-        """As many threads as the work keeps busy."""
+    def _work(self, rows: int, head: bool) -> int:
+        """The products of a step."""
         model = self._backbone
         layer = model.hidden_dim * (6 * self._own.shape[-1] + 2 * model.intermediate_dim)
         work = model.num_layers * layer + (model.vocabulary_size * model.hidden_dim if head else 0)
-        return max(1, rows * work // _WORTH_A_THREAD)
+        return rows * work
 
     def _fitting(self, rows: int, slots: int) -> Scratch:
         """Scratch for so many rows, and room in the cache for so many slots a position."""

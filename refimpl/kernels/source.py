@@ -14,8 +14,6 @@ from refimpl.kernels.memory import Addresses, Scratch, integers
 from refimpl.kernels.team import Team
 from refimpl.kernels.twin import replaced
 
-_WORTH_A_THREAD = 400_000  # products; fewer take less time than it takes to wake a thread
-
 
 class Source:
     """Keys and values of all tokens of all rows (L, 2, N, H D), and which of the N lines are whose.
@@ -44,7 +42,7 @@ class Source:
             model.call_encoder(token_ids=ids, padding_mask=mask)  # says what is wrong
         work = backbone.num_layers * backbone.hidden_dim * (6 * line + 2 * backbone.intermediate_dim) * len(rows)
         team.run(
-            encode, max(1, work // _WORTH_A_THREAD), scratch.sizes, weights.encoder, weights.encoder_layers,
+            encode, work, scratch.sizes, weights.encoder, weights.encoder_layers,
             scratch.buffers, integers(tokens), integers(columns), integers(self.starts[rows]),
             integers(self.counts[rows]), np.zeros((1, max(1, int(self.counts.max()))), np.int64),
             weights.decoder_layers,

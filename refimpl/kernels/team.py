@@ -7,6 +7,7 @@ Spec: kernels.threads
 
 import os
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from queue import SimpleQueue
@@ -17,8 +18,9 @@ from numba import config
 
 from refimpl.kernels.barrier import LATE, SIZE, STOP
 
-_LATE = 3  # barriers of one run
-_PAUSE, _LONGEST_PAUSE = 4, 64  # runs
+_WORTH_A_THREAD = 400_000  # products; fewer take less time than it takes to wake a thread
+_LATE = 3  # barriers of one run at which a thread waited long: the cores may be taken
+_PAUSE, _TRUST = 16, 64  # runs after which the other number of threads is tried again
 Task = tuple[Callable[..., None], int, tuple[Any, ...]]
 
 
@@ -31,12 +33,20 @@ class Team:
         self._queues: list[SimpleQueue[Task | None]] = []
         self._done: SimpleQueue[None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
-        self._alone, self._pause = 0, _PAUSE
+        self._alone, self._trust, self._trial, self._together = 0, 0, False, 0.0
         weakref.finalize(self, _end, self._queues)
 
-    def run(self, function: Callable[..., None], size: int, *args: Any) -> None:
-        """Run in `size` threads, this one being the first; return when all are through."""
-        size = self._sensible(min(size, self.most))
+    def run(self, function: Callable[..., None], work: int, *args: Any) -> None:
+        """Run a function of so many products in as many threads as they keep busy; return when all are through."""
+        wanted = max(1, min(self.most, work // _WORTH_A_THREAD))
+        size = 1 if self._alone else wanted
+        start = time.perf_counter()
+        self._run(function, size, args)
+        if wanted > 1:
+            self._judge(size, work / (time.perf_counter() - start))
+
+    def _run(self, function: Callable[..., None], size: int, args: tuple[Any, ...]) -> None:
+        """This thread is the first of `size`."""
         while len(self._threads) < size - 1:
             self._start()
         asked = 0
@@ -53,21 +63,23 @@ class Team:
             for _ in range(asked):
                 self._done.get()
 
-    def _sensible(self, size: int) -> int:
-        """One thread for a while, if last time the threads waited for cores rather than for each other.
+    def _judge(self, size: int, rate: float) -> None:
+        """Where threads wait for cores that other processes have, one thread may be faster: it is tried.
 
         The number of threads changes no result, only the time it takes.
         """
-        if self._alone:
+        if size > 1:
+            self._together, self._trust = rate, max(0, self._trust - 1)
+            self._trial = bool(self.sync[LATE] > _LATE) and not self._trust
+            self._alone = int(self._trial)
+        else:
             self._alone -= 1
-            return 1
-        if self.sync[LATE] > _LATE:
-            self._alone, self._pause = self._pause, min(2 * self._pause, _LONGEST_PAUSE)
-            size = 1
-        elif size > 1:
-            self._pause = max(_PAUSE, self._pause // 2)
+            if self._trial and rate > self._together:
+                self._alone = _PAUSE
+            elif self._trial:
+                self._trust = _TRUST
+            self._trial = False
         self.sync[LATE] = 0
-        return size
 
     def _start(self) -> None:
         queue: SimpleQueue[Task | None] = SimpleQueue()

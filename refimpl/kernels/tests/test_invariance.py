@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from refimpl.decoding import compiled
-from refimpl.kernels import decoder, decoder_steps
-from refimpl.kernels.team import Team
+from refimpl.kernels import decoder, decoder_steps, team
 from refimpl.models import BartBackbone, BartSeq2SeqLM
 from refimpl.tests.tiny import adversarial, batch
 
@@ -22,8 +21,8 @@ def task():
 def logits(task, inputs, threads=1, monkeypatch=None):
     """Logits of the columns 2 to 9, (8, B, V)."""
     if monkeypatch is not None:
-        monkeypatch.setattr(decoder, "_WORTH_A_THREAD", 1)
-        monkeypatch.setattr(decoder_steps, "Team", lambda: Team(threads))
+        monkeypatch.setattr(team, "_WORTH_A_THREAD", 1)
+        monkeypatch.setattr(decoder_steps, "Team", lambda: team.Team(threads))
     steps = compiled.compiled_steps(task, task.backbone.checked(inputs), 2)
     table, found = steps.cache, []
     for column in range(2, 10):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import refimpl
-from refimpl.kernels import barrier, decoder, source, team
+from refimpl.kernels import barrier, team
 from refimpl.models import BartBackbone, BartSeq2SeqLM
 from refimpl.tests.tiny import adversarial, batch
 
@@ -23,8 +23,7 @@ SIZES = {"vocabulary_size": 203, "num_layers": 2, "num_heads": 3, "hidden_dim": 
 @pytest.fixture
 def task(monkeypatch):
     """A small model that uses two threads all the same."""
-    monkeypatch.setattr(decoder, "_WORTH_A_THREAD", 1)
-    monkeypatch.setattr(source, "_WORTH_A_THREAD", 1)
+    monkeypatch.setattr(team, "_WORTH_A_THREAD", 1)
     monkeypatch.setattr(team, "_threads", lambda: 2)
     lm = BartSeq2SeqLM(adversarial(BartBackbone(**SIZES, max_sequence_length=30)), None)
     lm.compile(sampler="greedy", jit_compile=True)
@@ -87,22 +86,23 @@ def test_an_error_in_one_thread_leaves_no_other_waiting():
             time.sleep(0.001)
 
     with pytest.raises(KeyboardInterrupt):
-        team.Team(2).run(function, 2)
+        team.Team(2).run(function, 10**9)
 
 
-def test_threads_that_wait_for_cores_are_left_alone():
-    sizes = []
+@pytest.mark.parametrize("alone_is_faster", [True, False])
+def test_one_thread_is_tried_where_cores_are_taken(alone_is_faster):
+    """It is kept for a while if it was faster; else it is not tried again for a while."""
+    sizes, crowded = [], team.Team(2)
 
     def function(rank, size, sync):
         if rank == 0:
             sizes.append(size)
+            crowded.sync[barrier.LATE] = 9
+            time.sleep(0.02 if (size == 1) == alone_is_faster else 0.04)
 
-    crowded = team.Team(2)
-    crowded.run(function, 2)
-    crowded.sync[barrier.LATE] = 9
-    for _ in range(8):
-        crowded.run(function, 2)
-    assert sizes == [2] + [1] * 5 + [2] * 3
+    for _ in range(24):
+        crowded.run(function, 10**9)
+    assert sizes == ([2] + [1] * 17 + [2] + [1] * 5 if alone_is_faster else [2, 1] + [2] * 22)
 
 
 def test_number_of_threads(monkeypatch):
