@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from conformance.cases import read_cases
+from conformance.patches import Patch, patched
 from conformance.runner import run
 
 
@@ -22,22 +21,12 @@ class Mutant:
     name: str
     fault: str
     clauses: tuple[str, ...]
-    patches: tuple[tuple[str, str, Callable[[Any], Any]], ...] = field(repr=False)
+    patches: tuple[Patch, ...] = field(repr=False)
 
     @contextlib.contextmanager
     def active(self) -> Iterator[None]:
         """Make `refimpl` wrong in the block. Raises: LookupError if the place to patch is gone."""
-        with contextlib.ExitStack() as undo:
-            for module, path, wrong in self.patches:
-                owner: Any = importlib.import_module(module)
-                *outer, name = path.split(".")
-                for part in outer:
-                    owner = getattr(owner, part)
-                right = vars(owner).get(name) if isinstance(owner, type) else getattr(owner, name, None)
-                if right is None:
-                    raise LookupError(f"{self.name}: {module} has no {path} of its own any more; mend the mutant.")
-                setattr(owner, name, wrong(right))
-                undo.callback(setattr, owner, name, right)
+        with patched(self.patches, self.name):
             yield
 
 
