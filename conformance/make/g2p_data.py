@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -46,6 +47,12 @@ def write_heldout(path: Path, held_out: Mapping[str, Sequence[str]]) -> None:
     """Write one line a word: the word, then each listed pronunciation, separated by tabs."""
     lines = ("\t".join([word, *pronunciations]) + "\n" for word, pronunciations in held_out.items())
     path.write_text("".join(lines), encoding="utf-8")
+
+
+def write_pairs(path: Path, words: Mapping[str, Sequence[str]]) -> None:
+    """Write a first line with the columns' names, then one line for each pair of a word and a pronunciation."""
+    lines = (f"{word}\t{pronunciation}\n" for word, listed in words.items() for pronunciation in listed)
+    path.write_text("encoder_text\tdecoder_text\n" + "".join(lines), encoding="utf-8")
 
 
 def byte_characters() -> list[str]:
@@ -125,3 +132,13 @@ def error_rates(outputs: Sequence[str], references: Sequence[Sequence[str]]) -> 
         distance, size = min(distances, key=lambda pair: pair[0])
         errors, length, wrong = errors + distance, length + size, wrong + (distance > 0)
     return {"phoneme_error_rate": errors / length, "word_error_rate": wrong / len(references)}
+
+
+def main() -> None:
+    """Write the training pairs for `refimpl fit`: `python conformance/make/g2p_data.py FILE.tsv`."""
+    training, _ = split_words(load_pronunciations())
+    write_pairs(Path(sys.argv[1]), training)
+
+
+if __name__ == "__main__":
+    main()

@@ -18,6 +18,7 @@ from refimpl.models import Seq2SeqLM
 from refimpl.presets.shipped import DEFAULT, shipped_preset
 from refimpl.training.callbacks import CSVLogger, EarlyStopping, ModelCheckpoint
 from refimpl.training.curve import draw_learning_curve
+from refimpl.training.grouping import LengthGroups
 from refimpl.training.optimizers import SGD, Adam, AdamW, Optimizer, schedules
 from refimpl.training.rows import read_pairs
 
@@ -26,6 +27,7 @@ EXAMPLES = """examples:
   refimpl fit --data pairs.tsv --out tuned
   refimpl fit --data pairs.jsonl --columns question,answer --preset FOLDER --out tuned --epochs 20 --patience 3
   refimpl fit --data pairs.tsv --out tuned --epochs 40 --resume
+  refimpl fit --data words.tsv --out new --from-scratch --optimizer adamw --learning-rate 2e-3 --cosine
 pairs.tsv has a first line "encoder_text<TAB>decoder_text". The folder tuned/ becomes a preset with the weights of the
 best epoch; beside it tuned/last goes on with --resume, tuned/log.csv and tuned/learning_curve.png hold the scores.
 """
@@ -43,13 +45,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--validation-split", type=float, default=0.1, metavar="SHARE", help="else this share of --data (default: 0.1)")
     add("--epochs", type=int, default=10, metavar="N", help="epochs in all (default: 10)")
     add("--batch-size", type=int, default=32, metavar="N", help="pairs a step (default: 32)")
+    add("--group-by-length", action="store_true", help="put rows of like lengths into a batch: less padding, faster")
+    add("--from-scratch", action="store_true", help="take the preset's configuration and vocabulary with new weights")
     add("--optimizer", choices=sorted(OPTIMIZERS), default="adam", help="default: adam")
     add("--learning-rate", type=float, default=2e-5, metavar="RATE", help="default: 2e-5")
     add("--warmup-steps", type=int, default=0, metavar="N", help="steps until the learning rate is reached")
     add("--cosine", action="store_true", help="let the learning rate fall to 0 along a cosine")
+    add("--weight-decay", type=float, metavar="RATE", help="of kernels and embeddings (default: 0.004 with adamw)")
     add("--clipnorm", type=float, metavar="NORM", help="limit of the norm of all gradients together")
     add("--patience", type=int, metavar="N", help="stop when N epochs brought nothing better")
-    add("--seed", type=int, default=0, metavar="N", help="of order, split and dropout (default: 0)")
+    add("--seed", type=int, default=0, metavar="N", help="of order, split, dropout and new weights (default: 0)")
     add("--encoder-length", type=int, metavar="N", help="cut inputs to N tokens")
     add("--decoder-length", type=int, metavar="N", help="cut outputs to N tokens")
     add("--skip-bad", action="store_true", help="leave out rows that can't be read, and say how many")
@@ -59,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Train, and save the best epoch.
 
-    Spec: training.command.output, training.command.resume
+    Spec: training.command.output, training.command.resume, training.command.from-scratch
     """
     random.set_random_seed(arguments.seed)
     last, log = arguments.out / "last", arguments.out / "log.csv"
@@ -71,7 +76,8 @@ def run(arguments: argparse.Namespace) -> int:
             "training.command.resume",
         )
     training, validation = _data(arguments)
-    lm = Seq2SeqLM.from_preset(last if arguments.resume else arguments.preset or shipped_preset())
+    source = last if arguments.resume else arguments.preset or shipped_preset()
+    lm = Seq2SeqLM.from_preset(source, load_weights=arguments.resume or not arguments.from_scratch)
     spare_threads(lm.count_params())
     _set_lengths(lm, arguments)
     steps = -(-len(training["encoder_text"]) // arguments.batch_size)
@@ -80,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
     monitor = "val_loss" if validation else "loss"
     arguments.out.mkdir(parents=True, exist_ok=True)
     lm.fit(
-        training,
+        _grouped(lm, training, arguments.batch_size) if arguments.group_by_length else training,
         batch_size=arguments.batch_size,
         epochs=arguments.epochs,
         initial_epoch=epoch,
@@ -143,6 +149,13 @@ def _set_lengths(lm: Seq2SeqLM, arguments: argparse.Namespace) -> None:
             setattr(lm.preprocessor, f"{side}_sequence_length", length)
 
 
+def _grouped(lm: Seq2SeqLM, texts: dict[str, list[str]], batch_size: int) -> LengthGroups:
+    """Batches of rows with like numbers of tokens, in an order that a resumed run draws again."""
+    assert lm.preprocessor is not None
+    lengths = [[len(ids) for ids in lm.preprocessor.tokenizer(column)] for column in texts.values()]
+    return LengthGroups(texts, lengths, batch_size, lambda: (lm.seed, lm.optimizer.iterations))
+
+
 def _optimizer(arguments: argparse.Namespace, steps: int) -> Optimizer:
     """The optimizer, with its learning rate over all epochs."""
     peak, warmup = arguments.learning_rate, arguments.warmup_steps
@@ -153,7 +166,10 @@ def _optimizer(arguments: argparse.Namespace, steps: int) -> Optimizer:
         rate = schedules.CosineDecay(start, left, warmup_target=peak if warmup else None, warmup_steps=warmup)
     elif warmup:
         rate = schedules.Constant(peak, warmup)
-    return OPTIMIZERS[arguments.optimizer](rate, global_clipnorm=arguments.clipnorm)
+    decay = {} if arguments.weight_decay is None else {"weight_decay": arguments.weight_decay}
+    optimizer = OPTIMIZERS[arguments.optimizer](rate, global_clipnorm=arguments.clipnorm, **decay)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
 
 
 def _callbacks(arguments: argparse.Namespace, monitor: str, best: float | None) -> list[Any]:

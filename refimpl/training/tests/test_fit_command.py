@@ -8,6 +8,7 @@ import pytest
 from refimpl.cli import main
 from refimpl.errors import TrainingDataError
 from refimpl.models import Seq2SeqLM
+from refimpl.training.grouping import LengthGroups
 from refimpl.training.rows import read_pairs
 from refimpl.training.tests.small import TEXTS, same, task
 
@@ -119,3 +120,39 @@ def test_schedules_and_optimizers(data, preset, tmp_path):
     logs = [(tmp_path / name / "log.csv").read_text() for name in ("0", "1", "2", "sgd")]
     assert len(set(logs)) > 1
     assert np.isfinite([float(line.split(",")[2]) for log in logs for line in log.splitlines()[1:]]).all()
+
+
+def test_from_scratch_draws_new_weights_by_the_seed(data, preset, tmp_path):
+    for name, seed in (("one", 1), ("again", 1), ("other", 2)):
+        assert (
+            fit(data, preset, tmp_path / name, "--from-scratch", "--seed", seed, "--epochs", 1, "--learning-rate", 0.0)
+            == 0
+        )
+    one, again, other, before = (Seq2SeqLM.from_preset(tmp_path / n) for n in ("one", "again", "other", "preset"))
+    assert one.backbone.get_config() == before.backbone.get_config()
+    assert same(one, again)
+    assert not same(one, other)
+    kernel = "transformer_encoder_layer_0/self_attention/query/kernel"
+    assert abs(one.backbone.weights[kernel]).max() <= 2 * 0.02 / 0.87962566  # a normal distribution cut at two sigma
+    assert not np.array_equal(one.backbone.weights[kernel], before.backbone.weights[kernel])
+
+
+def test_rows_of_like_lengths_share_a_batch():
+    rows = [f"{n:0{1 + n % 5}d}" for n in range(50, 100)]
+    lengths = [len(row) for row in rows]
+    groups = LengthGroups({"text": rows}, [lengths], 10, state=iter([(0,), (1,)]).__next__)
+    first, second = ([batch["text"] for batch in groups] for _ in range(2))
+    assert len(groups) == len(first) == 5
+    for epoch in (first, second):
+        assert sorted(sum(epoch, [])) == sorted(rows)
+        assert sum(max(map(len, batch)) - min(map(len, batch)) for batch in epoch) <= 3
+    assert first != second
+    assert [len(batch[0]) for batch in first] != sorted(len(batch[0]) for batch in first)
+
+
+def test_grouped_rows_can_be_resumed(data, preset, tmp_path):
+    options = ("--group-by-length", "--optimizer", "adamw", "--weight-decay", 0.1)
+    fit(data, preset, tmp_path / "whole", "--epochs", 3, *options)
+    fit(data, preset, tmp_path / "parts", "--epochs", 1, *options)
+    assert fit(data, preset, tmp_path / "parts", "--epochs", 3, "--resume", *options) == 0
+    assert same(*(Seq2SeqLM.from_preset(tmp_path / name / "last") for name in ("whole", "parts")))
