@@ -2,20 +2,14 @@
 
 import argparse
 import sys
-import warnings
 from collections.abc import Sequence
-from pathlib import Path
 
-from conformance import report
-from conformance.adapters import find
-from conformance.cases import read_cases
-from conformance.divergences import expected_failures, read_divergences
-from conformance.messages import AdapterError, UnsupportedError
-from conformance.runner import run
+from conformance.divergences import read_divergences
+from conformance.run_command import add_arguments, run_cases
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """0 if all is well, 1 if a case, a mutant or a link is not, 2 for a wrong command line."""
+    """0 if all is well, 1 if a case, a mutant or a link is not, 2 for a wrong command line, 3 for a broken adapter."""
     options = parser().parse_args(words)
     return {"run": run_cases, "trace": trace, "make": make, "mutants": mutants, "divergences": divergences}[
         options.command_name
@@ -27,16 +21,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="python -m conformance", description=__doc__)
     commands = top.add_subparsers(dest="command_name", required=True)
     one = commands.add_parser("run", help="run the cases against an implementation")
-    one.add_argument("--backend", default="refimpl", help="refimpl, keras_hub (on KERAS_BACKEND) or transformers")
-    one.add_argument("--command", help="a program that answers JSON lines on stdin with JSON lines on stdout")
-    one.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS", help="for each answer of the program")
-    one.add_argument("--only", default="", metavar="ID-PREFIX", help="cases whose id starts so")
-    one.add_argument("--smoke", action="store_true", help="the first case of each clause")
-    one.add_argument(
-        "--expected", type=Path, metavar="FILE", help="known failures: a JSON object of case ids and reasons"
-    )
-    one.add_argument("--json", type=Path, metavar="FILE")
-    one.add_argument("--junit", type=Path, metavar="FILE")
+    add_arguments(one)
     two = commands.add_parser("trace", help="join clauses, cases, code and mutants")
     two.add_argument("--strict", action="store_true", help="a required clause without a mutant fails, too")
     three = commands.add_parser("make", help="write the goldens (where the peers are installed)")
@@ -47,39 +32,6 @@ def parser() -> argparse.ArgumentParser:
     four.add_argument("--only", default="", metavar="NAME-PREFIX")
     commands.add_parser("divergences", help="print what KerasHub does beside what it promises")
     return top
-
-
-def run_cases(options: argparse.Namespace) -> int:
-    """Run, print, write."""
-    cases = read_cases(options.only)
-    if options.smoke:
-        cases = list({case.clause: case for case in reversed(cases)}.values())[::-1]
-    if not cases:
-        print(f"No case id starts with {options.only!r}.", file=sys.stderr)
-        return 2
-    adapter = find(options.backend, options.command, options.timeout)
-    try:
-        info = adapter.start()
-    except (AdapterError, UnsupportedError) as error:
-        print(f"The implementation gives no answer: {error}.", file=sys.stderr)
-        return 2
-    expected = expected_failures(info, options.expected)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # an implementation is judged by its answers
-            verdicts = list(run(adapter, cases, info.get("capabilities", ("core",)), expected))
-    finally:
-        adapter.stop()
-    print(f"{info.get('implementation')} {info.get('version')} ({info.get('backend')})\n")
-    print(report.table(verdicts))
-    how = f"--command '{options.command}'" if options.command else f"--backend {options.backend}"
-    if text := report.details(verdicts, how):
-        print("\n" + text)
-    if options.json:
-        report.write_json(options.json, info, verdicts)
-    if options.junit:
-        report.write_junit(options.junit, info, verdicts)
-    return int(any(v.bad for v in verdicts))
 
 
 def trace(options: argparse.Namespace) -> int:

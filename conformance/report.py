@@ -10,17 +10,23 @@ from conformance.runner import VERDICTS, Verdict
 
 
 def table(verdicts: Sequence[Verdict]) -> str:
-    """One row a chapter, one column a verdict; the last column is the worst error / floor."""
+    """One row a chapter, one column a verdict; the last two are worst error / floor and 99th percentile / floor."""
     chapters = list(dict.fromkeys(v.case.chapter for v in verdicts))
     used = [name for name in VERDICTS if any(v.verdict == name for v in verdicts)]
-    rows = [["chapter", "cases", *used, "worst error/floor"]]
+    rows = [["chapter", "cases", *used, "worst error/floor", "99th percentile"]]
     for chapter in [*chapters, "all"]:
         members = [v for v in verdicts if chapter in ("all", v.case.chapter)]
-        ratios = [v.ratio for v in members if v.ratio is not None]
+        figures = [[v.ratio for v in members], [v.ratio_99 for v in members]]
         counts = [str(sum(v.verdict == name for v in members)) for name in used]
-        rows.append([chapter, str(len(members)), *counts, f"{max(ratios):.2f}" if ratios else ""])
+        rows.append([chapter, str(len(members)), *counts, *map(_largest, figures)])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+
+def _largest(ratios: Sequence[float | None]) -> str:
+    """The largest ratio that there is."""
+    known = [ratio for ratio in ratios if ratio is not None]
+    return f"{max(known):.2f}" if known else ""
 
 
 def details(verdicts: Sequence[Verdict], backend: str) -> str:
@@ -29,12 +35,19 @@ def details(verdicts: Sequence[Verdict], backend: str) -> str:
     for v in verdicts:
         if not v.bad:
             continue
-        ratio = f" [error/floor {v.ratio:.3g}]" if v.ratio is not None else ""
-        lines = [f"{v.verdict.upper()}  {v.case.id}{ratio}", f"  {v.message}", f"  asked: {v.case.about}"]
+        lines = [f"{v.verdict.upper()}  {v.case.id}{_ratios(v)}", f"  {v.message}"]
+        lines += [f"  first difference: {v.block}"] if v.block else []
+        lines += [f"  asked: {v.case.about}"]
         lines += [f"  {flag}: {meaning}" for flag, meaning in v.case.flags.items()]
         lines.append(f"  again: python -m conformance run {backend} --only '{v.case.id}'")
         parts.append("\n".join(lines))
     return "\n\n".join(parts)
+
+
+def _ratios(v: Verdict) -> str:
+    """Both figures of a numeric case."""
+    most = "" if v.ratio_99 is None else f", 99th percentile {v.ratio_99:.3g}"
+    return "" if v.ratio is None else f" [error/floor {v.ratio:.3g}{most}]"
 
 
 def write_json(path: Path, info: dict[str, Any], verdicts: Sequence[Verdict]) -> None:
@@ -46,6 +59,8 @@ def write_json(path: Path, info: dict[str, Any], verdicts: Sequence[Verdict]) ->
             "verdict": v.verdict,
             "message": v.message,
             "error_over_floor": v.ratio,
+            "percentile_99_over_floor": v.ratio_99,
+            "first_difference": v.block,
             "seconds": round(v.seconds, 4),
             "flags": sorted(v.case.flags),
             "capability": v.case.capability,
@@ -68,7 +83,8 @@ def write_junit(path: Path, info: dict[str, Any], verdicts: Sequence[Verdict]) -
             suite, "testcase", classname=v.case.clause, name=v.case.id, time=f"{v.seconds:.4f}"
         )
         if v.bad:
-            ElementTree.SubElement(case, "failure", message=v.message[:400]).text = v.message
+            told = f"{v.message}\nfirst difference: {v.block}" if v.block else v.message
+            ElementTree.SubElement(case, "failure", message=v.message[:400]).text = told
         elif v.verdict != "pass":
             ElementTree.SubElement(case, "skipped", message=f"{v.verdict}: {v.message}"[:400])
     ElementTree.ElementTree(suite).write(path, encoding="utf-8", xml_declaration=True)

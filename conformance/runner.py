@@ -5,33 +5,50 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
-
-from conformance import compare
 from conformance.cases import GOLDEN, Case
 from conformance.damage import damaged
+from conformance.judge import Judge
 from conformance.messages import answer
 
 VERDICTS = ("pass", "fail", "error", "unsupported", "expected failure", "unexpected pass")
 BAD = ("fail", "error", "unexpected pass")
+PROFILES = ("float32", "float16", "bfloat16", "int8")
+
+
+class Outcome(NamedTuple):
+    """What asking one case gave: verdict, reason, and the worst ratios of its numeric expectations."""
+
+    verdict: str
+    message: str = ""
+    ratio: float | None = None
+    ratio_99: float | None = None
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a case went. `ratio` is the worst error / floor of its numeric expectations."""
+    """How a case went. `ratio` is the worst error / floor of its numeric expectations, `ratio_99` the worst of their
+    99th percentiles; `block` says where the first difference arises, if that is known.
+    """
 
     case: Case
     verdict: str
     message: str = ""
     ratio: float | None = None
     seconds: float = 0.0
+    ratio_99: float | None = None
+    block: str = ""
 
     @property
     def bad(self) -> bool:
         """Whether it makes the run fail."""
         return self.verdict in BAD
+
+    @property
+    def numeric(self) -> bool:
+        """Whether numbers decided it."""
+        return self.ratio is not None
 
 
 def run(
@@ -39,25 +56,26 @@ def run(
     cases: Iterable[Case],
     capabilities: Iterable[str] = ("core", "probe"),
     expected: Mapping[str, str] | None = None,
+    profile: str = "float32",
 ) -> Iterator[Verdict]:
     """Verdicts, one by one. `expected` gives the reason for each case that is known to fail."""
     for case in cases:
         began = time.perf_counter()
-        verdict, message, ratio = run_case(adapter, case, set(capabilities))
+        verdict, message, ratio, ratio_99 = run_case(adapter, case, set(capabilities), profile)
         reason = (expected or {}).get(case.id)
         if reason is not None and verdict in ("fail", "error"):
             verdict, message = "expected failure", f"{reason} | {message}"
         elif reason is not None and verdict == "pass":
             verdict, message = "unexpected pass", f"listed as failing: {reason}"
-        yield Verdict(case, verdict, message, ratio, time.perf_counter() - began)
+        yield Verdict(case, verdict, message, ratio, time.perf_counter() - began, ratio_99)
 
 
-def run_case(adapter: Any, case: Case, capabilities: set[str]) -> tuple[str, str, float | None]:
-    """Verdict, message and worst ratio of one case."""
+def run_case(adapter: Any, case: Case, capabilities: set[str], profile: str = "float32") -> Outcome:
+    """Verdict, message and worst ratios of one case."""
     if case.capability not in capabilities:
-        return "unsupported", f"needs the capability {case.capability}", None
+        return Outcome("unsupported", f"needs the capability {case.capability}")
     replies: list[dict[str, Any]] = []
-    worst: float | None = None
+    worst: tuple[float | None, float | None] = (None, None)
     notes: list[str] = []
     with tempfile.TemporaryDirectory() as scratch:
         for number, step in enumerate(case.steps):
@@ -67,14 +85,18 @@ def run_case(adapter: Any, case: Case, capabilities: set[str]) -> tuple[str, str
             wanted = step.get("expect", {})
             if "result" not in reply and not ("error" in reply and "error" in wanted):
                 verdict, why = without_result(case, reply)
-                return verdict, at + why, worst
-            finding = judged(case, wanted, reply, replies)
-            if finding.ratio is not None:
-                worst = max(worst or 0.0, finding.ratio)
+                return Outcome(verdict, at + why, *worst)
+            finding = Judge(case, replies, profile, Path(scratch)).judged(wanted)
+            worst = (larger(worst[0], finding.ratio), larger(worst[1], finding.ratio_99))
             if finding.difference:
-                return "fail", at + finding.difference, worst
+                return Outcome("fail", at + finding.difference, *worst)
             notes += [finding.note] if finding.note else []
-    return "pass", "; ".join(notes), worst
+    return Outcome("pass", "; ".join(notes), *worst)
+
+
+def larger(one: float | None, other: float | None) -> float | None:
+    """The larger of two numbers either of which may be missing."""
+    return max((n for n in (one, other) if n is not None), default=None)
 
 
 def without_result(case: Case, reply: dict[str, Any]) -> tuple[str, str]:
@@ -99,44 +121,3 @@ def filled_in(step: dict[str, Any], scratch: Path, number: int) -> dict[str, Any
     if isinstance(args.get("path"), str):
         args["path"] = str(scratch / args["path"].removeprefix("$scratch/"))
     return args
-
-
-def judged(case: Case, wanted: dict[str, Any], reply: dict[str, Any], replies: list[dict[str, Any]]) -> compare.Finding:
-    """The first difference between a reply and what was expected, and the worst ratio up to there."""
-    if "error" in wanted:
-        return compare.Finding(compare.error(reply, wanted["error"]))
-    worst: float | None = None
-    note = ""
-    try:
-        for finding in findings(case, wanted, reply["result"], replies):
-            worst = worst if finding.ratio is None else max(worst or 0.0, finding.ratio)
-            note = note or finding.note
-            if finding.difference:
-                return compare.Finding(finding.difference, worst)
-    except (LookupError, TypeError, ValueError) as error:  # one wrong result must not end the run of all
-        return compare.Finding(f"the result has not the form asked for: {type(error).__name__} {error}", worst)
-    return compare.Finding(None, worst, note)
-
-
-def findings(
-    case: Case, wanted: dict[str, Any], result: dict[str, Any], replies: list[dict[str, Any]]
-) -> Iterator[compare.Finding]:
-    """What each expectation finds, one by one."""
-    if "exact" in wanted:
-        yield compare.Finding(compare.exact(result, wanted["exact"]))
-    for key, shape in wanted.get("shape", {}).items():
-        got = list(np.shape(result.get(key)))
-        yield compare.Finding(None if got == shape else f"{key} has shape {got}, wanted {shape}")
-    if "same_as" in wanted:
-        rule = wanted["same_as"]
-        yield compare.Finding(compare.same(result, replies[rule["step"]].get("result", {}), rule))
-    for key, rule in wanted.get("numeric", {}).items():
-        if key not in result:
-            yield compare.Finding(f"{key} is missing")
-        else:
-            truth = compare.taken(case.array(rule["truth"]), rule)
-            yield compare.numeric(key, result[key], truth, rule["floor"])
-    if "frequencies" in wanted:
-        yield compare.frequencies(result, wanted["frequencies"])
-    if "generation" in wanted:
-        yield compare.generation(result, wanted["generation"])

@@ -1,5 +1,6 @@
 """Adapters: one page for each implementation, with `start, load, call, stop`."""
 
+import importlib
 from typing import Any, Protocol
 
 
@@ -20,7 +21,10 @@ class Adapter(Protocol):
 
 
 def find(backend: str, command: str | None = None, timeout: float = 60.0) -> Adapter:
-    """The adapter of a name, or one that talks to `command` and waits `timeout` seconds for each answer."""
+    """The adapter of a name or `module:Class`, or one that talks to `command` and waits `timeout` seconds for answers.
+
+    Raises: ImportError, AttributeError, LookupError if there is none.
+    """
     if command:
         from conformance.adapters.command import Command
 
@@ -37,4 +41,7 @@ def find(backend: str, command: str | None = None, timeout: float = 60.0) -> Ada
         from conformance.adapters.transformers import Transformers
 
         return Transformers()
-    raise SystemExit(f"--backend {backend}: known are refimpl, keras_hub, transformers; or give --command.")
+    module, colon, name = backend.partition(":")
+    if colon:
+        return getattr(importlib.import_module(module), name)()
+    raise LookupError("known are refimpl, keras_hub, transformers, and module:Class of your own; or give --command")

@@ -1,11 +1,13 @@
 """The runner's own judgement: each kind of answer gets the verdict that it deserves."""
 
 import json
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
+import h5py
 import numpy as np
 import pytest
 
@@ -77,6 +79,46 @@ def test_numeric_is_judged_in_floors():
     assert "shape" in compare.numeric("x", truth.T, truth, 1.0).difference
 
 
+def test_the_99th_percentile_notices_what_is_slightly_wrong_everywhere():
+    truth = np.zeros(1000)
+    everywhere = compare.numeric("x", truth + 3.0, truth, 1.0, 0.5)
+    assert (everywhere.ratio, everywhere.ratio_99) == (3.0, 6.0)
+    assert "all over" in everywhere.difference
+    one = compare.numeric("x", np.where(np.arange(1000) == 7, 3.0, 0.0), truth, 1.0, 0.5)
+    assert (one.difference, one.ratio, one.ratio_99) == (None, 3.0, 0.0)
+
+
+def test_searches_pass_by_their_alternatives_only():
+    wanted = {"decoder_token_ids": [[2, 5, 6]], "alternatives": [[[2, 9, 6]]], "least_margin": [3.0]}
+    assert compare.generation({"decoder_token_ids": [[2, 9, 6]]}, wanted).difference is None
+    assert "no near-tie" in compare.generation({"decoder_token_ids": [[2, 9, 5]]}, wanted).difference
+    wanted["profiles"] = {"int8": 100.0}
+    assert compare.generation({"decoder_token_ids": [[2, 9, 5]]}, wanted, "int8").difference is None
+
+
+def test_a_broken_adapter_is_told_from_a_broken_library(tmp_path, capsys):
+    program = tmp_path / "port.py"
+    program.write_text(
+        "import json, sys\n"
+        "for line in sys.stdin:\n"
+        "    m = json.loads(line)\n"
+        "    print(json.dumps({'seq': m['seq'], 'result': {'implementation': 'x', 'capabilities': []}}), flush=True)\n"
+    )
+    assert main(["run", "--command", f"{sys.executable} {program}", "--only", CASE.id]) == 3
+    said = capsys.readouterr().err
+    assert all(words in said for words in ("lacks version", "must be answered by `unsupported`", "`echo` turned"))
+
+
+def test_saved_weights_are_compared_bit_for_bit(tmp_path):
+    preset = GOLDEN / "presets" / "bart_dropout0"
+    shutil.copytree(preset, tmp_path / "saved")
+    assert compare.saved_weights(tmp_path / "saved", preset) is None
+    with h5py.File(tmp_path / "saved" / "model.weights.h5", "r+") as file:
+        place = "layers/position_embedding/vars/0"
+        file[place][0, 0] = np.nextafter(file[place][0, 0], np.float32(9))
+    assert place in compare.saved_weights(tmp_path / "saved", preset)
+
+
 def test_generation_is_tie_aware():
     wanted = {
         "decoder_token_ids": [[2, 5, 6, 7]],
@@ -136,7 +178,8 @@ def test_another_language_over_a_pipe(tmp_path):
     program = tmp_path / "port.py"
     program.write_text(
         "import json, sys\n"
-        "answers = {'start': {'implementation': 'port', 'capabilities': ['core']}, 'load': {}}\n"
+        "who = {'implementation': 'port', 'version': '1', 'backend': '-', 'capabilities': ['core']}\n"
+        "answers = {'start': who, 'load': {}}\n"
         f"answers['vocabulary'] = {RIGHT!r}\n"
         "for line in sys.stdin:\n"
         "    m = json.loads(line)\n"
@@ -187,7 +230,7 @@ def test_no_answer_never_passes_and_spoils_no_other_case(fault, tmp_path):
 
 
 def test_a_program_that_does_not_start_is_named(capsys):
-    assert main(["run", "--command", "no-such-program", "--only", CASE.id]) == 2
+    assert main(["run", "--command", "no-such-program", "--only", CASE.id]) == 3
     assert "no-such-program" in capsys.readouterr().err
 
 
