@@ -7,7 +7,9 @@ from refimpl.models.seq_2_seq_lm import Seq2SeqLM
 from refimpl.models.task import Task
 from refimpl.preprocessing.bart_seq_2_seq_lm_preprocessor import BartSeq2SeqLMPreprocessor
 from refimpl.preprocessing.seq_2_seq_lm_preprocessor import Seq2SeqLMPreprocessor
+from refimpl.preprocessing.t5_seq_2_seq_lm_preprocessor import T5Seq2SeqLMPreprocessor
 from refimpl.tokenizers.bart_tokenizer import BartTokenizer
+from refimpl.tokenizers.t5_tokenizer import T5Tokenizer
 from refimpl.tokenizers.tokenizer import Tokenizer
 
 __all__ = [
@@ -18,6 +20,8 @@ __all__ = [
     "BartTokenizer",
     "Seq2SeqLM",
     "Seq2SeqLMPreprocessor",
+    "T5Seq2SeqLMPreprocessor",
+    "T5Tokenizer",
     "Task",
     "Tokenizer",
 ]

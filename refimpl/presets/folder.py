@@ -100,14 +100,22 @@ class PresetFolder:
 
         Spec: presets.folder.unreadable, presets.folder.text-size
         """
+        try:
+            return self.read_bytes(name).decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
+        except UnicodeDecodeError as error:
+            raise _unreadable(self.path / name, error) from error
+
+    def read_bytes(self, name: str) -> bytes:
+        """The content of a small file.
+
+        Spec: presets.folder.unreadable, presets.folder.text-size
+        """
         path = self.file(name)
         try:
             if path.stat().st_size > _LONGEST_TEXT:
                 raise _unsafe(f"{path} has {path.stat().st_size} bytes.", "presets.folder.text-size")
-            return path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            if isinstance(error, UnsafePresetError):
-                raise
+            return path.read_bytes()
+        except OSError as error:
             raise _unreadable(path, error) from error
 
     def json(self, name: str) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from refimpl.tokenizers.bart_tokenizer import BartTokenizer
 from refimpl.tokenizers.byte_pair_tokenizer import BytePairTokenizer
+from refimpl.tokenizers.sentence_piece_tokenizer import SentencePieceTokenizer
+from refimpl.tokenizers.t5_tokenizer import T5Tokenizer
 from refimpl.tokenizers.tokenizer import Tokenizer
 
-__all__ = ["BartTokenizer", "BytePairTokenizer", "Tokenizer"]
+__all__ = ["BartTokenizer", "BytePairTokenizer", "SentencePieceTokenizer", "T5Tokenizer", "Tokenizer"]

@@ -42,6 +42,16 @@ class Tokenizer:
     def _encode(self, text: str) -> list[int]:
         raise NotImplementedError
 
+    def _encode_tokens(self, text: str) -> list[str]:
+        """The tokens of a text; a subclass may know more than the ids tell."""
+        return [self.id_to_token(id) for id in self._encode(text)]
+
+    def _sized(self, tokens: list[str]) -> list[str]:
+        """Cut and padded to `sequence_length`, if there is one. Spec: tokenizers.output.strings"""
+        missing = (self.sequence_length or len(tokens)) - len(tokens)
+        padding = [self.id_to_token(self._padding_id())] * missing if missing > 0 else []
+        return tokens[: self.sequence_length or None] + padding
+
     def _decode(self, ids: list[int]) -> str:
         raise NotImplementedError
 
@@ -74,11 +84,11 @@ class Tokenizer:
         Spec: tokenizers.input.types, tokenizers.output.types
         """
         texts = texts_of(inputs)
-        rows: list[Any] = [self._encode(text) for text in texts]
         single = isinstance(inputs, (str, bytes))
         if "string" in self.dtype:
-            tokens = [[self.id_to_token(i) for i in row] for row in rows]
+            tokens = [self._sized(self._encode_tokens(text)) for text in texts]
             return tokens[0] if single else tokens
+        rows: list[Any] = [self._encode(text) for text in texts]
         if self.sequence_length:
             padded = np.full((len(rows), self.sequence_length), self._padding_id(), self.dtype)
             for row, ids in zip(padded, rows, strict=True):
