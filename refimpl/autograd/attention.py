@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from refimpl.autograd.masks import keep_mask
@@ -52,20 +54,78 @@ def attention(query: Array, key: Array, value: Array, may_attend: Array, rate: f
 def _(
     _wants: list[bool], query: Array, key: Array, value: Array, may_attend: Array, rate: float, stream: int
 ) -> tuple[Array, Pull]:
-    """With `c = 1 / sqrt(D)`, scores `s_ts = c q_t k_s`, `p = softmax(s)`, `w = m p` and `o_t = w_ts v_s`:
+    """With `c = 1 / sqrt(D)`, scores `s_ts = c q_t k_s`: `q'_t = c s'_ts k_s` and `k'_s = c s'_ts q_t`."""
+    scale = query.dtype.type(1.0 / np.sqrt(query.shape[-1]))
+    scores = np.matmul(_heads_first(query), _heads_first(key).swapaxes(-1, -2)) * scale
+    mixed, pull_scores = _softmax_and_mix(scores, value, may_attend, rate, stream)
+
+    def pull(g: Array) -> list[Array | None]:
+        slope, value_slope = pull_scores(g)
+        slope *= scale
+        return [*_products(slope, query, key), value_slope, None, None, None]
+
+    return mixed, pull
+
+
+@primitive
+def relative_attention(
+    query: Array, key: Array, value: Array, bias: Array | None, may_attend: Array, rate: float, stream: int
+) -> Array:
+    """`dropout(softmax(q k + bias)) v` for each head: scores without a scale, and a number added for each distance.
+
+    Shapes: query (B, T, H, D), key and value (B, S, H, D), bias (H, T, S) or None, may_attend (B or 1, 1, T or 1, S)
+        -> (B, T, H, D).
+    Spec: models.t5.attention, models.attention.mask
+    Source: Raffel et al. 2020, section 2.1; Shaw et al. 2018
+    """
+    scores = np.einsum("bthd,bshd->bhts", query, key)
+    weights = softmax(scores if bias is None else scores + bias, may_attend)
+    return attention_mix(weights if rate == 0.0 else weights * _factors(weights, rate, stream), value)
+
+
+@relative_attention.vjp
+def _(
+    wants: list[bool],
+    query: Array,
+    key: Array,
+    value: Array,
+    bias: Array | None,
+    may_attend: Array,
+    rate: float,
+    stream: int,
+) -> tuple[Array, Pull]:
+    """With scores `s_nts = q_nt k_ns + b_ts`: `q'_t = s'_ts k_s`, `k'_s = s'_ts q_t`, `b'_ts = sum of s'_nts`."""
+    scores = np.matmul(_heads_first(query), _heads_first(key).swapaxes(-1, -2))
+    if bias is not None:
+        scores += bias
+    mixed, pull_scores = _softmax_and_mix(scores, value, may_attend, rate, stream)
+
+    def pull(g: Array) -> list[Array | None]:
+        slope, value_slope = pull_scores(g)
+        bias_slope = slope.sum(axis=0) if wants[3] else None
+        return [*_products(slope, query, key), value_slope, bias_slope, None, None, None]
+
+    return mixed, pull
+
+
+def _softmax_and_mix(
+    scores: Array, value: Array, may_attend: Array, rate: float, stream: int
+) -> tuple[Array, Callable[[Array], tuple[Array, Array]]]:
+    """With `p = softmax(s)`, `w = m p` and `o_t = w_ts v_s`: the result, and from its gradient those of s and v.
 
     `v'_s = w_ts g_t`, `w'_ts = g_t v_s`, `p' = m w'`. As `dp_ts = p_ts (ds_ts - p_tu ds_tu)`,
-    `s'_ts = p_ts (p'_ts - p_tu p'_tu)`; then `q'_t = c s'_ts k_s` and `k'_s = c s'_ts q_t`.
-    Where p is 0, s' is 0: what is masked gets no gradient, and a row that may attend to nothing gets none at all.
+    `s'_ts = p_ts (p'_ts - p_tu p'_tu)`. Where p is 0, s' is 0: what is masked gets no gradient, and a row that may
+    attend to nothing gets none at all.
+
+    Shapes: scores (B, H, T, S), value (B, S, H, D) -> (B, T, H, D).
     """
-    scale = query.dtype.type(1.0 / np.sqrt(query.shape[-1]))
-    q, k, v = (np.ascontiguousarray(x.transpose(0, 2, 1, 3)) for x in (query, key, value))  # (B, H, T or S, D)
-    weights = softmax(np.matmul(q, k.swapaxes(-1, -2)) * scale, may_attend)
+    v = _heads_first(value)
+    weights = softmax(scores, may_attend)
     factors = _factors(weights, rate, stream) if rate else None
     mixed = np.matmul(weights if factors is None else weights * factors, v)
 
-    def pull(g: Array) -> list[Array | None]:
-        g = np.ascontiguousarray(g.transpose(0, 2, 1, 3))
+    def pull(g: Array) -> tuple[Array, Array]:
+        g = _heads_first(g)
         factors = _factors(weights, rate, stream) if rate else None  # drawn again, not kept
         used = weights if factors is None else weights * factors
         slope = np.matmul(g, v.swapaxes(-1, -2))
@@ -73,11 +133,20 @@ def _(
             slope *= factors
         slope -= np.einsum("bhts,bhts->bht", slope, weights)[..., None]
         slope *= weights
-        slope *= scale
-        gradients = (np.matmul(slope, k), np.matmul(slope.swapaxes(-1, -2), q), np.matmul(used.swapaxes(-1, -2), g))
-        return [x.transpose(0, 2, 1, 3) for x in gradients] + [None] * 3
+        return slope, np.matmul(used.swapaxes(-1, -2), g).transpose(0, 2, 1, 3)
 
     return mixed.transpose(0, 2, 1, 3), pull
+
+
+def _products(slope: Array, query: Array, key: Array) -> list[Array]:
+    """The gradients of query and key, from those of the scores (B, H, T, S)."""
+    products = (np.matmul(slope, _heads_first(key)), np.matmul(slope.swapaxes(-1, -2), _heads_first(query)))
+    return [x.transpose(0, 2, 1, 3) for x in products]
+
+
+def _heads_first(x: Array) -> Array:
+    """Shapes: (B, T, H, D) -> (B, H, T, D)."""
+    return np.ascontiguousarray(x.transpose(0, 2, 1, 3))
 
 
 def _factors(weights: Array, rate: float, stream: int) -> Array:

@@ -14,10 +14,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from refimpl.autograd.attention import attention, attention_mix, attention_scores, softmax
+from refimpl.autograd.activations import gelu_tanh, multiply, relu, silu
+from refimpl.autograd.attention import attention, attention_mix, attention_scores, relative_attention, softmax
 from refimpl.autograd.cross_entropy import cross_entropy, head_loss, weighted_sum
 from refimpl.autograd.erf import erf
 from refimpl.autograd.masks import keep_mask
+from refimpl.autograd.shapes import reshape, summed_to, transpose
 from refimpl.autograd.tape import Pull, Rows, primitive
 
 __all__ = [
@@ -29,11 +31,20 @@ __all__ = [
     "dropout",
     "embed",
     "gelu",
+    "gelu_tanh",
     "head_loss",
     "layer_norm",
     "linear",
     "matmul_rows",
+    "multiply",
+    "project",
+    "relative_attention",
+    "relu",
+    "reshape",
+    "rms_norm",
+    "silu",
     "softmax",
+    "transpose",
     "unembed",
     "weighted_sum",
 ]
@@ -93,6 +104,24 @@ def _(wants: Wants, x: Array, kernel: Array, bias: Array) -> tuple[Array, Pull]:
 
 
 @primitive
+def project(x: Array, kernel: Array) -> Array:
+    """`x W`, without bias. Shapes: x (..., I), kernel (I, O) -> (..., O)."""
+    return matmul_rows(x, kernel)
+
+
+@project.vjp
+def _(wants: Wants, x: Array, kernel: Array) -> tuple[Array, Pull]:
+    """`y_ro = x_ri W_io`, so `x'_ri = g_ro W_io` and `W'_io = x_ri g_ro`."""
+    rows = x.reshape(-1, x.shape[-1])
+
+    def pull(g: Array) -> list[Array | None]:
+        g = g.reshape(len(rows), -1)
+        return [(g @ kernel.T).reshape(x.shape) if wants[0] else None, rows.T @ g if wants[1] else None]
+
+    return (rows @ kernel).reshape(*x.shape[:-1], kernel.shape[1]), pull
+
+
+@primitive
 def embed(table: Array, ids: Array) -> Array:
     """Rows of a table. Shapes: table (V, E), ids (...) -> (..., E)."""
     return table[ids]
@@ -131,16 +160,7 @@ def add(x: Array, y: Array) -> Array:
 @add.vjp
 def _(wants: Wants, x: Array, y: Array) -> tuple[Array, Pull]:
     """Both get `g`; an argument that was broadcast gets the sum over the axes along which it was repeated."""
-    return x + y, lambda g: [_summed_to(g, x.shape) if wants[0] else None, _summed_to(g, y.shape) if wants[1] else None]
-
-
-def _summed_to(g: Array, shape: tuple[int, ...]) -> Array:
-    """The gradient of an argument of `shape` that was broadcast to the shape of `g`."""
-    if g.shape == shape:
-        return g
-    aligned = (1,) * (g.ndim - len(shape)) + shape
-    repeated = tuple(n for n, size in enumerate(aligned) if size != g.shape[n])
-    return g.sum(axis=repeated, keepdims=True).reshape(shape)
+    return x + y, lambda g: [summed_to(g, x.shape) if wants[0] else None, summed_to(g, y.shape) if wants[1] else None]
 
 
 @primitive
@@ -177,6 +197,47 @@ def _(wants: Wants, x: Array, gamma: Array, beta: Array, epsilon: float) -> tupl
         return [inner, along, rows.sum(axis=0) if wants[2] else None, None]
 
     return normal * gamma + beta, pull
+
+
+@primitive
+def rms_norm(x: Array, gain: Array, epsilon: float) -> Array:
+    """`x / sqrt(mean of x^2 + epsilon) * gain` over the last axis: no mean is taken off, nothing is added.
+
+    The mean is float32 where x is float16, whose largest number is the square of 256.
+
+    Shapes: x (..., E), gain (E) -> (..., E).
+    Spec: models.t5.rms-norm
+    Source: Zhang & Sennrich 2019, equation 4
+    """
+    return (x * _inverse_rms(x, epsilon)).astype(x.dtype) * gain
+
+
+def _inverse_rms(x: Array, epsilon: float) -> Array:
+    """`1 / sqrt(mean of x^2 + epsilon)`. Shapes: (..., E) -> (..., 1)."""
+    wide = np.result_type(x.dtype, np.float32)
+    square = np.square(x, dtype=wide).mean(axis=-1, keepdims=True)
+    return 1.0 / np.sqrt(square + wide.type(epsilon))
+
+
+@rms_norm.vjp
+def _(wants: Wants, x: Array, gain: Array, epsilon: float) -> tuple[Array, Pull]:
+    """With `r = 1 / sqrt(mean(x^2) + epsilon)`, `n = x r` and `h = g gain` (means over the last axis):
+
+    `dr = -r^3 mean(x dx)` and `dn = r dx + x dr`, so `x' = r (h - n mean(h n))`; `gain' = sum over rows of g n`.
+    """
+    scale = _inverse_rms(x, epsilon).astype(x.dtype)
+    normal = x * scale
+
+    def pull(g: Array) -> list[Array | None]:
+        width = len(gain)
+        along = np.einsum("re,re->e", g.reshape(-1, width), normal.reshape(-1, width)) if wants[1] else None
+        inner = g * gain
+        slope = np.einsum("...e,...e->...", inner, normal)[..., None] / x.dtype.type(width)
+        inner -= normal * slope
+        inner *= scale
+        return [inner, along, None]
+
+    return normal * gain, pull
 
 
 @primitive

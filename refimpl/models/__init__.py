@@ -4,6 +4,8 @@ from refimpl.models.backbone import Backbone
 from refimpl.models.bart_backbone import BartBackbone
 from refimpl.models.bart_seq_2_seq_lm import BartSeq2SeqLM
 from refimpl.models.seq_2_seq_lm import Seq2SeqLM
+from refimpl.models.t5_backbone import T5Backbone
+from refimpl.models.t5_seq_2_seq_lm import T5Seq2SeqLM
 from refimpl.models.task import Task
 from refimpl.preprocessing.bart_seq_2_seq_lm_preprocessor import BartSeq2SeqLMPreprocessor
 from refimpl.preprocessing.seq_2_seq_lm_preprocessor import Seq2SeqLMPreprocessor
@@ -20,6 +22,8 @@ __all__ = [
     "BartTokenizer",
     "Seq2SeqLM",
     "Seq2SeqLMPreprocessor",
+    "T5Backbone",
+    "T5Seq2SeqLM",
     "T5Seq2SeqLMPreprocessor",
     "T5Tokenizer",
     "Task",

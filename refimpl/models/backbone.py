@@ -58,6 +58,11 @@ class Backbone(Freezing):
         fill = weights_from or (lambda model: fresh_weights(model.weight_specs(), model.dtype))
         self.weights: dict[str, np.ndarray] = fill(self)
 
+    @property
+    def head_dim(self) -> int:
+        """The width of an attention head."""
+        return self.hidden_dim // self.num_heads
+
     # -- what a subclass defines -----------------------------------------------------------------------------------
     def weight_specs(self) -> Iterable[tuple[str, WeightSpec]]:
         """Name and shape of every weight, in KerasHub's order."""

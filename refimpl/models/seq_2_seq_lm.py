@@ -182,7 +182,7 @@ class Seq2SeqLM(Task):
         """Empty caches. Shapes: (B, L, 2, T, H, D) and (B, L, 2, S, H, D)."""
         model = self.backbone
         rows, source = encoder_token_ids.shape
-        heads = (model.num_heads, model.hidden_dim // model.num_heads)
+        heads = (model.num_heads, model.head_dim)
         own = np.zeros((rows, model.num_layers, 2, decoder_token_ids.shape[1], *heads), model.dtype)
         return own, np.zeros((rows, model.num_layers, 2, source, *heads), model.dtype)
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from refimpl.errors import ConfigError, WeightsError
-from refimpl.random import truncated_normal
+from refimpl.random import random_normal, truncated_normal
 
 Shape = tuple[int, ...]
 _MOST_WEIGHTS = 20_000  # far more than any architecture has; a wild number of layers stops here
@@ -19,7 +19,8 @@ _MOST_WEIGHTS = 20_000  # far more than any architecture has; a wild number of l
 
 @dataclass(frozen=True)
 class WeightSpec:
-    """Shape of a weight and how a fresh one is filled: `normal` (truncated, with `stddev`), `zeros` or `ones`.
+    """Shape of a weight and how a fresh one is filled: `normal` (truncated, with `stddev`), `random_normal` (not
+    truncated), `zeros` or `ones`.
 
     Spec: models.weights.initializers
     """
@@ -32,6 +33,8 @@ class WeightSpec:
         """A new weight."""
         if self.fill == "normal":
             return truncated_normal(self.shape, self.stddev).astype(dtype)
+        if self.fill == "random_normal":
+            return random_normal(self.shape, self.stddev).astype(dtype)
         return np.full(self.shape, 1.0 if self.fill == "ones" else 0.0, dtype)
 
 

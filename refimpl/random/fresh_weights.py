@@ -30,6 +30,11 @@ def truncated_normal(shape: tuple[int, ...], stddev: float) -> np.ndarray:
     return x * stddev
 
 
+def random_normal(shape: tuple[int, ...], stddev: float) -> np.ndarray:
+    """Normal numbers of mean 0, however far out, as Keras's initializer of that name gives. Shapes: returns `shape`."""
+    return _generator.standard_normal(shape) * stddev
+
+
 def draw_seed() -> int:
     """A seed for random numbers that must be drawn again and again: dropout masks, the order of samples."""
     return int(_generator.integers(2**63))

@@ -2,7 +2,14 @@
 
 import numpy as np
 
-from refimpl.models import BartBackbone, BartSeq2SeqLM, BartSeq2SeqLMPreprocessor, BartTokenizer
+from refimpl.models import (
+    BartBackbone,
+    BartSeq2SeqLM,
+    BartSeq2SeqLMPreprocessor,
+    BartTokenizer,
+    T5Backbone,
+    T5Seq2SeqLM,
+)
 from refimpl.tokenizers.byte_level import byte_to_character
 
 MERGES = ["a i", "ai r", "p l", "a n", "pl an", "plan e", "a t", "Ġ air", "Ġ at"]
@@ -23,7 +30,7 @@ def adversarial(model, seed=0):
     """Fill all weights so that every term matters: no zeros, no ones."""
     rng = np.random.default_rng(seed)
     for name, array in model.weights.items():
-        shift = 1.0 if name.endswith("gamma") else 0.1
+        shift = 1.0 if name.endswith(("gamma", "norm/weight")) else 0.1
         model.weights[name] = (rng.standard_normal(array.shape) * 0.5 + shift).astype(array.dtype)
     return model
 
@@ -43,6 +50,18 @@ def backbone(seed=0, **changes):
 def seq2seq(seed=0, preprocessor=True, **changes):
     pre = BartSeq2SeqLMPreprocessor(tokenizer(), encoder_sequence_length=9, decoder_sequence_length=11)
     lm = BartSeq2SeqLM(backbone(seed, **changes), pre if preprocessor else None)
+    lm.compile(sampler="greedy")
+    return lm
+
+
+def t5_backbone(seed=0, **changes):
+    """Inner width, hidden width and the width of all heads differ."""
+    sizes = {"vocabulary_size": 41, "num_layers": 2, "num_heads": 3, "hidden_dim": 12, "intermediate_dim": 20}
+    return adversarial(T5Backbone(**(sizes | {"key_value_dim": 5} | changes)), seed)
+
+
+def t5(seed=0, **changes):
+    lm = T5Seq2SeqLM(t5_backbone(seed, **changes))
     lm.compile(sampler="greedy")
     return lm
 

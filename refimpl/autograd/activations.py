@@ -1,0 +1,84 @@
+"""Activations beside the exact gelu, and the product that gates them; each is followed by its derivative."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from refimpl.autograd.shapes import summed_to
+from refimpl.autograd.tape import Pull, primitive
+
+Array = np.ndarray
+_ROOT, _CUBIC = float(np.sqrt(2.0 / np.pi)), 0.044715
+
+
+@primitive
+def relu(x: Array) -> Array:
+    """`max(x, 0)`."""
+    return np.maximum(x, x.dtype.type(0.0))
+
+
+@relu.vjp
+def _(_wants: list[bool], x: Array) -> tuple[Array, Pull]:
+    """`x' = g` where x is above 0, else 0."""
+    return relu.plain(x), lambda g: [g * (x > 0.0)]
+
+
+@primitive
+def gelu_tanh(x: Array) -> Array:
+    """`x/2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))`, the approximation; in float32 at least, as x^3 grows fast.
+
+    Source: Hendrycks & Gimpel 2016, section 2
+    """
+    return _gelu_tanh(x)[0].astype(x.dtype)
+
+
+def _gelu_tanh(x: Array) -> tuple[Array, Array, Array]:
+    """The value, x as it was computed with, and its tanh."""
+    x = x.astype(np.result_type(x.dtype, np.float32), copy=False)
+    t = np.tanh(_ROOT * (x + _CUBIC * x * x * x))
+    return 0.5 * x * (1.0 + t), x, t
+
+
+@gelu_tanh.vjp
+def _(_wants: list[bool], x: Array) -> tuple[Array, Pull]:
+    """With `u = sqrt(2 / pi) (x + c x^3)` and `t = tanh(u)`: `x' = g ((1 + t)/2 + x/2 (1 - t^2) u')`."""
+    value, x, t = _gelu_tanh(x)
+    slope = 0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * _ROOT * (1.0 + 3.0 * _CUBIC * x * x)
+    return value, lambda g: [g * slope]
+
+
+@primitive
+def silu(x: Array) -> Array:
+    """`x / (1 + exp(-x))`.
+
+    Source: Elfwing et al. 2018, equation 3
+    """
+    return x * _sigmoid(x)
+
+
+def _sigmoid(x: Array) -> Array:
+    """`1 / (1 + exp(-x))` without overflow: by the tanh of half of x."""
+    return (0.5 + 0.5 * np.tanh(0.5 * x)).astype(x.dtype)
+
+
+@silu.vjp
+def _(_wants: list[bool], x: Array) -> tuple[Array, Pull]:
+    """With `s = 1 / (1 + exp(-x))`: `x' = g s (1 + x (1 - s))`."""
+    s = _sigmoid(x)
+    return x * s, lambda g: [g * s * (1.0 + x * (1.0 - s))]
+
+
+@primitive
+def multiply(x: Array, y: Array) -> Array:
+    """`x y`, element by element, broadcast as NumPy does."""
+    return x * y
+
+
+@multiply.vjp
+def _(wants: list[bool], x: Array, y: Array) -> tuple[Array, Pull]:
+    """`x' = g y` and `y' = g x`; an argument that was broadcast gets the sum over its repetitions."""
+
+    def pull(g: Array) -> list[Array | None]:
+        return [summed_to(g * y, x.shape) if wants[0] else None, summed_to(g * x, y.shape) if wants[1] else None]
+
+    return x * y, pull
