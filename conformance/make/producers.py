@@ -124,9 +124,11 @@ def _comparable(path: Path) -> Any:
 def main(check_only: bool, cache: str | None, presets: bool) -> int:
     """Write the goldens, or compare them with what is kept; prints what is wrong."""
     if presets:
-        from conformance.make.presets import write_presets
+        from conformance.make import presets as bart_presets
+        from conformance.make import t5_presets
 
-        write_presets(GOLDEN / "presets")
+        bart_presets.write_presets(GOLDEN / "presets")
+        t5_presets.write_presets(GOLDEN / "presets")
     problems = check() if check_only else make(GOLDEN, cache)
     done = "all goldens come out as they are kept" if check_only else "all goldens are made"
     print("\n".join(problems) or done)

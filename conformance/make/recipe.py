@@ -13,6 +13,8 @@ SCALES = {
     "kernel": (1.25, 0.0),
     "table": (1.0, 0.0),
     "position": (2.0, 0.0),
+    "score": (0.375, 0.0),
+    "relative": (2.0, 0.0),
 }
 
 
@@ -31,7 +33,14 @@ def noise(number: int, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def kind_of(place: str) -> str:
-    """What the dataset at `place` is: gamma or beta of a layer norm, a table, a bias or a kernel."""
+    """What the dataset at `place` is: gamma or beta of a layer norm, a table, a bias or a kernel.
+
+    T5 does not divide scores by the width of a head, so its query and key kernels are smaller.
+    """
+    if place.endswith(("query_projector/vars/0", "key_projector/vars/0")):
+        return "score"
+    if place.endswith("self_attention/vars/0"):
+        return "relative"
     if "embedding" in place:
         return "position" if "position" in place else "table"
     second = place.endswith("/vars/1")
