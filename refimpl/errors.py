@@ -136,6 +136,10 @@ class TruncationWarning(UserWarning):
     """A text was longer than the sequence length and lost its end."""
 
 
+class NotANumberWarning(UserWarning):
+    """Tokens are chosen from logits that are NaN."""
+
+
 class TrainingDataError(RefimplError, ValueError):
     """Training data that can't be used: empty, of different lengths, unreadable."""
 

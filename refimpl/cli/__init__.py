@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from refimpl.cli import generate, inspect
-from refimpl.errors import RefimplError, TruncationWarning
+from refimpl.errors import NotANumberWarning, RefimplError, TruncationWarning
 from refimpl.training import fit_command
 
 COMMANDS = {"generate": generate, "inspect": inspect, "fit": fit_command}
@@ -64,6 +64,6 @@ def _drop_output() -> None:
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
-    """Warnings about the input are one line; others, about the code, are not for the user of a command."""
-    if issubclass(category, TruncationWarning):
+    """Warnings about input or weights are one line; others, about the code, are not for the user of a command."""
+    if issubclass(category, (TruncationWarning, NotANumberWarning)):
         print(f"refimpl: warning: {message}", file=sys.stderr)

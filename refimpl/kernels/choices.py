@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from refimpl.kernels.noise import bounds
 from refimpl.random import threefry2x32
 from refimpl.random.draws import TINY, log32
 from refimpl.samplers import ranking
@@ -59,6 +60,30 @@ def top_p(sampler: Any, logits: np.ndarray, noise_rows: np.ndarray) -> np.ndarra
     keep = np.ones(highest.shape, bool)
     keep[:, 1:] = sums[:, :-1] <= np.float32(sampler.p)
     return _drawn(sampler, np.where(keep, highest, np.float32(0)), ids, noise_rows, width)
+
+
+def random(sampler: Any, logits: np.ndarray, noise_rows: np.ndarray) -> np.ndarray:
+    """A draw over the whole vocabulary. Exact scores are computed of the tokens that may have the highest one.
+
+    Spec: samplers.random.gumbel, samplers.random.distribution
+    """
+    probabilities = sampler.compute_probabilities(logits)
+    rows, size = probabilities.shape
+    key, found = sampler.seed_generator.next(), np.empty((rows, size), np.float32)
+    bounds(key, noise_rows.astype(np.int64), probabilities, np.empty(size, np.uint32), found)
+    tokens = np.empty(rows, np.int64)
+    for row in range(rows):
+        start, likely = int(noise_rows[row]) * size, int(found[row].argmax())
+        # In the best bound's own score lies what the winner must reach; rounding moves a score by 1e-5 at most.
+        least = np.exp(_score(probabilities[row, [likely]], key, np.array([start + likely]))[0] - np.float32(1e-4))
+        ids = np.flatnonzero(~(found[row] < least))
+        tokens[row] = ids[_score(probabilities[row, ids], key, start + ids).argmax()]
+    return tokens
+
+
+def _score(probabilities: np.ndarray, key: np.ndarray, counters: np.ndarray) -> np.ndarray:
+    """The definition's score of some tokens, whose noise is at these places. Shapes: both (n) -> (n)."""
+    return log32(probabilities) + gumbel_at(key, counters.astype(np.uint64))
 
 
 def highest_of(values: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

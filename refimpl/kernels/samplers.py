@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from refimpl.kernels import choices
+from refimpl.kernels.contrastive import ContrastiveTwin
 from refimpl.kernels.twin import replaced
 from refimpl.random.draws import log32
 
@@ -19,10 +20,12 @@ Choose = Callable[[Any, np.ndarray, np.ndarray], np.ndarray]
 # By module and name of the class whose definition the twin repeats.
 CHOICES: dict[tuple[str, str], Choose] = {
     ("refimpl.samplers.greedy_sampler", "GreedySampler"): choices.greedy,
+    ("refimpl.samplers.random_sampler", "RandomSampler"): choices.random,
     ("refimpl.samplers.top_k_sampler", "TopKSampler"): choices.top_k,
     ("refimpl.samplers.top_p_sampler", "TopPSampler"): choices.top_p,
 }
 _BEAM = ("refimpl.samplers.beam_sampler", "BeamSampler")
+_CONTRASTIVE = ("refimpl.samplers.contrastive_sampler", "ContrastiveSampler")
 
 
 def sampler_of(sampler: Any, steps: Any) -> Any:
@@ -35,6 +38,8 @@ def sampler_of(sampler: Any, steps: Any) -> Any:
         twin = copy.copy(sampler)
         twin._best = MethodType(best_beams, twin)
         return twin
+    if kind == _CONTRASTIVE and not replaced(sampler, ("_score", "compute_probabilities")):
+        return ContrastiveTwin(sampler)
     choose = CHOICES.get(kind)
     if choose is None or replaced(sampler, ("get_next_token", "compute_probabilities", "steps")):
         return sampler

@@ -137,8 +137,13 @@ class BartBackbone(Backbone):
     # -- cached decoding -------------------------------------------------------------------------------------------
     def cross_keys_values(self, weights: Scope, encoded: np.ndarray) -> np.ndarray:
         """What every decoder layer attends to in the source. Shapes: (B, S, E) -> (B, L, 2, S, H, D)."""
-        layers = [weights[f"transformer_decoder_layer_{n}"]["cross_attention"] for n in range(self.num_layers)]
-        return np.stack([np.stack(keys_and_values(encoded, layer), axis=1) for layer in layers], axis=1)
+        rows, length, _ = encoded.shape
+        heads = (self.num_heads, self.hidden_dim // self.num_heads)
+        found = np.empty((rows, self.num_layers, 2, length, *heads), encoded.dtype)
+        for n in range(self.num_layers):
+            layer = weights[f"transformer_decoder_layer_{n}"]["cross_attention"]
+            found[:, n] = np.stack(keys_and_values(encoded, layer), axis=1)
+        return found
 
     def decode_cached(
         self,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Self
 
 import numpy as np
 
-from refimpl.errors import InputError, NotImplementedByModelError
+from refimpl.errors import InputError, NotANumberWarning, NotImplementedByModelError
 from refimpl.samplers.arguments import built, checked_temperature
 
 Next = Callable[[np.ndarray, Any, int], tuple[np.ndarray, Any, Any]]
@@ -79,13 +80,15 @@ class Sampler:
         At temperature 0 the most probable token, of equals the one with the lowest id, has all probability.
 
         Shapes: (B, V) -> (B, V) float32.
-        Spec: samplers.loop.temperature, samplers.temperature.zero
+        Spec: samplers.loop.temperature, samplers.temperature.zero, samplers.not-a-number
         """
         scores, temperature = np.asarray(logits, np.float32), np.float32(self.temperature)
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             scaled = scores / temperature
-            highest = scaled.max(axis=-1, keepdims=True)
+            highest = (scaled if temperature else scores).max(axis=-1, keepdims=True)
             weights = np.exp((scaled - highest).astype(np.float64)).astype(np.float32)
+        if np.isnan(highest).any():
+            _warn_of_nan()
         found = weights / weights.sum(axis=-1, keepdims=True, dtype=np.float64).astype(np.float32)
         # A temperature of 0, or as good as 0 for these logits: the limit, as infinities can't be told apart.
         sure = np.isinf(highest) if temperature else np.ones_like(highest, bool)
@@ -111,6 +114,16 @@ class Sampler:
     def from_config(cls, config: dict[str, Any]) -> Self:
         """Build from `get_config()`'s dictionary. Spec: samplers.config.round-trip"""
         return built(cls, config)
+
+
+def _warn_of_nan() -> None:
+    """KerasHub goes on without a word; what follows is no model's text."""
+    warnings.warn(
+        "The model's logits are not numbers (NaN). Tokens chosen from them mean nothing. "
+        "Look for NaN in the weights: refimpl inspect shows their spread. [samplers.not-a-number]",
+        NotANumberWarning,
+        stacklevel=3,
+    )
 
 
 def all_on_one(tokens: np.ndarray, size: int) -> np.ndarray:

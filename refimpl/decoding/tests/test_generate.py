@@ -187,3 +187,24 @@ def test_the_states_of_a_prompt_are_those_of_the_full_pass():
     full = BARE.backbone(inputs)["decoder_sequence_output"]
     assert states[:, :3] == pytest.approx(full[:, :3], rel=1e-4, abs=1e-5)
     assert not states[:, 3:].any()
+
+
+@pytest.mark.parametrize("jit_compile", [True, False])
+def test_a_model_without_layers_generates(jit_compile):
+    """Its states are its embeddings: each token depends on the one before and its place alone."""
+    lm = seq2seq(preprocessor=False, num_layers=0)
+    lm.compile(sampler="greedy", jit_compile=jit_compile)
+    inputs = prompt()
+    ids = lm.generate(inputs, stop_token_ids=None)["decoder_token_ids"]
+    full = lm(inputs | {"decoder_token_ids": ids, "decoder_padding_mask": np.ones_like(ids)})
+    assert (ids[:, 4:] == full.argmax(axis=-1)[:, 3:-1]).all()
+
+
+@pytest.mark.parametrize("jit_compile", [True, False])
+@pytest.mark.parametrize("sampler", ["greedy", "random", "beam", "contrastive"])
+def test_weights_that_are_no_numbers_make_a_warning(sampler, jit_compile):
+    lm = seq2seq(preprocessor=False)
+    lm.compile(sampler=sampler, jit_compile=jit_compile)
+    lm.backbone.weights["token_embedding/embeddings"][0, 0] = np.nan
+    with pytest.warns(errors.NotANumberWarning), np.errstate(all="ignore"):
+        lm.generate(prompt(), stop_token_ids=None)

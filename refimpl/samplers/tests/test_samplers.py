@@ -246,3 +246,15 @@ def test_prompt_columns_are_kept_and_integer_masks_are_masks(seed):
 
 def _seeded(name):
     return {"seed": 1} if name in ("random", "top_k", "top_p") else {}
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+@pytest.mark.parametrize("name", ["greedy", "random", "top_k", "top_p", "beam", "contrastive"])
+def test_logits_that_are_no_numbers_make_a_warning(name, temperature):
+    logits = np.zeros((2, 7), np.float32)
+    sampler = samplers.get({"class_name": name, "config": {"temperature": temperature}})
+    sampler.compute_probabilities(logits)  # none
+    sampler.compute_probabilities(logits - np.inf)
+    logits[1, 3] = np.nan
+    with pytest.warns(errors.NotANumberWarning, match="refimpl inspect"):
+        sampler.compute_probabilities(logits)
