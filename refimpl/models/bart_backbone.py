@@ -136,7 +136,10 @@ class BartBackbone(Backbone):
 
     # -- cached decoding -------------------------------------------------------------------------------------------
     def cross_keys_values(self, weights: Scope, encoded: np.ndarray) -> np.ndarray:
-        """What every decoder layer attends to in the source. Shapes: (B, S, E) -> (B, L, 2, S, H, D)."""
+        """What every decoder layer attends to in the source. Shapes: (B, S, E) -> (B, L, 2, S, H, D).
+
+        Spec: models.bart.no-layers
+        """
         rows, length, _ = encoded.shape
         heads = (self.num_heads, self.hidden_dim // self.num_heads)
         found = np.empty((rows, self.num_layers, 2, length, *heads), encoded.dtype)
