@@ -89,7 +89,7 @@ class CaseItem(pytest.Item):
             warnings.simplefilter("ignore")  # an implementation is judged by its answers
             asked = run(
                 suite.adapter, [self.case], suite.info.get("capabilities", ("core",)), suite.expected,
-                self.config.getoption("--conformance-profile"),
+                self.config.getoption("--conformance-profile"), suite.info.get("lacks"),
             )  # fmt: skip
             (verdict,) = asked
         for name in ("ratio", "ratio_99"):

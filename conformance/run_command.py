@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from conformance import report
-from conformance.adapters import find
+from conformance.adapters import expected_file, find
 from conformance.cases import read_cases
 from conformance.divergences import expected_failures
 from conformance.messages import AdapterError, UnsupportedError
@@ -52,7 +52,7 @@ def run_cases(options: argparse.Namespace) -> int:
     except (AdapterError, UnsupportedError) as error:
         print(f"The adapter is broken: the implementation gives no answer: {error}.", file=sys.stderr)
         return 3
-    expected = expected_failures(info, options.expected)
+    expected = expected_failures(info, options.expected or expected_file("" if options.command else options.backend))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # an implementation is judged by its answers
@@ -60,7 +60,9 @@ def run_cases(options: argparse.Namespace) -> int:
                 said = ["The adapter is broken, so nothing was asked of the library:", *problems]
                 print("\n  ".join(said), file=sys.stderr)
                 return 3
-            asked = run(adapter, cases, info.get("capabilities", ("core",)), expected, options.profile)
+            asked = run(
+                adapter, cases, info.get("capabilities", ("core",)), expected, options.profile, info.get("lacks")
+            )
             verdicts = list(shown(asked, len(cases)))
     finally:
         adapter.stop()

@@ -32,7 +32,7 @@ def _greeting(_adapter: Any, info: dict[str, Any]) -> Iterator[str]:
     missing = [key for key in ("implementation", "version", "backend", "capabilities") if key not in info]
     if missing:
         yield f"the answer to `start` lacks {', '.join(missing)}"
-    unknown = sorted(set(map(str, info.get("capabilities", ()))) - set(CAPABILITIES))
+    unknown = sorted(set(map(str, info.get("capabilities", ()))) - {"engine", *CAPABILITIES})
     if unknown:
         yield f"`start` names unknown capabilities {', '.join(unknown)}; known are {', '.join(CAPABILITIES)}"
 

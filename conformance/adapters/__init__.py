@@ -1,7 +1,19 @@
 """Adapters: one page for each implementation, with `start, load, call, stop`."""
 
 import importlib
+from pathlib import Path
 from typing import Any, Protocol
+
+# --backend: file, class and settings. KerasHub runs on what KERAS_BACKEND names.
+KNOWN: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "refimpl": ("refimpl", "Refimpl", {}),
+    "refimpl-definition": ("refimpl", "Refimpl", {"jit_compile": False}),
+    "keras_hub": ("keras_hub", "KerasHub", {}),
+    "transformers": ("hugging_face", "HuggingFace", {}),
+    "transformers-eager": ("hugging_face", "HuggingFace", {"attention": "eager"}),
+    "ctranslate2": ("ctranslate2", "CTranslate2", {}),
+    "ctranslate2-int8": ("ctranslate2", "CTranslate2", {"compute_type": "int8"}),
+}
 
 
 class Adapter(Protocol):
@@ -29,19 +41,16 @@ def find(backend: str, command: str | None = None, timeout: float = 60.0) -> Ada
         from conformance.adapters.command import Command
 
         return Command(command, timeout)
-    if backend == "refimpl":
-        from conformance.adapters.refimpl import Refimpl
-
-        return Refimpl()
-    if backend == "keras_hub":
-        from conformance.adapters.keras_hub import KerasHub
-
-        return KerasHub()
-    if backend == "transformers":
-        from conformance.adapters.transformers import Transformers
-
-        return Transformers()
     module, colon, name = backend.partition(":")
     if colon:
-        return getattr(importlib.import_module(module), name)()
-    raise LookupError("known are refimpl, keras_hub, transformers, and module:Class of your own; or give --command")
+        return getattr(importlib.import_module(module), name)()  # type: ignore[no-any-return]
+    if backend not in KNOWN:
+        raise LookupError(f"known are {', '.join(KNOWN)}, and module:Class of your own; or give --command")
+    file, name, settings = KNOWN[backend]
+    return getattr(importlib.import_module(f"conformance.adapters.{file}"), name)(**settings)  # type: ignore[no-any-return]
+
+
+def expected_file(name: str) -> Path | None:
+    """Where the known failures of an adapter lie, if it has any: a JSON object of case ids and reasons."""
+    file = Path(__file__).parent / "expected" / f"{name}.json"
+    return file if file.is_file() else None

@@ -1,0 +1,64 @@
+"""The suite's presets as Hugging Face folders, which engines other than KerasHub read. Made here, without `refimpl`."""
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from conformance.adapters.transformers import Transformers
+
+# Nothing is forced at the ends (BartConfig's default forces </s>). CTranslate2 asks for the last two, which published
+# BARTs have.
+SETTINGS = {
+    "forced_bos_token_id": None,
+    "forced_eos_token_id": None,
+    "normalize_before": False,
+    "normalize_embedding": True,
+}
+
+
+class Converted:
+    """Folders made on demand, one for each preset; they go when the process ends."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="conformance-")
+        self._made: dict[str, Path] = {}
+
+    def folder(self, preset: Path, keep: bool = True) -> Path:
+        """The converted folder of a preset. A preset that will change (`keep=False`) is converted each time."""
+        key = str(preset)
+        if key not in self._made or not keep:
+            self._made[key] = Path(self._folder.name) / f"{preset.name}-{len(self._made)}"
+            convert(preset, self._made[key])
+        return self._made[key]
+
+    def close(self) -> None:
+        """Remove the folders."""
+        self._folder.cleanup()
+
+
+def convert(preset: Path, target: Path) -> None:
+    """Write config, weights, generation settings and tokenizer of a BART preset."""
+    from transformers import GenerationConfig
+
+    maker = Transformers("float32")
+    maker.load({"preset": preset})
+    words = json.loads((preset / "assets/tokenizer/vocabulary.json").read_text("utf-8"))
+    ids = {f"{name}_token_id": words[token] for name, token in (("bos", "<s>"), ("pad", "<pad>"), ("eos", "</s>"))}
+    ids["decoder_start_token_id"] = words["</s>"]
+    for name, value in (ids | SETTINGS).items():
+        setattr(maker.model.config, name, value)
+    maker.model.generation_config = GenerationConfig(**ids)
+    maker.model.save_pretrained(target)
+    _write_tokenizer(preset, target, words)
+
+
+def _write_tokenizer(preset: Path, target: Path, words: dict[str, int]) -> None:
+    """`vocab.json` and `merges.txt`, and which class reads them."""
+    merges = (preset / "assets/tokenizer/merges.txt").read_text("utf-8")
+    (target / "vocab.json").write_text(json.dumps(words, ensure_ascii=False), "utf-8")
+    (target / "merges.txt").write_text("#version: 0.2\n" + merges, "utf-8")
+    special = {"bos_token": "<s>", "cls_token": "<s>", "eos_token": "</s>", "sep_token": "</s>", "pad_token": "<pad>"}
+    settings: dict[str, Any] = {**special, "unk_token": None, "mask_token": None, "add_prefix_space": False}
+    settings |= {"tokenizer_class": "BartTokenizer", "clean_up_tokenization_spaces": False}
+    (target / "tokenizer_config.json").write_text(json.dumps(settings), "utf-8")

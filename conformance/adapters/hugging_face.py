@@ -1,0 +1,157 @@
+"""`transformers` on PyTorch under test: its own tokenizer, forward pass, cache and `generate`, as a user calls them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from conformance.adapters.engine import Engine, settings_of
+from conformance.messages import UnsupportedError
+
+
+class HuggingFace(Engine):
+    """Float32, and the attention that `from_pretrained` chooses if none is named."""
+
+    def __init__(self, attention: str | None = None) -> None:
+        import torch
+        import transformers
+
+        super().__init__()
+        self.torch, self.hub, self.attention = torch, transformers, attention
+        self.model: Any = None
+        self.tokenizer: Any = None
+        transformers.logging.set_verbosity_error()
+
+    def start(self) -> dict[str, Any]:
+        """Name, version, capabilities, and what it has not."""
+        backend = f"torch {self.torch.__version__}" + (f", {self.attention}" if self.attention else "")
+        return {
+            "implementation": "transformers",
+            "version": self.hub.__version__,
+            "backend": backend,
+            "capabilities": list(self.capabilities),
+            "lacks": self.lacks,
+        }
+
+    def open(self, folder: Path) -> Any:
+        """Model and tokenizer."""
+        kind = {} if self.attention is None else {"attn_implementation": self.attention}
+        model = self.hub.AutoModelForSeq2SeqLM.from_pretrained(folder, **kind).eval()
+        return model, self.hub.AutoTokenizer.from_pretrained(folder)
+
+    def use(self, opened: Any) -> None:
+        """From here on this model is asked."""
+        self.model, self.tokenizer = opened
+
+    # -- text ------------------------------------------------------------------------------------------------------
+    def encode(self, text: Any) -> list[int]:
+        """Ids of a text, without start and end."""
+        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def source(self, text: Any) -> list[int]:
+        """As BART's tokenizer frames and cuts it."""
+        return list(self.tokenizer(text, truncation=True, max_length=self.lengths["encoder"])["input_ids"])
+
+    def decode_text(self, ids: list[int]) -> str:
+        """The text of ids, without special tokens."""
+        return str(self.tokenizer.decode(ids, skip_special_tokens=True))
+
+    def op_tokenize(self, text: Any) -> dict[str, Any]:
+        """Text or texts to ids."""
+        return {"ids": self.encode(text)}
+
+    def op_detokenize(self, ids: Any) -> dict[str, Any]:
+        """Ids to text."""
+        many = ids and isinstance(ids[0], list)
+        return {"text": self.tokenizer.batch_decode(ids) if many else self.tokenizer.decode(ids)}
+
+    def op_vocabulary(self, tokens: Any = (), ids: Any = ()) -> dict[str, Any]:
+        """Size, special tokens and look-ups."""
+        return {
+            "size": len(self.tokenizer),
+            "special_token_ids": sorted(self.tokenizer.all_special_ids),
+            "ids": self.tokenizer.convert_tokens_to_ids(list(tokens)),
+            "tokens": self.tokenizer.convert_ids_to_tokens(list(ids)),
+        }
+
+    # -- arithmetic ------------------------------------------------------------------------------------------------
+    def forward(self, inputs: dict[str, Any], **more: Any) -> Any:
+        """One call of the model."""
+        names = {
+            "encoder_token_ids": "input_ids",
+            "encoder_padding_mask": "attention_mask",
+            "decoder_token_ids": "decoder_input_ids",
+            "decoder_padding_mask": "decoder_attention_mask",
+        }
+        tensors = {names[key]: self.torch.tensor(np.array(value, "int64")) for key, value in inputs.items()}
+        with self.torch.no_grad():
+            return self.model(**tensors, **more)
+
+    def op_logits(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Scores of every decoder position."""
+        return {"logits": self.forward(inputs).logits.numpy()}
+
+    def op_states(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Encoder and decoder states."""
+        out = self.forward(inputs, output_hidden_states=True)
+        states = {"encoder": out.encoder_last_hidden_state, "decoder": out.decoder_hidden_states[-1]}
+        return {f"{side}_sequence_output": state.numpy() for side, state in states.items()}
+
+    def op_cached_logits(self, inputs: dict[str, Any], chunks: list[int]) -> dict[str, Any]:
+        """Scores of every decoder position, in chunks over the cache."""
+        found, first, extra = [], 0, {}
+        for size in chunks:
+            part = {k: v for k, v in inputs.items() if k.startswith("encoder")} if not extra else {}
+            part["encoder_padding_mask"] = inputs["encoder_padding_mask"]
+            part["decoder_token_ids"] = np.array(inputs["decoder_token_ids"])[:, first : first + size]
+            out = self.forward(part, use_cache=True, **extra)
+            encoded = self.hub.modeling_outputs.BaseModelOutput(out.encoder_last_hidden_state)
+            extra = {"past_key_values": out.past_key_values, "encoder_outputs": encoded}
+            found.append(out.logits.numpy())
+            first += size
+        return {"logits": np.concatenate(found, axis=1)}
+
+    # -- generation ------------------------------------------------------------------------------------------------
+    def decode(
+        self, sources: list[list[int]], prompts: list[list[int]], length: int, stops: Any, sampler: Any
+    ) -> list[list[int]]:
+        """`generate` with the prompt as the decoder's ids."""
+        widest = max(map(len, sources))
+        ids = [row + [self.special["pad"]] * (widest - len(row)) for row in sources]
+        mask = [[1] * len(row) + [0] * (widest - len(row)) for row in sources]
+        settings = self.hub.GenerationConfig(
+            max_length=length,
+            eos_token_id=stops,
+            pad_token_id=self.special["pad"],
+            bos_token_id=self.special["bos"],
+            decoder_start_token_id=self.special["decoder_start"],
+            **self.sampling(sampler),
+        )
+        if stops is None:
+            self.model.generation_config.eos_token_id = None  # else `generate` takes the model's in place of None
+        try:
+            out = self.model.generate(
+                input_ids=self.torch.tensor(ids),
+                attention_mask=self.torch.tensor(mask),
+                decoder_input_ids=self.torch.tensor(prompts),
+                generation_config=settings,
+            )
+        finally:
+            self.model.generation_config.eos_token_id = self.special["eos"]
+        return [list(map(int, row)) for row in out]
+
+    def sampling(self, sampler: Any) -> dict[str, Any]:
+        """A sampler of KerasHub in the words of `GenerationConfig`."""
+        name, given = settings_of(sampler)
+        seed = given.pop("seed", None)
+        if seed is not None:
+            self.torch.manual_seed(seed)
+        if name == "greedy":
+            return {"do_sample": False}
+        if name == "beam":  # KerasHub's beams are ranked by their sums
+            return {"do_sample": False, "num_beams": given.get("num_beams", 5), "length_penalty": 0.0}
+        warm = {"do_sample": True, "temperature": given.get("temperature", 1.0), "top_k": 0}
+        if name in ("random", "top_k", "top_p"):
+            top = {"top_k": given.get("k", 5 if name == "top_k" else 0) or 0, "top_p": given.get("p", 0.1)}
+            return warm | {key: top[key] for key in {"top_k": ["top_k"], "top_p": ["top_k", "top_p"]}.get(name, [])}
+        raise UnsupportedError(f"has no sampler {name!r} of its own")
