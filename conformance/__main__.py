@@ -30,7 +30,8 @@ def parser() -> argparse.ArgumentParser:
     three.add_argument("--presets", action="store_true", help="write the tiny presets, too")
     four = commands.add_parser("mutants", help="run the suite against backends that are wrong on purpose")
     four.add_argument("--only", default="", metavar="NAME-PREFIX")
-    commands.add_parser("divergences", help="print what KerasHub does beside what it promises")
+    five = commands.add_parser("divergences", help="print what KerasHub does beside what it promises")
+    five.add_argument("--reproduce", action="store_true", help="run the reproductions (where KerasHub is installed)")
     return top
 
 
@@ -58,12 +59,19 @@ def mutants(options: argparse.Namespace) -> int:
     return run_mutants(options.only)
 
 
-def divergences(_: argparse.Namespace) -> int:
+def divergences(options: argparse.Namespace) -> int:
     """What KerasHub does beside what it promises."""
+    if options.reproduce:
+        from conformance.quirks.reproduce import main as reproduce
+
+        return reproduce()
     for entry in read_divergences():
         print(f"{entry.name}\n  {entry.sentence}\n  promised: {entry.promise}\n  observed: {entry.observed}")
-        print(f"  versions: {entry.versions}\n  cases: {', '.join(entry.cases)}")
-        print("  " + "\n  ".join(["reproduce:", *entry.snippet.splitlines()]) + "\n")
+        print(f"  versions: {entry.versions}\n  cases: {', '.join(entry.cases)}\n  quirk: {entry.quirk or 'yes'}")
+        print("  " + "\n  ".join(["reproduce:", *entry.snippet.splitlines()]))
+        for backend, text in entry.printed.items():
+            print("  " + "\n  ".join([f"prints on {backend}:", *text.splitlines()]))
+        print()
     return 0
 
 

@@ -13,13 +13,17 @@ from conformance.clauses import SPEC, SpecError
 
 PAGE = SPEC / "divergences.md"
 _HEADING = re.compile(r"^### +(\S+) *$", re.MULTILINE)
-_FIELD = re.compile(r"^\*(Promise|Observed|Versions|Cases)\*:? +(.*?)(?=^\*|^```|\Z)", re.MULTILINE | re.DOTALL)
+_FIELD = re.compile(r"^\*(Promise|Observed|Versions|Cases|Quirk)\*:? +(.*?)(?=^\*|^```|\Z)", re.MULTILINE | re.DOTALL)
+_PRINTED = re.compile(r"^```text (\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _CASE = re.compile(r"`([^`]+#[^`]+)`(?: \(([a-z, ]+)\))?")
 
 
 @dataclass(frozen=True)
 class Divergence:
-    """One thing that KerasHub does otherwise. `cases` maps the ids of cases that fail to backends ("" is all)."""
+    """One thing that KerasHub does otherwise. `cases` maps the ids of cases that fail to backends ("" is all).
+
+    `printed` maps backends to what the snippet prints there. `quirk` is empty where `conformance/quirks` switches the divergence on, else the reason why it can't.
+    """
 
     name: str
     sentence: str
@@ -28,6 +32,8 @@ class Divergence:
     versions: str
     cases: dict[str, str]
     snippet: str
+    printed: dict[str, str]
+    quirk: str = ""
 
 
 def read_divergences(page: Path = PAGE) -> list[Divergence]:
@@ -45,7 +51,15 @@ def _entry(name: str, body: str) -> Divergence:
     sentence = " ".join(body.split("\n*", 1)[0].split())
     cases = dict(_CASE.findall(fields["Cases"]))
     return Divergence(
-        name, sentence, fields["Promise"], fields["Observed"], fields["Versions"], cases, snippet.group(1)
+        name,
+        sentence,
+        fields["Promise"],
+        fields["Observed"],
+        fields["Versions"],
+        cases,
+        snippet.group(1),
+        dict(_PRINTED.findall(body)),
+        fields.get("Quirk", ""),
     )
 
 

@@ -8,6 +8,10 @@ from typing import Any, Protocol
 KNOWN: dict[str, tuple[str, str, dict[str, Any]]] = {
     "refimpl": ("refimpl", "Refimpl", {}),
     "refimpl-definition": ("refimpl", "Refimpl", {"jit_compile": False}),
+    **{
+        f"refimpl-as-keras-hub-{name}": ("refimpl_quirks", "RefimplQuirks", {"backend": name})
+        for name in ("jax", "torch", "tensorflow")
+    },
     "keras_hub": ("keras_hub", "KerasHub", {}),
     "transformers": ("hugging_face", "HuggingFace", {}),
     "transformers-eager": ("hugging_face", "HuggingFace", {"attention": "eager"}),

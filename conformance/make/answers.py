@@ -1,5 +1,6 @@
 """Asks one producer all questions and keeps its answers: run in a process of its own for each Keras backend."""
 
+import json
 import pickle
 import sys
 import tempfile
@@ -25,9 +26,10 @@ def answers_of(adapter: Any, questions: list[dict[str, Any]], **load_args: Any) 
     return found
 
 
-def main(backend: str, target: str, dtype: str = "") -> None:
-    """Write the answers to a file."""
-    questions = [q for q in all_questions() if q["by"] != "hand"]
+def main(backend: str, target: str, asked: str, dtype: str = "") -> None:
+    """Write the answers to a file; `asked` is a file of the ids of the questions that are put."""
+    ids = set(json.loads(Path(asked).read_text(encoding="utf-8")))
+    questions = [q for q in all_questions() if q["by"] != "hand" and q["id"] in ids]
     if dtype:  # the oracle of the peer itself: forward passes only
         questions = [q for q in questions if any("numeric" in s.get("expect", {}) for s in q["steps"])]
     adapter = find(backend)

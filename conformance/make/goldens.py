@@ -10,7 +10,8 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from conformance.cases import FORMAT
-from conformance.make.questions import FLAGS, all_questions
+from conformance.make.kept import arrays_of
+from conformance.make.questions import FLAGS
 from conformance.make.truth import margins, truth_and_floor
 from conformance.messages import encode
 
@@ -27,11 +28,15 @@ class Goldens:
         self.arrays: dict[str, dict[str, np.ndarray]] = {}
         self.problems: list[str] = []
 
-    def build(self) -> None:
-        """Answer every question."""
-        for question in all_questions():
+    def build(self, questions: list[dict[str, Any]], kept: dict[str, dict[str, Any]], folder: Path) -> None:
+        """Answer every question; cases that are `kept` in `folder` stay as they are."""
+        for question in questions:
             chapter, topic = question["id"].partition("#")[0].split(".")[:2]
             self.file = f"{chapter}/{topic}"
+            if old := kept.get(question["id"]):
+                self.arrays.setdefault(self.file, {}).update(arrays_of(old, folder / self.file))
+                self.cases.setdefault(self.file, []).append(old)
+                continue
             case = copy.deepcopy(question)
             case["provenance"] = self.provenance(case.pop("by"))
             for number, step in enumerate(case["steps"]):
@@ -121,7 +126,7 @@ class Goldens:
             content = {"format": FORMAT, "flags": {f: FLAGS[f] for f in sorted(used)}, "cases": cases}
             path.write_text(render(content) + "\n", encoding="utf-8")
             made.add(path)
-            if name in self.arrays:
+            if self.arrays.get(name):
                 save_file(self.arrays[name], path.with_suffix(".safetensors"))
                 made.add(path.with_suffix(".safetensors"))
         chapters = {name.partition("/")[0] for name in self.cases}

@@ -14,15 +14,17 @@ from conformance.adapters.transformers import Transformers
 from conformance.cases import GOLDEN
 from conformance.make.answers import answers_of
 from conformance.make.goldens import BACKENDS, Goldens
+from conformance.make.kept import kept_cases
 from conformance.make.questions import all_questions
 from conformance.messages import answer
 from conformance.runner import filled_in
 
 
-def ask_keras(backend: str, scratch: Path, dtype: str = "") -> dict[str, Any]:
+def ask_keras(backend: str, ids: list[str], scratch: Path, dtype: str = "") -> dict[str, Any]:
     """KerasHub's answers on one backend, from a process of its own."""
-    target = scratch / f"{backend}{dtype}.pickle"
-    words = [sys.executable, "-m", "conformance.make.answers", "keras_hub", str(target), *([dtype] if dtype else [])]
+    target, asked = scratch / f"{backend}{dtype}.pickle", scratch / "asked.json"
+    asked.write_text(json.dumps(ids), encoding="utf-8")
+    words = [sys.executable, "-m", "conformance.make.answers", "keras_hub", str(target), str(asked), *([dtype] if dtype else [])]
     subprocess.run(words, env={**os.environ, "KERAS_BACKEND": backend}, check=True, capture_output=True)
     return pickle.loads(target.read_bytes())
 
@@ -48,17 +50,20 @@ def ask_tokenizers(questions: list[dict[str, Any]]) -> dict[str, Any]:
     return {"info": {"version": tokenizers.__version__}, "answers": found}
 
 
-def gather(cache: str | None) -> dict[str, dict[str, Any]]:
-    """All producers' answers; `cache` is a folder of KerasHub's answers that exist already (for work on this file)."""
-    questions = all_questions()
+def gather(questions: list[dict[str, Any]], cache: str | None) -> dict[str, dict[str, Any]]:
+    """All producers' answers; `cache` is a folder for KerasHub's, which are then asked for once."""
     numeric = [q for q in questions if q["by"] in ("transformers", "zeros")]
     found: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as scratch:
         for name, backend, dtype in [*((b, b, "") for b in BACKENDS), ("float64", "torch", "float64")]:
-            kept = Path(cache or scratch) / f"{name}.pickle"
-            found[name] = pickle.loads(kept.read_bytes()) if kept.exists() else ask_keras(backend, Path(scratch), dtype)
-            if cache and not kept.exists():
-                kept.write_bytes(pickle.dumps(found[name]))
+            file = Path(cache or scratch) / f"{name}.pickle"
+            found[name] = pickle.loads(file.read_bytes()) if file.exists() else {"info": {}, "answers": {}}
+            known = found[name]["answers"]
+            new = [q["id"] for q in questions if q["by"] != "hand" and q["id"] not in known]
+            if new:
+                more = ask_keras(backend, new, Path(scratch), dtype)
+                found[name] = {"info": more["info"], "answers": known | more["answers"]}
+                file.write_bytes(pickle.dumps(found[name]))
     for name, adapter in transformers().items():
         found[name] = {"info": adapter.start(), "answers": answers_of(adapter, numeric)}
     found["tokenizers"] = ask_tokenizers([q for q in questions if q["by"] == "tokenizers"])
@@ -85,11 +90,14 @@ def scorer(adapter: Transformers) -> Any:
 
 
 def make(target: Path, cache: str | None = None) -> list[str]:
-    """Write the goldens below `target`; returns the problems."""
-    found = gather(cache)
+    """Write the goldens below `target`; returns the problems. What is there as it is asked now is kept."""
+    questions = all_questions()
+    kept = kept_cases(target, questions)
+    found = gather([q for q in questions if q["id"] not in kept], cache)
+    print(f"{len(questions) - len(kept)} of {len(questions)} questions are new or were changed")
     goldens = Goldens({name: f["answers"] for name, f in found.items()}, {name: f["info"] for name, f in found.items()})
     goldens.scorers = {name: scorer(adapter) for name, adapter in transformers().items()}
-    goldens.build()
+    goldens.build(questions, kept, target)
     if not goldens.problems:
         print("removed:", goldens.write(target))
     return goldens.problems

@@ -1,0 +1,40 @@
+# ruff: noqa: ARG001, ARG005
+"""Quirks of presets."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from conformance.quirks import Quirk
+
+BART, HDF5, SAVING = "refimpl.models.bart_backbone", "refimpl.presets.hdf5", "refimpl.presets.saving"
+KNOWN = {"dtype", "name", "trainable", "weights_from"}
+
+
+def _swallows(right: Any) -> Any:
+    def init(self: Any, *sizes: Any, **config: Any) -> None:
+        known = KNOWN | set(self.config_keys)
+        right(self, *sizes, **{key: value for key, value in config.items() if key in known})
+
+    return init
+
+
+def _leaves_weights(right: Any) -> Any:
+    """A file of weights that the new preset does not write stays where it was."""
+
+    def keep_others(old: Path, fresh: Path, own: Any) -> None:
+        right(old, fresh, own)
+        name = "model.weights.h5"
+        if (old / name).exists() and not (fresh / name).exists():
+            shutil.copy(old / name, fresh / name)
+
+    return keep_others
+
+
+def quirks(backend: str) -> list[Quirk]:
+    """Quirks of loading and saving."""
+    return [
+        Quirk("unknown-keys-swallowed", ((BART, "BartBackbone.__init__", _swallows),)),
+        Quirk("extra-weights-unread", ((HDF5, "Hdf5Weights._refuse_extras", lambda right: lambda *a: None),)),
+        Quirk("stale-weights-beside-shards", ((SAVING, "_keep_others", _leaves_weights),)),
+    ]
