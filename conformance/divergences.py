@@ -22,7 +22,8 @@ _CASE = re.compile(r"`([^`]+#[^`]+)`(?: \(([a-z, ]+)\))?")
 class Divergence:
     """One thing that KerasHub does otherwise. `cases` maps the ids of cases that fail to backends ("" is all).
 
-    `printed` maps backends to what the snippet prints there. `quirk` is empty where `conformance/quirks` switches the divergence on, else the reason why it can't.
+    `printed` maps backends to what the snippet prints there. `quirk` is empty where `conformance/quirks` switches the
+    divergence on, else the reason why it can't.
     """
 
     name: str

@@ -1,5 +1,6 @@
 """Runs cases against an adapter: the case is sent without its answer, the answer is judged here."""
 
+import copy
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -119,7 +120,7 @@ def without_result(case: Case, reply: dict[str, Any], whole: bool = True) -> tup
 
 def filled_in(step: dict[str, Any], scratch: Path, number: int) -> dict[str, Any]:
     """The arguments, with presets as paths: of the suite, of a damaged copy, or below the case's own folder."""
-    args = dict(step.get("args", {}))
+    args = copy.deepcopy(step.get("args", {}))  # an implementation may change what it is given
     if isinstance(name := args.get("preset"), str):
         path = scratch / name.removeprefix("$scratch/") if name.startswith("$scratch/") else GOLDEN / "presets" / name
         if "damage" in step:

@@ -24,7 +24,15 @@ def ask_keras(backend: str, ids: list[str], scratch: Path, dtype: str = "") -> d
     """KerasHub's answers on one backend, from a process of its own."""
     target, asked = scratch / f"{backend}{dtype}.pickle", scratch / "asked.json"
     asked.write_text(json.dumps(ids), encoding="utf-8")
-    words = [sys.executable, "-m", "conformance.make.answers", "keras_hub", str(target), str(asked), *([dtype] if dtype else [])]
+    words = [
+        sys.executable,
+        "-m",
+        "conformance.make.answers",
+        "keras_hub",
+        str(target),
+        str(asked),
+        *([dtype] if dtype else []),
+    ]
     subprocess.run(words, env={**os.environ, "KERAS_BACKEND": backend}, check=True, capture_output=True)
     return pickle.loads(target.read_bytes())
 

@@ -1,3 +1,4 @@
+# ruff: noqa: ARG001
 """Quirks of `compile` and of what `generate` takes and gives."""
 
 from typing import Any

@@ -1,4 +1,4 @@
-# ruff: noqa: ARG001, ARG005
+# ruff: noqa: ARG005
 """Quirks of sampling and of the loop around it."""
 
 from typing import Any

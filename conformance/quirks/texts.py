@@ -1,4 +1,4 @@
-# ruff: noqa: ARG005
+# ruff: noqa: ARG001, ARG005
 """Quirks of tokenizers and preprocessors."""
 
 from collections.abc import Mapping

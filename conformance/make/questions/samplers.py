@@ -176,8 +176,13 @@ def settings() -> list[dict[str, Any]]:
     ]  # fmt: skip
     kinds = ("value", "type", "key", "index", "overflow", "runtime", "InvalidArgumentError")
     refusals = [
-        probe(id, f"{about} is refused.", "BadInput", sample(refused(*kinds), chosen, same([0, 0, 1, 0, 0]) if "p-over" in id else logs(TABLE)),
-              by="hand")
+        probe(
+            id,
+            f"{about} is refused.",
+            "BadInput",
+            sample(refused(*kinds), chosen, same([0, 0, 1, 0, 0]) if "p-over" in id else logs(TABLE)),
+            by="hand",
+        )
         for id, about, chosen in rows
     ]
     greedy = [[0, 4, 0, 4, 0, 4, 0], [3, 1, 3, 1, 3, 1, 3]]
