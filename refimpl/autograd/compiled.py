@@ -46,6 +46,7 @@ _ONE, _HALF = _F(1.0), _F(0.5)
 _LOG2E, _LN2_HIGH, _LN2_LOW = _F(1.4426950408889634), _F(0.693359375), _F(-2.12194440e-4)
 _LOWEST = _F(-87.0)
 _DENSITY = _F(math.sqrt(0.5 / math.pi))
+_TANH, _CUBIC = _F(math.sqrt(2.0 / math.pi)), _F(0.044715)
 # Q(z) / density as a polynomial in t = 1 / (1 + z / 3), z = |x|, Q the upper tail of the normal distribution;
 # Chebyshev fit to math.erfc, highest power first (error below 3e-9 after multiplication by the density).
 _TAIL = (
@@ -126,6 +127,19 @@ def gelu(first: int, end: int, x: Any, y: Any, slope: Any) -> None:
 
 
 @kernel
+def gelu_tanh(first: int, end: int, x: Any, y: Any, slope: Any) -> None:
+    """Value and slope of the approximate gelu, with tanh(u) = 1 - 2 / (exp(2 u) + 1). Shapes: flat."""
+    x, y, slope = x[first:end], y[first:end], slope[first:end]
+    for i in range(x.size):
+        v = x[i]
+        u = _TANH * (v + _CUBIC * v * v * v)
+        u = u if u < _F(40.0) else _F(40.0)
+        half = _ONE - _ONE / (exp(u + u) + _ONE)  # (1 + tanh(u)) / 2
+        y[i] = v * half
+        slope[i] = half + v * _F(2.0) * half * (_ONE - half) * _TANH * (_ONE + _F(3.0) * _CUBIC * v * v)
+
+
+@kernel
 def multiply(first: int, end: int, x: Any, y: Any) -> None:
     """`y *= x`. Shapes: flat."""
     x, y = x[first:end], y[first:end]
@@ -189,6 +203,36 @@ def layer_norm_slope(
             sums[0, e] += g[r, e] * normal[r, e]
             sums[1, e] += g[r, e]
             x_slope[r, e] = (h - a - normal[r, e] * b) * scale
+
+
+@kernel
+def rms_norm(first: int, end: int, x: Any, gain: Any, epsilon: Any, y: Any, normal: Any, scales: Any) -> None:
+    """Value, normalized input and scale of each row. Shapes: (R, E), (E); (R)."""
+    width = x.shape[1]
+    for r in range(first, end):
+        s = _F(0.0)
+        for e in range(width):
+            s += x[r, e] * x[r, e]
+        scale = _ONE / math.sqrt(s / _F(width) + epsilon)
+        scales[r] = scale
+        for e in range(width):
+            n = x[r, e] * scale
+            normal[r, e] = n
+            y[r, e] = n * gain[e]
+
+
+@kernel
+def rms_norm_slope(first: int, end: int, g: Any, gain: Any, normal: Any, scales: Any, x_slope: Any, sums: Any) -> None:
+    """Gradient of each row, and the rows' sum for the gain. Shapes: (R, E); sums (E) of this thread."""
+    width = g.shape[1]
+    for r in range(first, end):
+        b = _F(0.0)
+        for e in range(width):
+            b += g[r, e] * gain[e] * normal[r, e]
+        b, scale = b / _F(width), scales[r]
+        for e in range(width):
+            sums[e] += g[r, e] * normal[r, e]
+            x_slope[r, e] = (g[r, e] * gain[e] - normal[r, e] * b) * scale
 
 
 @kernel

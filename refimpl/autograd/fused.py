@@ -116,10 +116,34 @@ def linear(wants: Wants, x: Array, kernel: Array, bias: Array) -> tuple[Array, P
     return value.reshape(*lead, *bias.shape), pull
 
 
+def project(wants: Wants, x: Array, kernel: Array) -> tuple[Array, Pull]:
+    """The rows are shared out."""
+    rows = x.reshape(-1, len(kernel))
+
+    def pull(g: Array) -> list[Array | None]:
+        g = g.reshape(len(rows), -1)
+        return [
+            _product(g, kernel.T).reshape(x.shape) if wants[0] else None,
+            _product(rows.T, g) if wants[1] else None,
+        ]
+
+    return _product(rows, kernel).reshape(*x.shape[:-1], kernel.shape[1]), pull
+
+
 def gelu(_wants: Wants, x: Array) -> tuple[Array, Pull]:
     """Value and slope in one pass."""
+    return _activation(compiled.gelu, x)
+
+
+def gelu_tanh(_wants: Wants, x: Array) -> tuple[Array, Pull]:
+    """Value and slope in one pass."""
+    return _activation(compiled.gelu_tanh, x)
+
+
+def _activation(kernel: Callable[..., None], x: Array) -> tuple[Array, Pull]:
+    """An activation whose kernel gives value and slope."""
     value, slope = np.empty_like(x), np.empty_like(x)
-    _share(compiled.gelu, x.size, x.size, _flat(x), value.reshape(-1), slope.reshape(-1))
+    _share(kernel, x.size, x.size, _flat(x), value.reshape(-1), slope.reshape(-1))
 
     def pull(g: Array) -> list[Array]:
         # The slope is used once, so that it may become the gradient.
@@ -160,23 +184,56 @@ def layer_norm(wants: Wants, x: Array, gamma: Array, beta: Array, epsilon: float
     return value.reshape(x.shape), pull
 
 
+def rms_norm(wants: Wants, x: Array, gain: Array, epsilon: float) -> tuple[Array, Pull]:
+    """A row is normalized while it is in the cache."""
+    rows = np.ascontiguousarray(x).reshape(-1, x.shape[-1])
+    value, normal, scales = np.empty_like(rows), np.empty_like(rows), np.empty(len(rows), rows.dtype)
+    _share(compiled.rms_norm, len(rows), rows.size, rows, gain, _F(epsilon), value, normal, scales)
+
+    def pull(g: Array) -> list[Array | None]:
+        slope, g = np.empty_like(normal), np.ascontiguousarray(g).reshape(normal.shape)
+        along = _share_sums(compiled.rms_norm_slope, len(g), g.size, gain.shape, g, gain, normal, scales, slope)
+        return [slope.reshape(x.shape), along if wants[1] else None, None]
+
+    return value.reshape(x.shape), pull
+
+
 def attention(
     _wants: Wants, query: Array, key: Array, value: Array, may_attend: Array, rate: float, stream: int
 ) -> tuple[Array, Pull]:
-    """A row of scores stays in the cache from the product to the mix; heads are read where they lie."""
+    """Nothing of the size of the scores but the weights themselves."""
+    scale = _F(1.0 / np.sqrt(query.shape[-1]))
+    mixed, pull_all = _attention(query, key, value, None, may_attend, scale, rate, stream)
+    return mixed, lambda g: [*pull_all(g)[:3], None, None, None]
+
+
+def relative_attention(
+    _wants: Wants, query: Array, key: Array, value: Array, bias: Array | None, may_attend: Array, rate: float,
+    stream: int,
+) -> tuple[Array, Pull]:  # fmt: skip
+    """The same kernels, with a bias in place of the scale."""
+    mixed, pull_all = _attention(query, key, value, bias, may_attend, _F(1.0), rate, stream)
+    return mixed, lambda g: [*pull_all(g), None, None, None]
+
+
+def _attention(
+    query: Array, key: Array, value: Array, bias: Array | None, may_attend: Array, scale: Any, rate: float, stream: int
+) -> tuple[Array, Callable[[Array], list[Array | None]]]:
+    """The result, and from its gradient those of query, key, value and bias."""
     q, k, v = (np.ascontiguousarray(x) for x in (query, key, value))
     may = np.ascontiguousarray(may_attend[:, 0]).astype(np.bool_)
+    shift = np.zeros((0, 0, 0), np.float32) if bias is None else np.ascontiguousarray(bias)
     weights = np.empty((len(q), q.shape[2], q.shape[1], k.shape[1]), q.dtype)
     mixed = np.empty_like(q)
     work = weights.size * q.shape[-1]
     draws = _draws(rate, stream) if rate else (_F(0.0), np.uint32(0), np.uint32(0), np.uint32(0))
-    _share(compiled_attention.attention, len(q), work, q, k, v, may, *draws, weights, mixed)
+    _share(compiled_attention.attention, len(q), work, q, k, v, may, scale, shift, *draws, weights, mixed)
 
     def pull(g: Array) -> list[Array | None]:
         slopes = [np.empty_like(x) for x in (q, k, v)]
-        args = (q, k, v, *draws, weights, np.ascontiguousarray(g), *slopes)
-        _share(compiled_attention.attention_slope, len(q), work, *args)
-        return [*slopes, None, None, None]
+        args = (q, k, v, scale, *draws, weights, np.ascontiguousarray(g), *slopes)
+        summed = _share_sums(compiled_attention.attention_slope, len(q), work, shift.shape, *args)
+        return [*slopes, None if bias is None else summed]
 
     return mixed, pull
 
@@ -201,4 +258,7 @@ def adam(weight: Array, gradient: Array, momentum: Array, velocity: Array, numbe
 
 
 __all__ = ["TWINS", "adam", "one_thread"]
-TWINS = {f.__name__: f for f in (linear, gelu, dropout, layer_norm, attention, head_loss)}
+_TWINS = (
+    linear, project, gelu, gelu_tanh, dropout, layer_norm, rms_norm, attention, relative_attention, head_loss,
+)  # fmt: skip
+TWINS = {f.__name__: f for f in _TWINS}

@@ -29,12 +29,20 @@ SAMPLES = {
         (normal(90, 3, 37), normal(3, 37, 300), normal(300)),
     ],
     "gelu": [(4.0 * normal(37, 11),), (np.linspace(-40.0, 40.0, 60_001),)],
+    "gelu_tanh": [(4.0 * normal(37, 11),), (np.linspace(-40.0, 40.0, 60_001),)],
+    "project": [(normal(7, 9, 20), normal(20, 15)), (normal(90, 3, 37), normal(37, 300))],
+    "rms_norm": [(normal(9, 5), normal(5), 1e-6), (3.0 + normal(7, 90, 96), normal(96), 1e-6)],
     "dropout": [(normal(13, 7), 0.3, 987654321987654321), (normal(300, 200), 0.1, 5)],
     "layer_norm": [(normal(9, 5), normal(5), normal(5), 1e-5), (3.0 + normal(7, 90, 96), normal(96), normal(96), 1e-5)],
     "attention": [
         (*qkv(3, 5, 7, 2, 6), attended(3, 5, 7), 0.0, 0),
         (*qkv(3, 5, 7, 2, 6), attended(3, 1, 7), 0.3, 123456789123),
         (*qkv(8, 19, 21, 3, 32), np.tril(np.ones((19, 21), bool))[None, None], 0.2, 77),
+    ],
+    "relative_attention": [
+        (*qkv(3, 5, 7, 2, 6), normal(2, 5, 7), attended(3, 5, 7), 0.3, 123456789123),
+        (*qkv(3, 5, 7, 2, 6), None, attended(3, 1, 7), 0.0, 0),
+        (*qkv(8, 19, 21, 3, 8), normal(3, 19, 21), np.tril(np.ones((19, 21), bool))[None, None], 0.2, 77),
     ],
     "head_loss": [(normal(5, 4, 6), normal(23, 6), RNG.integers(0, 23, (5, 4)), RNG.integers(0, 3, (5, 4)) / 7.0)],
 }
@@ -66,7 +74,7 @@ def test_twin_is_its_definition(name):
             assert np.abs(value - expected).max() <= 4e-6 * scale, (name, n)
 
 
-@pytest.mark.parametrize("name", ["gelu", "layer_norm", "attention"])
+@pytest.mark.parametrize("name", ["gelu", "gelu_tanh", "layer_norm", "rms_norm", "attention"])
 def test_what_is_no_number_stays_no_number(name):
     args = [a.copy() if isinstance(a, np.ndarray) else a for a in SAMPLES[name][0]]
     args[0][-1] = np.nan
