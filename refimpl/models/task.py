@@ -177,7 +177,7 @@ class Task(Trainer):
         with replaced_folder(path, EXPORTED) as folder:
             write_checkpoint(folder, model, type(model).__name__, model.weights, model.get_config(), tokenizer)
             if preprocessor is not None and tokenizer is not None:
-                write_generation(folder, tokenizer, preprocessor.decoder_sequence_length)
+                write_generation(folder, type(model).__name__, tokenizer, preprocessor.decoder_sequence_length)
                 write_tokenizer(folder, tokenizer)
 
     def write_preset_files(self, folder: Path, max_shard_size: float | None = 10) -> None:

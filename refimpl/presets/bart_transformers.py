@@ -7,8 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from refimpl.errors import ConfigError
+from refimpl.presets.folder import TOKENIZER_ASSETS
 
 BACKBONE = "BartBackbone"
+ASSETS = (f"{TOKENIZER_ASSETS}/vocabulary.json", f"{TOKENIZER_ASSETS}/merges.txt")
+PREFIX = "model."  # what names of tensors start with in a model with a head
+UNUSED: tuple[str, ...] = ()  # tensors that are not read
+ZERO = ("final_logits_bias",)  # tensors that are not read and must be zero
 _KEYS = {
     "vocabulary_size": ("vocab_size", 50265),
     "num_layers": ("encoder_layers", 12),
@@ -111,6 +116,17 @@ def transformers_config(config: Mapping[str, Any], ids: Mapping[str, int], dtype
         "dtype": dtype,
         **ids,
     }
+
+
+def special_ids(tokenizer: Any) -> dict[str, int]:
+    """The ids of special tokens, by transformers' names."""
+    start, end, pad = tokenizer.start_token_id, tokenizer.end_token_id, tokenizer.pad_token_id
+    return {"bos_token_id": start, "eos_token_id": end, "pad_token_id": pad, "decoder_start_token_id": end}
+
+
+def generation_settings(tokenizer: Any) -> dict[str, Any]:
+    """What makes transformers' `generate` start as ours does: the prompt is `</s> <s>`."""
+    return {"forced_bos_token_id": tokenizer.start_token_id, "forced_eos_token_id": None}
 
 
 def _refused(file: str, has: str, wanted: str) -> ConfigError:

@@ -13,6 +13,16 @@ def _bart(name: str, params: int, description: str) -> dict[str, Any]:
     return {"metadata": metadata, "kaggle_handle": f"kaggle://keras/bart/keras/{name}/3"}
 
 
+def _t5(name: str, params: int, version: int, description: str) -> dict[str, Any]:
+    metadata = {"description": description, "params": params, "path": "t5"}
+    return {"metadata": metadata, "kaggle_handle": f"kaggle://keras/t5/keras/{name}/{version}"}
+
+
+_C4 = "the Colossal Clean Crawled Corpus (C4)"
+_MIXTURE = f"trained on {_C4} and on the tasks of its paper"
+_GATED = f"with gates and a head of its own, trained on {_C4} alone"
+_FLAN = "T5 1.1, tuned to follow instructions"
+
 # By backbone, then by name. KerasHub's table gives `bart_large_en_cnn` the count of `bart_large_en`, which has one
 # token more; the count here is that of its shapes.
 BUILTIN: dict[str, dict[str, dict[str, Any]]] = {
@@ -22,7 +32,21 @@ BUILTIN: dict[str, dict[str, dict[str, Any]]] = {
         "bart_large_en_cnn": _bart(
             "bart_large_en_cnn", 406286336, "bart_large_en, fine-tuned to summarize the news of CNN and Daily Mail."
         ),
-    }
+    },
+    # KerasHub's table counts `t5_1.1_small` and `t5_1.1_large` without their heads; the counts here have them.
+    "T5Backbone": {
+        "t5_small_multi": _t5("t5_small_multi", 60506624, 3, f"T5 of 6 layers, {_MIXTURE}."),
+        "t5_base_multi": _t5("t5_base_multi", 222903552, 3, f"T5 of 12 layers, {_MIXTURE}."),
+        "t5_large_multi": _t5("t5_large_multi", 737668096, 3, f"T5 of 24 layers, {_MIXTURE}."),
+        "t5_1.1_small": _t5("t5_1.1_small", 76961152, 2, f"T5 1.1 of 8 layers, {_GATED}."),
+        "t5_1.1_base": _t5("t5_1.1_base", 247577856, 2, f"T5 1.1 of 12 layers, {_GATED}."),
+        "t5_1.1_large": _t5("t5_1.1_large", 783150080, 2, f"T5 1.1 of 24 layers, {_GATED}."),
+        "t5_1.1_xl": _t5("t5_1.1_xl", 2849757184, 2, f"T5 1.1 of 24 layers, {_GATED}."),
+        "t5_1.1_xxl": _t5("t5_1.1_xxl", 11135332352, 2, f"T5 1.1 of 24 layers, {_GATED}."),
+        "flan_small_multi": _t5("flan_small_multi", 76961152, 3, f"{_FLAN}: 8 layers."),
+        "flan_base_multi": _t5("flan_base_multi", 247577856, 3, f"{_FLAN}: 12 layers."),
+        "flan_large_multi": _t5("flan_large_multi", 783150080, 3, f"{_FLAN}: 24 layers."),
+    },
 }
 
 

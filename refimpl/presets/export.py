@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from refimpl.errors import ConfigError
-from refimpl.presets.bart_transformers import transformers_config
+from refimpl.presets.families import FAMILIES, family_of
 from refimpl.presets.folder import Layout
 from refimpl.presets.safetensors_file import write_tensors
+from refimpl.presets.sentence_piece_checkpoint import write_sentence_piece
 from refimpl.presets.transformers_tokenizer import special_token_files, tokenizer_json
 
 
@@ -27,16 +28,17 @@ def write_checkpoint(
     Raises: ConfigError for an architecture that has no counterpart in transformers.
     Spec: presets.export.weights, presets.export.config
     """
-    if architecture != "BartBackbone":
+    family = family_of(architecture)
+    if family is None:
         raise ConfigError(
             f"Export to Transformers format not implemented for {architecture}.",
-            "The backbone must be a BartBackbone.",
+            f"The backbone must be a {' or a '.join(known.BACKBONE for known in FAMILIES.values())}.",
             "Use save_to_preset.",
             "presets.export.weights",
         )
     dtype = next(iter(weights.values())).dtype.name
-    ids = {} if tokenizer is None else _ids(tokenizer)
-    _write(folder / "config.json", transformers_config(config, ids, dtype))
+    ids = {} if tokenizer is None else family.special_ids(tokenizer)
+    _write(folder / "config.json", family.transformers_config(config, ids, dtype))
     places = {name: layout.tensor_place(name) for name in weights}
     shapes = {name: places[name].stored_shape(array.shape) for name, array in weights.items()}
     tensors = {places[name].names[0]: (shape, dtype) for name, shape in shapes.items()}
@@ -45,31 +47,31 @@ def write_checkpoint(
     )
 
 
-def write_generation(folder: Path, tokenizer: Any, length: int) -> None:
+def write_generation(folder: Path, architecture: str, tokenizer: Any, length: int) -> None:
     """Write `generation_config.json`, with which transformers generates as `generate` does with the greedy sampler.
 
     Spec: presets.export.generation
     """
-    settings = {
-        "forced_bos_token_id": tokenizer.start_token_id,  # the prompt is `</s> <s>`
-        "forced_eos_token_id": None,
-        "max_length": length,
-        "num_beams": 1,
-        "do_sample": False,
-    }
-    _write(folder / "generation_config.json", _ids(tokenizer) | settings)
+    family = family_of(architecture)
+    assert family is not None  # its checkpoint was written
+    settings = {"max_length": length, "num_beams": 1, "do_sample": False}
+    content = family.special_ids(tokenizer) | family.generation_settings(tokenizer) | settings
+    _write(folder / "generation_config.json", content)
 
 
 def write_tokenizer(folder: Path, tokenizer: Any) -> None:
     """Write the tokenizer: in one file, and in the files that were used before.
 
-    Raises: ConfigError for another kind than byte-level BPE.
+    Raises: ConfigError for another kind than byte-level BPE and SentencePiece's unigrams.
     Spec: presets.export.tokenizer
     """
+    if hasattr(tokenizer, "proto"):
+        write_sentence_piece(folder, tokenizer)
+        return
     if not hasattr(tokenizer, "merges") or not hasattr(tokenizer, "start_token"):
         raise ConfigError(
             f"Export to Transformers format not implemented for {type(tokenizer).__name__}.",
-            "The tokenizer must be a BartTokenizer.",
+            "The tokenizer must be a BartTokenizer or a T5Tokenizer.",
             "Use save_to_preset.",
             "presets.export.tokenizer",
         )
@@ -86,12 +88,6 @@ def write_tokenizer(folder: Path, tokenizer: Any) -> None:
         folder / "tokenizer.json",
         tokenizer_json(vocabulary, merges, kept, tokenizer.lstrip_tokens, special, tokenizer.add_prefix_space),
     )
-
-
-def _ids(tokenizer: Any) -> dict[str, int]:
-    """The ids of special tokens, by transformers' names."""
-    start, end, pad = tokenizer.start_token_id, tokenizer.end_token_id, tokenizer.pad_token_id
-    return {"bos_token_id": start, "eos_token_id": end, "pad_token_id": pad, "decoder_start_token_id": end}
 
 
 def _write(path: Path, content: Any) -> None:

@@ -31,6 +31,7 @@ EXPORTED = (
     "model.safetensors.index.json",
     "vocab.json",
     "merges.txt",
+    "spiece.model",
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",

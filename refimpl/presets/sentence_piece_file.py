@@ -1,10 +1,10 @@
-"""Writing a SentencePiece model from its parts: a checkpoint may hold the parts in JSON and no model file.
+"""Writing a SentencePiece model from its parts, as a checkpoint may hold them in JSON alone; and its type and size.
 
 Source: sentencepiece 0.2.3, sentencepiece_model.proto (the numbers of the fields); protobuf's wire format
 """
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 # What a piece is, by the format's numbers.
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, BYTE = 1, 2, 3, 4, 6
@@ -59,3 +59,52 @@ def _text(field: int, value: bytes) -> bytes:
 
 def _float(field: int, value: float) -> bytes:
     return _varint(field << 3 | 5) + struct.pack("<f", value)
+
+
+def model_type(proto: bytes) -> int:
+    """The type of a serialized model: unigram where it says nothing."""
+    found = UNIGRAM
+    for field, value in _fields(proto):
+        if field == 2 and isinstance(value, bytes):
+            found = next((kind for number, kind in _fields(value) if number == 3 and isinstance(kind, int)), found)
+    return found
+
+
+def count_pieces(proto: bytes) -> int:
+    """The number of pieces of a serialized model, or of what can be read of a broken one."""
+    found = 0
+    try:
+        for field, _ in _fields(proto):
+            found += field == 1
+    except IndexError:
+        pass
+    return found
+
+
+def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
+    """Number and value of each field of a message.
+
+    Raises: IndexError if the message is cut off.
+    """
+    place = 0
+    while place < len(data):
+        key, place = _read_varint(data, place)
+        kind = key & 7
+        if kind in (0, 2):
+            value, place = _read_varint(data, place)
+            if kind == 2:
+                yield key >> 3, data[place : place + value]
+                place += value
+            else:
+                yield key >> 3, value
+        else:
+            place += 8 if kind == 1 else 4
+
+
+def _read_varint(data: bytes, place: int) -> tuple[int, int]:
+    """A whole number, and the place after it."""
+    value = shift = 0
+    while data[place] > 0x7F:
+        value |= (data[place] & 0x7F) << shift
+        place, shift = place + 1, shift + 7
+    return value | data[place] << shift, place + 1

@@ -43,7 +43,7 @@ def tensor_place(name: str, tied: bool, gated: bool) -> TensorPlace:
     layer, *parts, variable = name.split("/")
     if layer == "token_embedding":
         if variable == "reverse_embeddings":
-            return TensorPlace((_HEAD,), inputs=1)
+            return TensorPlace((_HEAD,), inputs=1, instead=TABLE_NAMES[0])
         return TensorPlace((*TABLE_NAMES, _HEAD) if tied else TABLE_NAMES)
     if layer.endswith("output_layer_norm"):
         return TensorPlace((f"{layer.partition('_')[0]}.final_layer_norm.weight",))

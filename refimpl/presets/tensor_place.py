@@ -13,12 +13,14 @@ class TensorPlace:
     """A tensor: its names (the first is the one that is written), and how it differs from KerasHub's array.
 
     `inputs` is the number of leading axes that are a projection's inputs: PyTorch keeps projections as (out, in).
-    `skipped` is the number of rows at the top that KerasHub's table does not have.
+    `skipped` is the number of rows at the top that KerasHub's table does not have. `instead` is the tensor that stands
+    for this one where a checkpoint has none of its names.
     """
 
     names: tuple[str, ...]
     inputs: int = 0
     skipped: int = 0
+    instead: str = ""
 
     def stored_shape(self, shape: Shape) -> Shape:
         """The tensor's shape, from KerasHub's."""

@@ -7,22 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from refimpl.errors import PresetError, PresetUnreadableError, WeightsError
-from refimpl.presets import bart_transformers
+from refimpl.presets.families import FAMILIES
 from refimpl.presets.folder import CONFIG_FILE, TOKENIZER_ASSETS, TOKENIZER_FILE, Layout, PresetFolder
 from refimpl.presets.safetensors_file import expect, read_header
 from refimpl.presets.segments import Maps, Segment, Shape, check_total
+from refimpl.presets.sentence_piece_checkpoint import added_tokens, proto_of_checkpoint
 from refimpl.presets.shards import read_index
 from refimpl.presets.transformers_tokenizer import tokenizer_config, vocabulary_of
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
-_FAMILIES: dict[str, ModuleType] = {"bart": bart_transformers}
 # Heads of other tasks, which a backbone has no place for.
 _OTHER_HEADS = ("classification_head.", "qa_outputs.")
 _VOCABULARY, _MERGES = f"{TOKENIZER_ASSETS}/vocabulary.json", f"{TOKENIZER_ASSETS}/merges.txt"
@@ -41,14 +40,14 @@ class TransformersFolder(PresetFolder):
         self._folder = folder
         self._config = folder.json(CONFIG_FILE)
         family = self._config.get("model_type")
-        if not isinstance(family, str) or family not in _FAMILIES:
+        if not isinstance(family, str) or family not in FAMILIES:
             raise PresetError(
                 f"{folder} holds a transformers model with model type {family!r:.60}.",
-                f"refimpl has a converter for {', '.join(_FAMILIES)}.",
+                f"refimpl has a converter for {', '.join(FAMILIES)}.",
                 "Use a checkpoint of such a model, or a preset of KerasHub.",
                 "presets.transformers.model-type",
             )
-        self._family = _FAMILIES[family]
+        self._family = FAMILIES[family]
 
     def __str__(self) -> str:
         return str(self._folder)
@@ -59,7 +58,7 @@ class TransformersFolder(PresetFolder):
 
     def has(self, name: str) -> bool:
         """Whether the preset that is shown has a file of that name."""
-        return name in (CONFIG_FILE, TOKENIZER_FILE, _VOCABULARY, _MERGES)
+        return name in (CONFIG_FILE, TOKENIZER_FILE, *self._family.ASSETS)
 
     def json(self, name: str) -> dict[str, Any]:
         """The content of a JSON file of the preset that is shown."""
@@ -67,11 +66,9 @@ class TransformersFolder(PresetFolder):
             config = self._family.backbone_config(self._config, f"{self}/{CONFIG_FILE}")
             return _envelope(self._family.BACKBONE, config)
         if name == TOKENIZER_FILE:
-            config, lstrip = tokenizer_config(
-                self._tokenizer(), self._optional("tokenizer_config.json"), self._names(), str(self)
-            )
+            config, extension = self._tokenizer_config()
             name = self._family.BACKBONE.removesuffix("Backbone") + "Tokenizer"
-            return _envelope(name, config) | {"refimpl": {"lstrip_tokens": lstrip}}
+            return _envelope(name, config) | {"refimpl": extension}
         if name == _VOCABULARY:
             return dict(self._vocabulary()[0])
         return self._folder.json(name)
@@ -79,6 +76,19 @@ class TransformersFolder(PresetFolder):
     def text(self, name: str) -> str:
         """The content of a text file of the preset that is shown."""
         return "\n".join(self._vocabulary()[1]) if name == _MERGES else self._folder.text(name)
+
+    def read_bytes(self, name: str) -> bytes:
+        """The content of a small file of the preset that is shown."""
+        return proto_of_checkpoint(self._folder) if name in self._family.ASSETS else self._folder.read_bytes(name)
+
+    def _tokenizer_config(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What KerasHub's tokenizer is built with, and what it has no argument for."""
+        if _VOCABULARY not in self._family.ASSETS:
+            return {}, {"added_tokens": added_tokens(self._folder)}
+        config, lstrip = tokenizer_config(
+            self._tokenizer(), self._optional("tokenizer_config.json"), self._names(), str(self)
+        )
+        return config, {"lstrip_tokens": lstrip}
 
     def _tokenizer(self) -> dict[str, Any] | None:
         """`tokenizer.json`, unless KerasHub left its own there; None if there is none."""
@@ -107,10 +117,11 @@ class TransformersFolder(PresetFolder):
         tensors = self._tensors()
         maps: Maps = {}
         plan: dict[str, tuple[Segment, Shape, int, int]] = {}
-        taken = {"final_logits_bias"}
+        taken = {*self._family.UNUSED, *self._family.ZERO}
         for name, shape in shapes:
             place = layout.tensor_place(name)
-            known = [other for other in place.names if other in tensors] or list(place.names[:1])
+            substitute = place.instead if place.instead in tensors else place.names[0]
+            known = [other for other in place.names if other in tensors] or [substitute]
             found = [expect(tensors, other, place.stored_shape(shape)).check() for other in known]
             _refuse_different(known, found)
             plan[name] = (found[0], shape, place.inputs, place.skipped)
@@ -148,16 +159,18 @@ class TransformersFolder(PresetFolder):
                     "presets.transformers.weights",
                 )
             found |= header
-        # A checkpoint without a head has no `model.` before its names.
-        headless = not any(name.startswith("model.") for name in found)
-        return {f"model.{name}" if headless else name: segment for name, segment in found.items()}
+        # A checkpoint without a head has no prefix before its names.
+        prefix = self._family.PREFIX
+        headless = not any(name.startswith(prefix) for name in found)
+        return {f"{prefix}{name}" if headless else name: segment for name, segment in found.items()}
 
     def _refuse_rest(self, tensors: Tensors, taken: set[str]) -> None:
         """A tensor that no weight takes would change the numbers, or is of another architecture."""
         extra = sorted(name for name in tensors if name not in taken and not name.startswith(_OTHER_HEADS))
-        bias = tensors.get("final_logits_bias")
-        if bias is not None and bias.check().array("float64", bias.shape, {}).any():
-            extra.append("final_logits_bias (not zero)")
+        for name in self._family.ZERO:
+            bias = tensors.get(name)
+            if bias is not None and bias.check().array("float64", bias.shape, {}).any():
+                extra.append(f"{name} (not zero)")
         if extra:
             raise WeightsError(
                 f"{self} holds {len(extra)} tensor(s) that no weight takes: {', '.join(extra[:3]):.200}.",
@@ -182,7 +195,7 @@ def _refuse_different(names: list[str], segments: list[Segment]) -> None:
         if not segments[0].equals(segment):
             raise WeightsError(
                 f"The tensors {names[0]!r} and {name!r} differ.",
-                "BART has one embedding table for the encoder, the decoder and its logits.",
+                "The model has one embedding table for the encoder, the decoder and its logits.",
                 "Use a checkpoint whose embeddings are tied.",
                 "presets.transformers.tied",
             )

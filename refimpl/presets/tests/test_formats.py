@@ -38,7 +38,12 @@ def test_every_class_loads(tmp_path):
     assert type(AnyTokenizer.from_preset(folder)) is BartTokenizer
     assert Seq2SeqLMPreprocessor.from_preset(folder).encoder_sequence_length == 9
     for cls in (Backbone, Seq2SeqLM, AnyTokenizer, Seq2SeqLMPreprocessor, BartTokenizer):
-        assert list(cls.presets) == ["bart_base_en", "bart_large_en", "bart_large_en_cnn"]
+        assert [name for name in cls.presets if "bart" in name] == [
+            "bart_base_en",
+            "bart_large_en",
+            "bart_large_en_cnn",
+        ]
+        assert len(cls.presets) == (3 if cls is BartTokenizer else 14)
         assert cls.presets["bart_base_en"]["kaggle_handle"] == "kaggle://keras/bart/keras/bart_base_en/3"
 
 
@@ -200,8 +205,8 @@ def test_transformers_tensors_that_do_not_fit(tmp_path):
     del tensors["model.decoder.layers.1.fc2.bias"]
     with pytest.raises(errors.WeightsError, match=r"fc2\.bias.*missing"):
         Backbone.from_preset(transformers_folder(tmp_path / "e", tensors))
-    with pytest.raises(errors.PresetError, match="model type 't5'"):
-        Backbone.from_preset(transformers_folder(tmp_path / "f", model_type="t5"))
+    with pytest.raises(errors.PresetError, match="model type 'gpt2'"):
+        Backbone.from_preset(transformers_folder(tmp_path / "f", model_type="gpt2"))
 
 
 def test_special_tokens_of_transformers(tmp_path):
