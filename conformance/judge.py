@@ -1,5 +1,6 @@
 """Judges one reply of a case by what the case expects of it."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,12 @@ import numpy as np
 
 from conformance import compare
 from conformance.cases import GOLDEN, Case
+
+
+def offered(result: dict[str, Any], order: list[str]) -> list[str]:
+    """The tensors that an implementation must give: those of the kinds that it gives of any layer."""
+    kinds = {re.sub(r"\d+", "n", name) for name in result}
+    return [name for name in order if re.sub(r"\d+", "n", name) in kinds] or order[:1]
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,8 @@ class Judge:
             yield compare.Finding(compare.same(result, earlier, rule))
         for key, rule in wanted.get("numeric", {}).items():
             yield self.numeric(key, rule, result)
+        if "trace" in wanted:
+            yield from self.trace(wanted["trace"], result)
         if "frequencies" in wanted:
             yield compare.frequencies(result, wanted["frequencies"])
         if "generation" in wanted:
@@ -64,6 +73,11 @@ class Judge:
             rule = wanted["saved_weights"]
             folder = self.scratch / rule["path"].removeprefix("$scratch/")
             yield compare.Finding(compare.saved_weights(folder, GOLDEN / "presets" / rule["preset"]))
+
+    def trace(self, wanted: dict[str, Any], result: dict[str, Any]) -> Iterator[compare.Finding]:
+        """Every tensor offered, in the order of execution; at least one, and none left out of a stack of layers."""
+        for name in offered(result, wanted["order"]):
+            yield self.numeric(name, wanted["tensors"][name], result)
 
     def numeric(self, key: str, rule: dict[str, Any], result: dict[str, Any]) -> compare.Finding:
         """One array against its truth, by the floors of the profile."""

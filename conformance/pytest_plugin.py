@@ -95,6 +95,9 @@ class CaseItem(pytest.Item):
         for name in ("ratio", "ratio_99"):
             self.user_properties.append((name, getattr(verdict, name)))
         if verdict.bad:
+            from conformance.diagnosis import explained
+
+            (verdict,) = explained(suite.adapter, suite.info, [verdict])
             raise FailedCaseError(self.told(verdict))
         if verdict.verdict == "expected failure":
             pytest.xfail(verdict.message)

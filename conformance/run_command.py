@@ -10,6 +10,7 @@ from typing import Any
 from conformance import report
 from conformance.adapters import expected_file, find
 from conformance.cases import read_cases
+from conformance.diagnosis import explained
 from conformance.divergences import expected_failures
 from conformance.messages import AdapterError, UnsupportedError
 from conformance.runner import PROFILES, Verdict, run
@@ -63,7 +64,7 @@ def run_cases(options: argparse.Namespace) -> int:
             asked = run(
                 adapter, cases, info.get("capabilities", ("core",)), expected, options.profile, info.get("lacks")
             )
-            verdicts = list(shown(asked, len(cases)))
+            verdicts = explained(adapter, info, shown(asked, len(cases)))
     finally:
         adapter.stop()
     tell(options, info, verdicts)

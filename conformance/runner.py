@@ -88,7 +88,7 @@ def run_case(adapter: Any, case: Case, capabilities: set[str], profile: str = "f
     notes: list[str] = []
     with tempfile.TemporaryDirectory() as scratch:
         for number, step in enumerate(case.steps):
-            reply = answer(adapter, step["op"], filled_in(step, Path(scratch), number))
+            reply = answer(adapter, step["op"], true_input(case, step, filled_in(step, Path(scratch), number)))
             replies.append(reply)
             at = f"step {number} ({step['op']}): " if len(case.steps) > 1 else ""
             wanted = step.get("expect", {})
@@ -116,6 +116,14 @@ def without_result(case: Case, reply: dict[str, Any], whole: bool = True) -> tup
         return ("fail" if whole and case.capability == "core" else "unsupported"), reply["unsupported"]
     told = reply["error"]
     return "error", f"{told.get('type', ', '.join(told['kinds']))}: {told['message']:.300}"
+
+
+def true_input(case: Case, step: dict[str, Any], args: dict[str, Any]) -> dict[str, Any]:
+    """The arguments, with the truth's tensors where a trace is to be forced to them."""
+    if args.get("forced") != "truth":
+        return args
+    tensors = step["expect"]["trace"]["tensors"]
+    return args | {"forced": {name: case.array(rule["truth"]).astype("float32") for name, rule in tensors.items()}}
 
 
 def filled_in(step: dict[str, Any], scratch: Path, number: int) -> dict[str, Any]:

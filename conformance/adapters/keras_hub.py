@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 
 from conformance.adapters.keras_api import KerasApi
+from conformance.adapters.keras_trace import recording
+from conformance.probes import Recorder
 
 
 class KerasHub(KerasApi):
@@ -25,7 +27,7 @@ class KerasHub(KerasApi):
             "implementation": "keras_hub",
             "version": self.version,
             "backend": self.keras.backend.backend(),
-            "capabilities": [*self.capabilities, *["jax-random"] * (self.keras.backend.backend() == "jax")],
+            "capabilities": [*self.capabilities, "trace", *["jax-random"] * (self.keras.backend.backend() == "jax")],
         }
 
     def compile(self, sampler: Any) -> None:
@@ -58,3 +60,10 @@ class KerasHub(KerasApi):
     def array(self, value: Any) -> np.ndarray:
         """A tensor of any backend as a NumPy array."""
         return self.keras.ops.convert_to_numpy(value) if not isinstance(value, np.ndarray) else value
+
+    def op_trace(self, inputs: Any, forced: Any = None, chunks: Any = None) -> dict[str, Any]:
+        """The tensors inside the model; with `chunks` those of decoding over the cache."""
+        recorder = Recorder(forced)
+        with recording(self.keras.ops, self.lm.backbone, recorder):
+            found = self.op_cached_logits(inputs, chunks) if chunks else self.op_logits(inputs)
+        return recorder.arrays() | found

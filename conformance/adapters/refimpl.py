@@ -3,12 +3,14 @@
 from typing import Any
 
 from conformance.adapters.keras_api import KerasApi
+from conformance.adapters.refimpl_trace import recording
+from conformance.probes import Recorder
 
 
 class Refimpl(KerasApi):
     """The reference. `jit_compile=False` runs the definitions instead of their Numba twins."""
 
-    capabilities = ("core", "probe", "exact-rows", "jax-random")
+    capabilities = ("core", "probe", "trace", "exact-rows", "jax-random")
 
     def __init__(self, jit_compile: bool = True) -> None:
         import refimpl
@@ -29,3 +31,10 @@ class Refimpl(KerasApi):
     def compile(self, sampler: Any) -> None:
         """Choose the sampler, and twin or definition."""
         self.lm.compile(sampler=sampler, jit_compile=self.jit_compile)
+
+    def op_trace(self, inputs: Any, forced: Any = None, chunks: Any = None) -> dict[str, Any]:
+        """The tensors inside the definition; with `chunks` those of decoding over the cache."""
+        recorder = Recorder(forced)
+        with recording(recorder):
+            found = self.op_cached_logits(inputs, chunks) if chunks else self.op_logits(inputs)
+        return recorder.arrays() | found

@@ -8,18 +8,20 @@ from typing import Any
 import h5py
 import numpy as np
 
+from conformance.adapters.transformers_trace import recording
 from conformance.messages import UnsupportedError
+from conformance.probes import Recorder
 
 
 class Transformers:
     """Forward passes only. `permuted` renumbers the inner dimensions, which only changes the order of the sums."""
 
-    def __init__(self, dtype: str = "float64", permuted: bool = False) -> None:
+    def __init__(self, dtype: str = "float64", permuted: bool = False, attention: str = "eager") -> None:
         import torch
         import transformers
 
         self.torch, self.hub = torch, transformers
-        self.dtype, self.permuted = dtype, permuted
+        self.dtype, self.permuted, self.attention = dtype, permuted, attention
         self.model: Any = None
 
     def start(self) -> dict[str, Any]:
@@ -28,7 +30,7 @@ class Transformers:
             "implementation": "transformers",
             "version": self.hub.__version__,
             "backend": f"torch {self.dtype}",
-            "capabilities": ["probe"],
+            "capabilities": ["probe", "trace"],
         }
 
     def stop(self) -> None:
@@ -57,7 +59,7 @@ class Transformers:
                 f"{side}_attention_heads": config["num_heads"],
                 f"{side}_ffn_dim": config["intermediate_dim"],
             }
-        sizes |= {"max_position_embeddings": config["max_sequence_length"], "attn_implementation": "eager"}
+        sizes |= {"max_position_embeddings": config["max_sequence_length"], "attn_implementation": self.attention}
         return self.hub.BartConfig(**sizes)
 
     def _state(self, folder: Path, config: dict[str, Any]) -> dict[str, np.ndarray]:
@@ -105,24 +107,28 @@ class Transformers:
 
     def call(self, op: str, args: dict[str, Any]) -> dict[str, Any]:
         """`logits`, `states`, and `cached_logits` without a cache, which must give the same."""
-        if op not in ("logits", "states", "cached_logits"):
+        if op not in ("logits", "states", "cached_logits", "trace"):
             raise UnsupportedError(f"no operation {op!r}")
         batch = {key: self.torch.tensor(value) for key, value in args["inputs"].items()}
         empty = ~batch["encoder_padding_mask"].any(dim=1)
-        found = self._forward(self.model, batch)
+        forced = args.get("forced") if op == "trace" else None
+        found = self._forward(self.model, batch, forced)
         if empty.any():  # nothing to attend to: attention gives zeros, which values of zero give as well
             silent = copy.deepcopy(self.model)
             for layer in silent.model.encoder.layers:
                 _silence(layer.self_attn.v_proj)
             for layer in silent.model.decoder.layers:
                 _silence(layer.encoder_attn.v_proj)
-            for key, value in self._forward(silent, batch).items():
+            for key, value in self._forward(silent, batch, forced).items():
                 found[key][empty.numpy()] = value[empty.numpy()]
-        return {"logits": found["logits"]} if op != "states" else {k: v for k, v in found.items() if k != "logits"}
+        if op == "states":
+            return {key: value for key, value in found.items() if key.endswith("_sequence_output")}
+        return {k: v for k, v in found.items() if k == "logits" or (op == "trace" and "." in k)}
 
-    def _forward(self, model: Any, batch: dict[str, Any]) -> dict[str, np.ndarray]:
-        """Logits and states."""
-        with self.torch.no_grad():
+    def _forward(self, model: Any, batch: dict[str, Any], forced: Any = None) -> dict[str, np.ndarray]:
+        """Logits and states, and the tensors on the way to them."""
+        recorder = Recorder(forced)
+        with self.torch.no_grad(), recording(self.torch, model, recorder):
             out = model(
                 input_ids=batch["encoder_token_ids"],
                 attention_mask=batch["encoder_padding_mask"].long(),
@@ -130,10 +136,10 @@ class Transformers:
                 decoder_attention_mask=batch["decoder_padding_mask"].long(),
                 output_hidden_states=True,
             )
-        return {
-            "logits": out.logits.numpy(),
-            "encoder_sequence_output": out.encoder_last_hidden_state.numpy(),
-            "decoder_sequence_output": out.decoder_hidden_states[-1].numpy(),
+        return recorder.arrays() | {
+            "logits": out.logits.double().numpy(),
+            "encoder_sequence_output": out.encoder_last_hidden_state.double().numpy(),
+            "decoder_sequence_output": out.decoder_hidden_states[-1].double().numpy(),
         }
 
 

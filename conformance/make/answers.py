@@ -7,7 +7,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from conformance.adapters import find
+from conformance.cases import GOLDEN
 from conformance.make.questions import all_questions
 from conformance.messages import answer
 from conformance.runner import filled_in
@@ -21,9 +24,22 @@ def answers_of(adapter: Any, questions: list[dict[str, Any]], **load_args: Any) 
             replies = []
             for number, step in enumerate(question["steps"]):
                 args = filled_in(step, Path(scratch), number)
+                if args.get("forced") == "truth":
+                    args["forced"] = true_tensors(question)
                 replies.append(answer(adapter, step["op"], args | (load_args if step["op"] == "load" else {})))
             found[question["id"]] = replies
     return found
+
+
+def true_tensors(question: dict[str, Any]) -> dict[str, np.ndarray]:
+    """The tensors of the whole pass in float64, as float32: what the blocks of a forced pass are fed."""
+    from conformance.adapters.transformers import Transformers
+
+    truth = Transformers()
+    load, trace = question["steps"][:2]
+    truth.load({"preset": str(GOLDEN / "presets" / load["args"]["preset"])})
+    found = truth.call("trace", {"inputs": trace["args"]["inputs"]})
+    return {name: array.astype("float32") for name, array in found.items()}
 
 
 def main(backend: str, target: str, asked: str, dtype: str = "") -> None:

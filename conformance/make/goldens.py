@@ -9,13 +9,16 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
-from conformance.cases import FORMAT
+from conformance.cases import FORMAT, GOLDEN
+from conformance.make.generations import certainty
 from conformance.make.kept import arrays_of
 from conformance.make.questions import FLAGS
-from conformance.make.truth import margins, truth_and_floor
+from conformance.make.traces import trace_rule
+from conformance.make.truth import PROFILE_OF, profile_floors, truth_and_floor
 from conformance.messages import encode
 
 BACKENDS = ("jax", "torch", "tensorflow")
+HONEST = (*BACKENDS, "transformers32", "transformers32-permuted")
 Replies = dict[str, dict[str, list[dict[str, Any]]]]  # producer -> case -> replies
 
 
@@ -63,6 +66,8 @@ class Goldens:
             expect["exact"] = self.exact(case, number, expect["exact"])
         if isinstance(expect.get("numeric"), list):
             expect["numeric"] = {key: self.numeric(case, number, key) for key in expect["numeric"]}
+        if "trace" in expect:
+            expect["trace"] = self.trace(case, number)
         if "generation" in expect:
             expect["generation"] = self.generation(case, number)
 
@@ -86,11 +91,20 @@ class Goldens:
     def numeric(self, case: dict[str, Any], number: int, key: str) -> dict[str, Any]:
         """Truth and floor; the truth goes into the file of arrays."""
         id = case["id"]
-        names = ("truth", "float64", *BACKENDS, "transformers32", "transformers32-permuted")
+        names = ("truth", "float64", *HONEST)
         replies = {name: self.answers[name][id][number] for name in names if id in self.answers[name]}
-        truth, floor, notes = truth_and_floor(replies, key, id)
+        truth, floor, floor_99, notes = truth_and_floor(replies, key, id)
         case["provenance"][key] = notes
-        return {"truth": self.stored(truth, f"{id}/{number}/{key}"), "floor": floor}
+        low = {name: self.answers[name][id][number] for name in PROFILE_OF if id in self.answers[name]}
+        floors = {"floor": floor, "floor_99": floor_99, "profiles": profile_floors(truth, low, key)}
+        return {"truth": self.stored(truth, f"{id}/{number}/{key}"), **floors}
+
+    def trace(self, case: dict[str, Any], number: int) -> dict[str, Any]:
+        """Truths and floors of the tensors inside the model."""
+        id = case["id"]
+        replies = {name: self.answers[name][id][number] for name in ("truth", *HONEST) if id in self.answers[name]}
+        whole = self.answers["truth"][id][1]["result"]
+        return trace_rule(replies, whole, id, self.stored)
 
     def stored(self, array: np.ndarray, name: str) -> str:
         """The name under which an array is kept; equal arrays are kept once."""
@@ -103,16 +117,10 @@ class Goldens:
 
     def generation(self, case: dict[str, Any], number: int) -> dict[str, Any]:
         """KerasHub's ids, and how certain each of them is by the float64 truth."""
-        id = case["id"]
         found = self.exact(case, number, ["decoder_token_ids", "decoder_padding_mask"])
-        inputs = case["steps"][number]["args"]["inputs"]
-        ids = found["decoder_token_ids"]
-        whole = inputs | {"decoder_token_ids": ids, "decoder_padding_mask": [[True] * len(row) for row in ids]}
-        preset = case["steps"][0]["args"]["preset"]
-        replies = {name: ask(preset, whole) for name, ask in self.scorers.items()}
-        truth, floor, notes = truth_and_floor(replies, "logits", id)
-        case["provenance"]["logits"] = notes | {"floor": floor, "truth": "transformers float64"}
-        return found | margins(truth, floor, ids, inputs["decoder_padding_mask"])
+        for adapter in self.scorers.values():
+            adapter.load({"preset": str(GOLDEN / "presets" / case["steps"][0]["args"]["preset"])})
+        return found | certainty(self.scorers, case, number, found["decoder_token_ids"])
 
     scorers: dict[str, Any]
 

@@ -38,7 +38,14 @@ def _same_step(asked: dict[str, Any], kept: dict[str, Any]) -> bool:
     open_, filled = asked.get("expect"), kept.get("expect")
     if open_ is None or filled is None or set(open_) != set(filled):
         return open_ is None and filled is None
-    return all(_same_rule(open_[kind], filled[kind]) for kind in open_)
+    return all(_same_rule(open_[kind], filled[kind]) and _whole(kind, filled[kind]) for kind in open_)
+
+
+def _whole(kind: str, kept: Any) -> bool:
+    """Whether the figures of all profiles are there."""
+    if kind == "numeric":
+        return all({"floor_99", "profiles"} <= set(rule) for rule in kept.values())
+    return kind != "generation" or "profiles" in kept
 
 
 def _same_rule(asked: Any, kept: Any) -> bool:
@@ -52,6 +59,8 @@ def _same_rule(asked: Any, kept: Any) -> bool:
 
 def arrays_of(case: dict[str, Any], file: Path) -> dict[str, np.ndarray]:
     """The arrays that a case names in the file beside it."""
-    rules = [rule for step in case["steps"] for rule in step.get("expect", {}).get("numeric", {}).values()]
+    wanted = [step.get("expect", {}) for step in case["steps"]]
+    rules = [rule for expect in wanted for rule in expect.get("numeric", {}).values()]
+    rules += [rule for expect in wanted for rule in expect.get("trace", {}).get("tensors", {}).values()]
     stored = load_file(file.with_suffix(".safetensors")) if rules else {}
     return {rule["truth"]: stored[rule["truth"]] for rule in rules}

@@ -15,8 +15,8 @@ from conformance.cases import GOLDEN
 from conformance.make.answers import answers_of
 from conformance.make.goldens import BACKENDS, Goldens
 from conformance.make.kept import kept_cases
+from conformance.make.quantized import Quantized
 from conformance.make.questions import all_questions
-from conformance.messages import answer
 from conformance.runner import filled_in
 
 
@@ -79,22 +79,18 @@ def gather(questions: list[dict[str, Any]], cache: str | None) -> dict[str, dict
 
 
 def transformers() -> dict[str, Transformers]:
-    """The float64 truth and two honest float32 runs."""
+    """The float64 truth, two honest float32 runs, and two in each arithmetic that a profile allows."""
     return {
         "truth": Transformers(),
         "transformers32": Transformers("float32"),
         "transformers32-permuted": Transformers("float32", permuted=True),
+        "bfloat16": Transformers("bfloat16"),
+        "bfloat16-permuted": Transformers("bfloat16", permuted=True),
+        "float16": Transformers("float16"),
+        "float16-permuted": Transformers("float16", permuted=True),
+        "int8": Quantized(),
+        "int8-per-channel": Quantized(per_channel=True),
     }
-
-
-def scorer(adapter: Transformers) -> Any:
-    """Logits of a batch by an adapter."""
-
-    def ask(preset: str, inputs: dict[str, Any]) -> dict[str, Any]:
-        adapter.load({"preset": str(GOLDEN / "presets" / preset)})
-        return answer(adapter, "logits", {"inputs": inputs})
-
-    return ask
 
 
 def make(target: Path, cache: str | None = None) -> list[str]:
@@ -104,7 +100,7 @@ def make(target: Path, cache: str | None = None) -> list[str]:
     found = gather([q for q in questions if q["id"] not in kept], cache)
     print(f"{len(questions) - len(kept)} of {len(questions)} questions are new or were changed")
     goldens = Goldens({name: f["answers"] for name, f in found.items()}, {name: f["info"] for name, f in found.items()})
-    goldens.scorers = {name: scorer(adapter) for name, adapter in transformers().items()}
+    goldens.scorers = transformers()
     goldens.build(questions, kept, target)
     if not goldens.problems:
         print("removed:", goldens.write(target))
@@ -131,9 +127,12 @@ def _comparable(path: Path) -> Any:
     for case in content["cases"]:
         del case["provenance"]
         for step in case["steps"]:
-            for rule in step.get("expect", {}).get("numeric", {}).values():
-                del rule["floor"]
-            step.get("expect", {}).get("generation", {}).pop("margins", None)
+            expect = step.get("expect", {})
+            for rule in [*expect.get("numeric", {}).values(), *expect.get("trace", {}).get("tensors", {}).values()]:
+                for figure in ("floor", "floor_99", "profiles"):
+                    rule.pop(figure, None)
+            for figure in ("margins", "least_margin", "profiles"):
+                expect.get("generation", {}).pop(figure, None)
     return content
 
 

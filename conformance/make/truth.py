@@ -4,14 +4,21 @@ from typing import Any
 
 import numpy as np
 
+from conformance.compare import percentile_99
+
 EPSILON = 2.0**-24  # of float32: half a unit in the last place of 1
+# Runs in less than float32, by the profile whose floor they give.
+PROFILE_OF = {
+    "bfloat16": "bfloat16", "bfloat16-permuted": "bfloat16", "float16": "float16", "float16-permuted": "float16",
+    "int8": "int8", "int8-per-channel": "int8",
+}  # fmt: skip
 HONEST = 100.0  # a producer this many times further off than the best one computes something else
 
 
 def truth_and_floor(
     replies: dict[str, dict[str, Any]], key: str, case: str
-) -> tuple[np.ndarray, float, dict[str, Any]]:
-    """The float64 truth of `key`, its noise floor, and what each producer's worst error was.
+) -> tuple[np.ndarray, float, float, dict[str, Any]]:
+    """The float64 truth of `key`, its noise floors (peak, 99th percentile), and what each producer's worst error was.
 
     `replies` holds one reply for each producer: `truth` (transformers float64), perhaps `float64` (KerasHub in
     float64, which must agree), and honest float32 runs under any other name.
@@ -25,8 +32,9 @@ def truth_and_floor(
     second = errors.pop("float64", None)
     best = max(min(errors.values()), EPSILON * float(np.abs(truth).max()))
     left_out = sorted(name for name, error in errors.items() if not error <= HONEST * best)
-    floor = max([error for name, error in errors.items() if name not in left_out])
-    floor = max(floor, EPSILON * float(np.abs(truth).max()))
+    honest = [reply["result"][key] for name, reply in replies.items() if name in errors and name not in left_out]
+    few = 2.0 if len(honest) < 3 else 1.0  # two runs of one library are no fair sample
+    floor, floor_99 = (few * figure for figure in noise(truth, honest))
     notes: dict[str, Any] = {"float32_errors": {k: float(f"{v:.3g}") for k, v in sorted(errors.items())}}
     if left_out:
         notes["computes_otherwise"] = left_out
@@ -34,7 +42,26 @@ def truth_and_floor(
         notes["float64_difference"] = float(f"{second:.2g}")
         if second > 4 * floor and "nothing-to-attend" not in case:
             raise SystemExit(f"{case}: the truth and KerasHub in float64 differ by {second} (floor {floor}).")
-    return truth, float(f"{floor:.3g}"), notes
+    return truth, floor, floor_99, notes
+
+
+def noise(truth: np.ndarray, honest: list[Any]) -> tuple[float, float]:
+    """How far honest runs stray from the truth: the worst element, and the 99th percentile."""
+    strays = [np.abs(np.asarray(found, np.float64) - truth) for found in honest]
+    floor = max([EPSILON * float(np.abs(truth).max()), *(float(stray.max()) for stray in strays)])
+    floor_99 = max([EPSILON * percentile_99(np.abs(truth)), *map(percentile_99, strays)])
+    return float(f"{floor:.3g}"), float(f"{max(floor_99, floor / 1000):.3g}")
+
+
+def profile_floors(truth: np.ndarray, replies: dict[str, dict[str, Any]], key: str) -> dict[str, dict[str, float]]:
+    """The floors of each profile, from the runs in its arithmetic."""
+    found = {}
+    for profile in dict.fromkeys(PROFILE_OF.values()):
+        runs = [r["result"][key] for name, r in replies.items() if PROFILE_OF.get(name) == profile and "result" in r]
+        if runs and all(np.isfinite(run).all() for run in runs):
+            floor, floor_99 = noise(truth, runs)
+            found[profile] = {"floor": floor, "floor_99": floor_99}
+    return found
 
 
 def margins(truth: np.ndarray, floor: float, ids: list[list[int]], prompt: list[list[bool]]) -> dict[str, Any]:

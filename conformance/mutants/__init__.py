@@ -22,6 +22,7 @@ class Mutant:
     fault: str
     clauses: tuple[str, ...]
     patches: tuple[Patch, ...] = field(repr=False)
+    block: str = ""  # patterns of the block that should be named; if empty, by the places that are patched (blocks.py)
 
     @contextlib.contextmanager
     def active(self) -> Iterator[None]:

@@ -15,6 +15,7 @@ FLAGS = {
     "InputKind": "an input of a documented kind is refused, or gives another kind of output",
     "BadInput": "a wrong input is not refused; the output is made from garbage",
     "Arithmetic": "the forward pass computes something else",
+    "Trace": "a block inside the model computes something else: it is the one that is named",
     "Padding": "the output depends on padding: on its amount, or on what stands there",
     "BatchMate": "a row's output depends on the rows beside it",
     "Epsilon": "layer norm's epsilon is wrong or in another place; seen where the variance is near it",
@@ -73,8 +74,10 @@ def all_questions() -> list[dict[str, Any]]:
         preprocessing,
         presets,
         samplers,
+        tie_aware,
         tokenizers,
+        traces,
     )
 
-    rooms = (tokenizers, preprocessing, models, decoding, generate, presets, invariance, samplers)
+    rooms = (tokenizers, preprocessing, models, traces, decoding, generate, tie_aware, presets, invariance, samplers)
     return [question for room in rooms for question in room.questions()]

@@ -1,0 +1,171 @@
+"""Where a difference arises: the first tensor that differs, and whether its block adds the error or inherited it.
+
+The cases of models.trace.blocks are the instrument: each holds the truth of all tensors inside a model. A pass whose
+every block is fed with the truth's input tells what each block adds. An implementation that can't be fed is judged by
+where the error grows; one that shows states and logits only, by these three.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from conformance import compare
+from conformance.cases import Case, read_cases
+from conformance.judge import offered
+from conformance.messages import answer
+from conformance.runner import Verdict, filled_in, true_input
+
+# Rooms in the order in which data flow: a fault shows first in its own, then in those that use it.
+FLOW = ("tokenizers", "preprocessing", "presets", "models", "decoding", "samplers", "generate", "invariance", "task",
+        "training", "autograd", "kernels", "cli")  # fmt: skip
+NUMERIC = ("logits", "states", "cached_logits", "trace", "generate", "train")
+CHUNKS = [3, 1, 1, 3]
+
+
+@dataclass(frozen=True)
+class Located:
+    """`tensor` is the first that differs in the whole pass; `block` the one whose own arithmetic is wrong."""
+
+    tensor: str
+    block: str
+    told: str
+
+
+Errors = dict[str, float]  # tensor -> worst error / floor, in the order of execution
+
+
+def errors(case: Case, number: int, result: dict[str, Any], order: Sequence[str]) -> Errors:
+    """How far each tensor is off, by the floors of a step of the case; infinite where it is missing or has no shape."""
+    rules = case.steps[number]["expect"]["trace"]["tensors"]
+    found: Errors = {}
+    for name in order:
+        rule = rules[name]
+        if name not in result:
+            found[name] = np.inf
+            continue
+        told = compare.numeric(name, result[name], case.array(rule["truth"]), rule["floor"], rule["floor_99"])
+        found[name] = max(told.ratio or 0.0, told.ratio_99 or 0.0)
+    return found
+
+
+def locate(adapter: Any, case: Case, tensors: bool = True) -> Located | None:
+    """The first difference on a case of models.trace.blocks, or None if all is right there."""
+    load, whole, forced = case.steps
+    order = whole["expect"]["trace"]["order"]
+    if "result" not in answer(adapter, "load", filled_in(load, case.file, 0)):
+        return None
+    reply = answer(adapter, "trace", dict(whole["args"])) if tensors else {}
+    result = reply.get("result") or _outline(adapter, whole["args"], order)
+    shown = offered(result, order) if "result" in reply else [name for name in order if name in result]
+    off = errors(case, 1, result, shown)
+    alone: Errors = {}
+    if tensors and off:
+        reply = answer(adapter, "trace", true_input(case, forced, dict(forced["args"])))
+        alone = errors(case, 2, reply["result"], offered(reply["result"], order)) if "result" in reply else {}
+    return _located(off, alone, order)
+
+
+def _outline(adapter: Any, args: dict[str, Any], order: Sequence[str]) -> dict[str, Any]:
+    """What an implementation without traces shows: the encoder's and the decoder's last states, and the logits."""
+    found: dict[str, Any] = {}
+    states = answer(adapter, "states", dict(args)).get("result", {})
+    for side in ("encoder", "decoder"):
+        if f"{side}_sequence_output" in states:
+            found[[name for name in order if name.startswith(side)][-1]] = states[f"{side}_sequence_output"]
+    return found | answer(adapter, "logits", dict(args)).get("result", {})
+
+
+def _located(off: Errors, alone: Errors, order: Sequence[str]) -> Located | None:
+    """Puts the two passes together."""
+    wrong = [name for name, ratio in off.items() if ratio > compare.LIMIT]
+    guilty = [name for name, ratio in alone.items() if ratio > compare.LIMIT]
+    if not wrong and not guilty:
+        return None
+    tensor = wrong[0] if wrong else ""
+    if guilty:
+        block = guilty[0]
+        told = f"{block} adds the error itself: {alone[block]:.3g} floors where it is fed with the truth's input"
+        if tensor and tensor != block:
+            told += f"; in the whole pass {tensor} is the first to differ ({off[tensor]:.3g} floors)"
+        return Located(tensor or block, block, told)
+    known = list(off)
+    before = known[known.index(tensor) - 1] if known.index(tensor) else ""
+    told = f"{tensor} is the first to differ ({off[tensor]:.3g} floors"
+    told += f", after {off[before]:.3g} at {before})" if before else ")"
+    if alone:
+        told += "; fed with the truth's input every block is right, so what it was fed with differs"
+    elif before and order.index(tensor) - order.index(before) > 1:
+        told += f"; what stands between {before} and {tensor} was not shown"
+    return Located(tensor, tensor, told)
+
+
+def locate_in_cache(adapter: Any, case: Case) -> Located | None:
+    """The first difference of decoding over the cache, by position and then by the order of execution."""
+    load, whole = case.steps[:2]
+    order = whole["expect"]["trace"]["order"]
+    answer(adapter, "load", filled_in(load, case.file, 0))
+    reply = answer(adapter, "trace", dict(whole["args"]) | {"chunks": CHUNKS})
+    names = [name for name in offered(reply.get("result", {}), order) if not name.startswith("encoder")]
+    rules, first = whole["expect"]["trace"]["tensors"], (np.inf, "")
+    for name in names if "result" in reply else ():
+        truth, got = case.array(rules[name]["truth"]), np.asarray(reply["result"].get(name, np.nan))
+        if got.shape != truth.shape:
+            first = min(first, (0, name))
+            continue
+        bad = ~(np.abs(got - truth) <= compare.LIMIT * rules[name]["floor"])  # NaN counts as bad
+        columns = np.flatnonzero(bad.any(axis=(0, 2)))
+        if columns.size and columns[0] < first[0]:
+            first = (int(columns[0]), name)
+    if not first[1]:
+        return None
+    told = f"the whole pass is right, over the cache {first[1]} is the first to differ, at position {first[0]}"
+    return Located(first[1], "cache", told)
+
+
+def explained(adapter: Any, info: dict[str, Any], verdicts: Iterable[Verdict]) -> list[Verdict]:
+    """The verdicts, those of numeric failures with the first difference."""
+    found = list(verdicts)
+    failed = [v for v in found if v.verdict == "fail" and any(step["op"] in NUMERIC for step in v.case.steps)]
+    if not failed or not {"probe", "trace"} & set(info.get("capabilities", ())):
+        return found
+    tensors = "trace" in info.get("capabilities", ())
+    cases = read_cases("models.trace.blocks")
+    located = [(case, place) for case in cases if (place := locate(adapter, case, tensors))]
+    cached = None
+    if not located and tensors:
+        cached = next(
+            (place for case in cases if "one-layer" in case.id and (place := locate_in_cache(adapter, case))), None
+        )
+    return [replace(v, block=place.told) if v in failed and (place := _place(v, located, cached)) else v for v in found]
+
+
+def _place(verdict: Verdict, located: list[tuple[Case, Located]], cached: Located | None) -> Located | None:
+    """The place that fits a failed case best: the one that its own preset shows."""
+    preset = verdict.case.steps[0].get("args", {}).get("preset")
+    same = [place for case, place in located if case.steps[0]["args"]["preset"] == preset]
+    return next(iter([*same, *(place for _, place in located)]), cached)
+
+
+def faulty(adapter: Any, verdicts: Sequence[Verdict]) -> str:
+    """One name for where a whole run points: a block of the model, "cache", or `chapter.topic`; empty if all is well.
+
+    Of several chapters with failures the first in the flow of data counts, and there the topic that fails most.
+    """
+    bad = [v for v in verdicts if v.bad]
+    if not bad:
+        return ""
+    chapter = min((v.case.chapter for v in bad), key=FLOW.index)
+    if chapter in ("models", "decoding", "invariance"):
+        cases = read_cases("models.trace.blocks")
+        for case in cases:
+            if place := locate(adapter, case):
+                return place.block
+        if chapter == "decoding":
+            return "cache"
+    topics: dict[str, list[bool]] = {}
+    for v in verdicts:
+        if v.case.chapter == chapter:
+            topics.setdefault(".".join(v.case.clause.split(".")[:2]), []).append(v.bad)
+    return max(topics, key=lambda topic: (sum(topics[topic]) / len(topics[topic]), sum(topics[topic])))

@@ -1,0 +1,23 @@
+"""The tensors inside the model, so that a difference can be followed to the block where it arises."""
+
+from typing import Any
+
+from conformance.make.questions import ask, load, step
+from conformance.make.questions.batches import TINY, batch, rows_of
+
+
+def questions() -> list[dict[str, Any]]:
+    """Whole passes, and the same with every block fed with the truth's input."""
+    full = batch("bart_dropout0", [(9, 8), (4, 8)], 9, 8)
+    flat = {"encoder_token_ids": [[0, 5, 9, 9]], "encoder_padding_mask": [[True] * 4],
+            "decoder_token_ids": [[2, 0, 9, 9]], "decoder_padding_mask": [[True] * 4]}  # fmt: skip
+    rows = [
+        ("two-layers", "Two layers, ragged rows.", "bart_tiny", rows_of(TINY, 0, 2)),
+        ("one-layer", "One layer, full rows: also the truth of decoding over the cache.", "bart_dropout0", full),
+        ("flat", "A sum of embeddings whose variance is near the epsilon.", "bart_dropout0", flat),
+    ]
+    return [
+        ask(f"models.trace.blocks#{slug}", about, "Trace", load(preset), step("trace", {"trace": None}, inputs=inputs),
+            step("trace", {"trace": None}, inputs=inputs, forced="truth"), capability="trace", by="transformers")
+        for slug, about, preset, inputs in rows
+    ]  # fmt: skip

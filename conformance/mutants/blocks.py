@@ -1,0 +1,74 @@
+"""Which block a mutant is in, by the place that it patches: what the suite should name."""
+
+from fnmatch import fnmatch
+
+from conformance.mutants import Mutant
+
+# Module and attribute, as patterns, with the names that are right; the first row that fits counts.
+PLACES = (
+    ("refimpl.autograd.ops", "attention", "*attention"),
+    ("refimpl.autograd.ops", "layer_norm", "*_norm"),
+    ("refimpl.autograd.ops", "gelu", "*.feed_forward"),
+    ("refimpl.autograd.ops", "relu", "*.feed_forward"),
+    ("refimpl.autograd.ops", "embed", "*.embed"),
+    ("refimpl.autograd.ops", "unembed", "logits"),
+    ("refimpl.autograd.ops", "matmul*", "invariance* encoder* decoder* logits"),
+    ("refimpl.autograd.ops", "linear", "*attention *.feed_forward"),
+    ("refimpl.autograd.ops", "*loss*", "training*"),
+    ("refimpl.autograd*", "*", "training* autograd*"),
+    ("refimpl.models.*", "encoder_layer", "encoder.layer.*"),
+    ("refimpl.models.*", "decoder_layer", "decoder.layer.* cache"),
+    ("refimpl.models.*", "attend_past", "decoder.layer.*.self_attention cache"),
+    ("refimpl.models.*", "attend_tokens", "*attention"),
+    ("refimpl.models.*", "keys_and_values", "*attention"),
+    ("refimpl.models.*", "attention", "*attention"),
+    ("refimpl.models.*", "feed_forward", "*.feed_forward"),
+    ("refimpl.models.*", "layer_norm", "*_norm"),
+    ("refimpl.models.*", "*.embed", "*.embed cache"),
+    ("refimpl.models.*", "*.encode", "encoder.*"),
+    ("refimpl.models.*", "*.decode", "decoder.*"),
+    ("refimpl.models.*", "*.logits", "logits"),
+    ("refimpl.models.*", "*.head", "logits"),
+    ("refimpl.models.*", "*.decode_cached", "cache"),
+    ("refimpl.models.*", "*.cross_keys_values", "cache"),
+    ("refimpl.models.*", "*check_length*", "models.bart models.inputs decoding*"),
+    ("refimpl.models.*_tokenizer", "*", "tokenizers*"),
+    ("refimpl.models.*_preprocessor", "*", "preprocessing*"),
+    ("refimpl.models.*_backbone", "*__init__", "presets* models*"),
+    ("refimpl.models.backbone", "*", "presets* models*"),
+    ("refimpl.models.*", "*saved*", "presets*"),
+    ("refimpl.models.*", "*generat*", "generate* samplers*"),
+    ("refimpl.decoding.cache*", "*", "cache"),
+    ("refimpl.decoding.generate_step", "*", "cache generate* samplers*"),
+    ("refimpl.decoding*", "*", "generate* samplers* cache"),
+    ("refimpl.tokenizers*", "*", "tokenizers*"),
+    ("refimpl.preprocessing*", "*", "preprocessing*"),
+    ("refimpl.presets*", "*", "presets*"),
+    ("refimpl.samplers.beam*", "*", "samplers.beam*"),
+    ("refimpl.samplers.contrastive*", "*", "samplers.contrastive*"),
+    ("refimpl.samplers.top_k*", "*", "samplers.top-k*"),
+    ("refimpl.samplers.top_p*", "*", "samplers.top-p*"),
+    ("refimpl.samplers.greedy*", "*", "samplers.greedy*"),
+    ("refimpl.samplers.random*", "*", "samplers.random*"),
+    ("refimpl.samplers.speculative*", "*", "samplers.speculative*"),
+    ("refimpl.samplers*", "*", "samplers*"),
+    ("refimpl.random*", "*", "samplers* training*"),
+    ("refimpl.training*", "*", "training*"),
+    ("refimpl.task*", "*", "task* generate* presets*"),
+)
+
+
+def right_names(mutant: Mutant) -> list[str]:
+    """Patterns of the names that are right: of the mutant itself, or by the places that it patches."""
+    if mutant.block:
+        return mutant.block.split()
+    names = []
+    for module, path, _ in mutant.patches:
+        fits = (right for m, p, right in PLACES if fnmatch(module, m) and fnmatch(path, p))
+        names += next(fits, module).split()
+    return names
+
+
+def named(mutant: Mutant, block: str) -> bool:
+    """Whether what the suite names is where the mutant is wrong."""
+    return any(fnmatch(block, pattern) for pattern in right_names(mutant))
