@@ -1,19 +1,20 @@
-"""`python -m conformance run | trace | make | mutants | divergences`."""
+"""`python -m conformance run | trace | make | mutants | fuzz | divergences`."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 
 from conformance.divergences import read_divergences
+from conformance.fuzz.options import add_arguments as fuzz_arguments
 from conformance.run_command import add_arguments, run_cases
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """0 if all is well, 1 if a case, a mutant or a link is not, 2 for a wrong command line, 3 for a broken adapter."""
     options = parser().parse_args(words)
-    return {"run": run_cases, "trace": trace, "make": make, "mutants": mutants, "divergences": divergences}[
-        options.command_name
-    ](options)
+    commands = {"run": run_cases, "trace": trace, "make": make, "mutants": mutants, "fuzz": fuzz,
+                "divergences": divergences}  # fmt: skip
+    return commands[options.command_name](options)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -30,8 +31,11 @@ def parser() -> argparse.ArgumentParser:
     three.add_argument("--presets", action="store_true", help="write the tiny presets, too")
     four = commands.add_parser("mutants", help="run the suite against backends that are wrong on purpose")
     four.add_argument("--only", default="", metavar="NAME-PREFIX")
-    five = commands.add_parser("divergences", help="print what KerasHub does beside what it promises")
-    five.add_argument("--reproduce", action="store_true", help="run the reproductions (where KerasHub is installed)")
+    four.add_argument("--workers", type=int, default=2, metavar="N", help="processes")
+    five = commands.add_parser("fuzz", help="ask two implementations random questions until they differ")
+    fuzz_arguments(five)
+    six = commands.add_parser("divergences", help="print what KerasHub does beside what it promises")
+    six.add_argument("--reproduce", action="store_true", help="run the reproductions (where KerasHub is installed)")
     return top
 
 
@@ -54,9 +58,16 @@ def make(options: argparse.Namespace) -> int:
 
 def mutants(options: argparse.Namespace) -> int:
     """Every mutant must be killed."""
-    from conformance.mutants import run_mutants
+    from conformance.mutants.campaign import run_mutants
 
-    return run_mutants(options.only)
+    return run_mutants(options.only, options.workers)
+
+
+def fuzz(options: argparse.Namespace) -> int:
+    """Ask two implementations random questions."""
+    from conformance.fuzz.campaign import fuzz as run
+
+    return run(options)
 
 
 def divergences(options: argparse.Namespace) -> int:

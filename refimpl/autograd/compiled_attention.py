@@ -39,12 +39,10 @@ def attention(
     low: Any,
     high: Any,
     limit: Any,
-    start: Any,
     p: Any,
     y: Any,
 ) -> None:
-    """Batch rows `first` to `end`. `drop` is the factor of what is kept, or 0 for no dropout; `start` is the number of
-    the first weight in the mask.
+    """Batch rows `first` to `end`. `drop` is the factor of what is kept, or 0 for no dropout.
 
     Shapes: q, y (B, T, H, D); k, v (B, S, H, D); may (B or 1, T or 1, S); bias (H, T, S) or empty; p (B, H, T, S).
     """
@@ -65,7 +63,7 @@ def attention(
                     total += row[s]
                 inverse = _ONE / total if not total <= _F(0.0) else _ONE
                 out[:] = _F(0.0)
-                place = start + ((b * heads + h) * times + t) * spots
+                place = ((b * heads + h) * times + t) * spots
                 for s in range(spots):
                     row[s] *= inverse
                     w = row[s]
@@ -95,7 +93,6 @@ def attention_slope(
     low: Any,
     high: Any,
     limit: Any,
-    start: Any,
     p: Any,
     g: Any,
     q_slope: Any,
@@ -115,7 +112,7 @@ def attention_slope(
         for h in range(heads):
             for t in range(times):
                 row, out = p[b, h, t], q_slope[b, t, h]
-                place = start + ((b * heads + h) * times + t) * spots
+                place = ((b * heads + h) * times + t) * spots
                 mean = _F(0.0)
                 for s in range(spots):
                     factor = _factor(place + s, drop, low, high, limit)

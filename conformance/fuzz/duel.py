@@ -1,0 +1,169 @@
+"""Asks two implementations the same drawn question and judges the difference by the rules of the cases.
+
+The truth of numbers is the first implementation in float64; the noise floor is how far its float32 strays from it, and
+how far float64 moves when every weight moves by half a unit in its last place.
+"""
+
+import json
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from conformance import compare
+from conformance.fuzz.models import write_preset
+from conformance.make.truth import noise
+from conformance.messages import answer
+
+NUMERIC = {"logits": ("logits",), "cached_logits": ("logits",),
+           "states": ("encoder_sequence_output", "decoder_sequence_output")}  # fmt: skip
+VAGUE = 0.05  # where the floor is this share of the truth's size, float32 says nothing
+
+
+@dataclass(frozen=True)
+class Difference:
+    """`signature` is the kind of difference: two of one kind are one finding."""
+
+    signature: str
+    told: str
+    a: str
+    b: str
+
+
+class Duel:
+    """Two adapters, started."""
+
+    def __init__(self, a: Any, b: Any) -> None:
+        self.a, self.b = a, b
+
+    def difference(self, question: dict[str, Any]) -> Difference | None:
+        """The difference on one question, or None: also where one of the two can't be asked."""
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = write_preset(question["model"], Path(scratch) / "preset")
+            return self._asked(question["call"], folder, Path(scratch))
+
+    def _asked(self, call: dict[str, Any], folder: Path, scratch: Path) -> Difference | None:
+        replies = [_reply(adapter, call, folder) for adapter in (self.a, self.b)]
+        if any("unsupported" in reply for reply in replies):
+            return None
+        kinds = ["result" if "result" in reply else "error" for reply in replies]
+        shown = [_short(reply) for reply in replies]
+        if "error" in kinds:
+            if kinds[0] == kinds[1] and not any("broken" in reply for reply in replies):
+                return None  # both refuse: which kind of error is the cases' affair
+            return Difference(f"{_kind(call)}: {kinds[0]} and {kinds[1]}", "one gives a result, one an error", *shown)
+        one, other = (reply["result"] for reply in replies)
+        told = self._compared(call, folder, scratch, one, other)
+        return None if told is None else Difference(f"{_kind(call)}: {told[0]}", told[1], *shown)
+
+    def _compared(self, call: dict[str, Any], folder: Path, scratch: Path, one: Any, other: Any) -> Any:
+        """What differs and how, or None."""
+        if call["op"] in NUMERIC:
+            return self._numbers(call, folder, scratch, one, other)
+        if told := compare.exact(_plain(other), _plain(one)):
+            if "decoder_token_ids" in one and self._near_tie(call, folder, scratch, one, other):
+                return None
+            return ("other tokens" if call["op"] in ("generate", "sample") else "other result"), told
+        return None
+
+    def _numbers(self, call: dict[str, Any], folder: Path, scratch: Path, one: Any, other: Any) -> Any:
+        """Both in float32 against the first one's float64."""
+        for key in NUMERIC[call["op"]]:
+            found = self._truth(call, folder, scratch, key, one)
+            if found is None:
+                continue
+            truth, floor, floor_99 = found
+            for side, result in (("a", one), ("b", other)):
+                finding = compare.numeric(key, result[key], truth, floor, floor_99)
+                if finding.difference:
+                    return f"{key} of {side}", f"{finding.difference} [error/floor {finding.ratio:.3g}]"
+        return None
+
+    def _truth(self, call: dict[str, Any], folder: Path, scratch: Path, key: str, one: Any) -> Any:
+        """Truth and floors of an array, or None where float32 is too coarse to tell."""
+        exact = _reply(self.a, call, folder, dtype="float64")
+        if "result" not in exact:
+            return one[key], *noise(one[key], [])
+        truth = np.asarray(exact["result"][key], np.float64)
+        moved = [_reply(self.a, call, _moved(folder, scratch / f"moved{n}", n), dtype="float64") for n in range(3)]
+        honest = [one[key], *(reply["result"][key] for reply in moved)]
+        if not np.isfinite(truth).all():
+            return None
+        floor, floor_99 = noise(truth, honest[1:])
+        floor, floor_99 = 2 * floor, 2 * floor_99  # the weights are one of several places at which float32 rounds
+        return None if floor > VAGUE * np.abs(truth).max() else (truth, floor, floor_99)
+
+    def _near_tie(self, call: dict[str, Any], folder: Path, scratch: Path, one: Any, other: Any) -> bool:
+        """Whether, where two generated rows first differ, both tokens are equally good within the noise."""
+        args = call["args"]
+        ids, others = np.asarray(one["decoder_token_ids"]), np.asarray(other["decoder_token_ids"])
+        if ids.shape != others.shape or not isinstance(args["inputs"], dict):
+            return False
+        full = np.ones(ids.shape, bool).tolist()
+        whole = args["inputs"] | {"decoder_token_ids": ids.tolist(), "decoder_padding_mask": full}
+        ask = {"op": "logits", "load": {"preprocessor": None}, "args": {"inputs": whole}}
+        reply = _reply(self.a, ask, folder)
+        found = self._truth(ask, folder, scratch, "logits", reply["result"]) if "result" in reply else None
+        if found is None:
+            return True  # too coarse to tell
+        truth, floor, _ = found
+        if args.get("sampler"):
+            return _close_search(truth, floor, ids, others)
+        for b, (row, another) in enumerate(zip(ids, others, strict=True)):
+            if (row == another).all():
+                continue
+            t = int(np.argmax(row != another))
+            if truth[b, t - 1, row[t]] - truth[b, t - 1, another[t]] > 2 * compare.LIMIT * floor:
+                return False
+        return True
+
+
+def _close_search(truth: np.ndarray, floor: float, ids: np.ndarray, others: np.ndarray) -> bool:
+    """Whether a search over these rows is too near a tie anywhere to be judged: two best scores within the noise."""
+    best = np.sort(truth, axis=-1)[..., ::-1][..., :6]
+    gaps = best[..., :-1] - best[..., 1:]
+    differ = (ids != others).any(axis=-1)
+    return bool((gaps[differ] < 2 * compare.LIMIT * floor * truth.shape[1]).any())
+
+
+def _reply(adapter: Any, call: dict[str, Any], folder: Path, **more: Any) -> dict[str, Any]:
+    """Load and call; the answer to the load if that is no result."""
+    loaded = answer(adapter, "load", {"preset": str(folder), "keep": False, **call["load"], **more})
+    return answer(adapter, call["op"], json.loads(json.dumps(call["args"]))) if "result" in loaded else loaded
+
+
+def _moved(folder: Path, target: Path, seed: int) -> Path:
+    """The preset with every weight moved by at most half a unit in its last place, kept in float64."""
+    if target.exists():
+        return target
+    shutil.copytree(folder, target)
+    generator = np.random.default_rng(seed)
+    with h5py.File(target / "model.weights.h5", "r+") as file:
+        found: list[str] = []
+        file.visititems(lambda place, node: found.append(place) if hasattr(node, "shape") else None)
+        for place in found:
+            array = file[place][...].astype("float64")
+            del file[place]
+            file[place] = array * (1 + generator.uniform(-1, 1, array.shape) * 2.0**-24)
+    return target
+
+
+def _plain(result: Any) -> Any:
+    """What both must agree on: no `inputs`, arrays as lists."""
+    return {key: np.asarray(value).tolist() if isinstance(value, np.ndarray) else value
+            for key, value in result.items() if key not in ("inputs", "log_probs")}  # fmt: skip
+
+
+def _kind(call: dict[str, Any]) -> str:
+    """The operation, and the sampler if there is one."""
+    sampler = call["args"].get("sampler")
+    return call["op"] + (f" {sampler['class_name'].partition('>')[2]}" if isinstance(sampler, dict) else "")
+
+
+def _short(reply: dict[str, Any]) -> str:
+    """A reply as one line."""
+    return str(_plain(reply["result"]) if "result" in reply else reply)[:400]

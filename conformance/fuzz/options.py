@@ -1,0 +1,24 @@
+"""The options of `fuzz`, apart from it, so that the other commands need no Hypothesis."""
+
+import argparse
+from pathlib import Path
+
+CALLS = ("logits", "states", "cached_logits", "generate", "search", "text", "tokenize", "detokenize", "preprocess",
+         "generate_preprocess", "sample")  # fmt: skip
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """The options of `fuzz`."""
+    command.epilog = "exit codes: 0 no difference was found, 1 some were, 2 wrong command line"
+    command.add_argument("--a", default="refimpl", help="the one whose float64 is the truth of numbers")
+    command.add_argument("--b", default="keras_hub", help="the other one; both as in `run --backend`")
+    command.add_argument("--seconds", type=float, default=60.0)
+    command.add_argument("--units", type=int, metavar="N", help="end after this many units, too")
+    command.add_argument("--examples", type=int, default=25, metavar="N", help="questions of one unit")
+    command.add_argument("--calls", default=",".join(CALLS), help=f"some of {','.join(CALLS)}")
+    command.add_argument("--workers", type=int, default=1, metavar="N", help="processes on this machine")
+    command.add_argument("--scheduler", metavar="ADDRESS", help="a Dask scheduler, in place of processes")
+    command.add_argument("--out", type=Path, default=Path("fuzz-campaign"), metavar="FOLDER")
+    command.add_argument("--resume", action="store_true", help="go on with the campaign in --out")
+    command.add_argument("--replay", type=Path, metavar="FINDING", help="ask one finding again, and nothing else")
+    command.add_argument("--golden", type=Path, metavar="FOLDER", help="with --replay: save it there as a golden case")

@@ -1,0 +1,120 @@
+"""One unit of a campaign: Hypothesis with one seed. A unit does the same wherever and however often it runs."""
+
+import contextlib
+import os
+import threading
+import time
+import warnings
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
+
+from conformance.adapters import find
+from conformance.fuzz.duel import Difference, Duel
+from conformance.fuzz.options import CALLS
+from conformance.fuzz.strategies import questions
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What all units of a campaign share; plain values, so that it travels and can be kept in a file."""
+
+    a: str
+    b: str
+    calls: tuple[str, ...] = CALLS
+    examples: int = 25
+    shrink_seconds: float = 60.0
+    known: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a unit found. `finding` has the shrunk question, the difference and both answers."""
+
+    unit: int
+    asked: int
+    seconds: float
+    finding: dict[str, Any] | None = None
+    by: str = ""
+    more: dict[str, int] = field(default_factory=dict)
+
+
+class _DifferError(Exception):
+    """The question on which the two differ."""
+
+
+class _EnoughError(BaseException):
+    """The time for shrinking is over: the smallest question so far is taken."""
+
+
+_DUELS: dict[tuple[str, str], Duel] = {}
+_ONE = threading.Lock()  # a worker of a cluster may have threads; implementations are asked one question at a time
+
+
+def duel_of(plan: Plan) -> Duel:
+    """The two adapters, started once in each process."""
+    key = (plan.a, plan.b)
+    if key not in _DUELS:
+        adapters = [find(plan.a), find(plan.b)]
+        for adapter in adapters:
+            adapter.start()
+        _DUELS[key] = Duel(*adapters)
+    return _DUELS[key]
+
+
+def run_unit(plan: Plan, unit: int) -> Report:
+    """Ask as many questions as the plan says; the first new kind of difference is shrunk and reported."""
+    began = time.perf_counter()
+    search = _Search(duel_of(plan), plan)
+    with _ONE, warnings.catch_warnings(), contextlib.suppress(_DifferError, _EnoughError):
+        warnings.simplefilter("ignore")
+        search.run(unit)
+    spent = time.perf_counter() - began
+    finding = None
+    if search.smallest:
+        question, difference = search.smallest
+        finding = {"question": question, **asdict(difference)}
+    return Report(unit, search.asked, spent, finding, f"process {os.getpid()}", search.others)
+
+
+class _Search:
+    """Follows one kind of difference from the question on which it was first seen to the smallest."""
+
+    def __init__(self, duel: Duel, plan: Plan) -> None:
+        self.duel, self.plan, self.asked = duel, plan, 0
+        self.smallest: tuple[dict[str, Any], Difference] | None = None
+        self.others: dict[str, int] = {}
+        self.until = float("inf")
+
+    def run(self, unit: int) -> None:
+        """Draw and ask. Raises: _DifferError at the end if anything was found."""
+        chosen = settings(
+            max_examples=self.plan.examples, database=None, deadline=None, verbosity=Verbosity.quiet, print_blob=False,
+            phases=[Phase.generate, Phase.shrink], suppress_health_check=list(HealthCheck), report_multiple_bugs=False,
+        )  # fmt: skip
+
+        @seed(unit)
+        @chosen
+        @given(questions(self.plan.calls))
+        def ask(question: dict[str, Any]) -> None:
+            self.ask(question)
+
+        ask()
+
+    def ask(self, question: dict[str, Any]) -> None:
+        """One question. Raises: _DifferError if it shows the difference that is followed."""
+        if time.perf_counter() > self.until:
+            raise _EnoughError
+        self.asked += 1
+        difference = self.duel.difference(question)
+        if difference is None:
+            return
+        signature = difference.signature
+        if signature in self.plan.known or (self.smallest and signature != self.smallest[1].signature):
+            self.others[signature] = self.others.get(signature, 0) + 1
+            return
+        if self.smallest is None:
+            self.until = time.perf_counter() + self.plan.shrink_seconds
+        self.smallest = (question, difference)
+        raise _DifferError(difference.told)

@@ -1,0 +1,113 @@
+"""The fuzzer: what it draws loads, what differs is found and shrunk, and a campaign loses and doubles nothing."""
+
+import json
+import os
+import signal
+import time
+
+import pytest
+
+pytest.importorskip("hypothesis")
+
+from conformance.__main__ import main
+from conformance.cases import read_cases
+from conformance.fuzz.ledger import Ledger, LedgerError
+from conformance.fuzz.unit import Plan, Report, duel_of, run_unit
+
+STRAY = "conformance.tests.strays:"
+TOKENIZE = Plan("refimpl", STRAY + "SmallLetters", calls=("tokenize",), examples=60)
+
+
+def test_what_differs_is_found_and_shrunk():
+    report = run_unit(TOKENIZE, 0)
+    assert report.finding["signature"] == "tokenize: other result"
+    text = report.finding["question"]["call"]["args"]["text"]
+    assert text == ["A1b2-!?"], "nothing smaller has a capital letter"
+    assert duel_of(TOKENIZE).difference(report.finding["question"]).signature == "tokenize: other result"
+    again = run_unit(TOKENIZE, 0)
+    assert (again.finding, again.asked) == (report.finding, report.asked), "a unit does the same wherever it runs"
+
+
+def test_numbers_of_one_implementation_agree_with_themselves():
+    plan = Plan("refimpl", "refimpl", calls=("logits", "cached_logits", "generate"), examples=5)
+    assert run_unit(plan, 0).finding is None
+
+
+def test_a_unit_is_entered_once(tmp_path):
+    plan = Plan("a", "b")
+    ledger = Ledger(tmp_path, plan)
+    found = {"signature": "s: t", "told": "", "question": {}, "a": "", "b": ""}
+    assert ledger.enter(Report(3, 10, 1.0, found)) is not None
+    assert ledger.enter(Report(3, 10, 1.0, found)) is None
+    assert ledger.enter(Report(4, 10, 1.0, found)) is None, "a known kind of difference is no new finding"
+    with (tmp_path / "units.jsonl").open("a") as file:
+        file.write('{"unit": 5, "as')  # the machine went down here
+    again = Ledger(tmp_path, plan, resume=True)
+    assert (again.done, again.asked, again.current_plan.known) == ({3, 4}, 20, ("s: t",))
+    with pytest.raises(LedgerError, match="already"):
+        Ledger(tmp_path, plan)
+    with pytest.raises(LedgerError, match="other settings"):
+        Ledger(tmp_path, Plan("a", "c"), resume=True)
+
+
+def test_wrong_calls_are_named(capsys):
+    assert main(["fuzz", "--calls", "fly"]) == 2
+    assert "fly" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_campaign_in_processes_resumes_and_replays(tmp_path, capsys):
+    words = ["fuzz", "--a", "refimpl", "--b", STRAY + "SmallLetters", "--calls", "tokenize", "--examples", "60",
+             "--seconds", "200", "--workers", "2", "--out", str(tmp_path / "out")]  # fmt: skip
+    assert main([*words, "--units", "2"]) == 1
+    assert main([*words, "--units", "4", "--resume"]) == 1
+    rows = [json.loads(line) for line in (tmp_path / "out" / "units.jsonl").read_text().splitlines()]
+    assert sorted(row["unit"] for row in rows) == [0, 1, 2, 3]
+    (finding,) = (tmp_path / "out" / "findings").glob("*.json")
+    assert main(["fuzz", "--replay", str(finding), "--golden", str(tmp_path / "golden")]) == 1
+    assert "A1b2" in capsys.readouterr().out
+    (case,) = read_cases(folder=tmp_path / "golden")
+    assert case.steps[1]["expect"]["exact"]["ids"]
+
+
+@pytest.mark.slow
+def test_a_unit_that_ends_its_process_is_a_finding(tmp_path):
+    words = ["fuzz", "--a", "refimpl", "--b", STRAY + "Crashes", "--calls", "tokenize", "--seconds", "200"]
+    assert main([*words, "--units", "1", "--out", str(tmp_path)]) == 1
+    assert [path.name for path in (tmp_path / "findings").glob("*.json")] == ["000000-crash-of-unit-0.json"]
+
+
+@pytest.mark.slow
+def test_a_cluster_loses_a_worker_and_nothing_else(tmp_path):
+    distributed = pytest.importorskip("distributed")
+    from conformance.fuzz import campaign
+    from conformance.fuzz.workers import Cluster
+
+    plan = Plan("refimpl", STRAY + "SmallLetters", calls=("tokenize", "detokenize"), examples=40)
+    ledger = Ledger(tmp_path, plan)
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+        pool = Cluster(cluster.scheduler_address)
+        doomed = _pids(pool)[0]
+        entered = []
+
+        def enter(report, right=ledger.enter):
+            entered.append(report.unit)
+            if len(entered) == 3:
+                os.kill(doomed, signal.SIGKILL)
+            return right(report)
+
+        ledger.enter = enter
+        campaign.give_out(pool, ledger, seconds=300, most=12)
+        deadline = time.monotonic() + 20
+        while doomed in _pids(pool) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert doomed not in _pids(pool), "it was really lost"
+        pool.close()
+    units = [json.loads(line)["unit"] for line in (tmp_path / "units.jsonl").read_text().splitlines()]
+    assert sorted(units) == list(range(12)), "each unit once"
+    assert len(ledger.signatures) == 1
+
+
+def _pids(pool):
+    """The cluster's processes."""
+    return list(pool.client.run(os.getpid).values())
