@@ -13,10 +13,12 @@ import numpy as np
 
 from refimpl.kernels import step as places
 from refimpl.kernels.architecture import Architecture
-from refimpl.kernels.memory import Addresses, Scratch, integers
+from refimpl.kernels.memory import Addresses, Scratch, aligned, integers
 from refimpl.kernels.source import Source
 from refimpl.kernels.step import step
 from refimpl.kernels.team import Team
+
+_FEW = 16  # rows up to which a step waits for memory rather than for arithmetic
 
 
 class Decoder:
@@ -63,12 +65,12 @@ class Decoder:
         """Scratch for so many rows, and room in the cache for so many slots a position."""
         model, have = self._backbone, self._own.shape[3]
         if slots > have:
-            own = np.empty((*self._own.shape[:3], slots, self._own.shape[4]), np.float32)
+            own = aligned(*self._own.shape[:3], slots, self._own.shape[4])
             own[:, :, :, :have] = self._own
             self._own = own
         if self._scratch is None or len(self._scratch.states) != rows:
             self._scratch = Scratch(self._architecture, rows, model.hidden_dim, model.intermediate_dim, self._heads)
-            self._scratch.make_room(self._team.most, self._longest)
+            self._scratch.make_room(self._team.most, self._longest, _FEW)
             self._scratch.set(places.OTHER, self._source.lines)
             self._scratch.sizes[places.VOCABULARY], self._scratch.sizes[places.LAYERS] = (
                 model.vocabulary_size,

@@ -9,7 +9,7 @@ import numpy as np
 
 from refimpl.kernels.barrier import barrier
 from refimpl.kernels.jit import entry, inner, once, whole
-from refimpl.kernels.linear import linear, share
+from refimpl.kernels.linear import product, share
 from refimpl.kernels.rows import attend
 from refimpl.kernels.step import (
     CROSS,
@@ -18,10 +18,11 @@ from refimpl.kernels.step import (
     KEY,
     MIXED,
     OTHER,
+    PANEL,
+    PANELS,
     QUERY,
     ROWS,
     SCORES,
-    VALUE,
     WIDTH,
     K,
     Q,
@@ -31,8 +32,7 @@ from refimpl.kernels.step import (
     embed_rows,
     feed_forward,
     join_heads,
-    packed_of,
-    project,
+    multiply,
 )  # fmt: skip
 
 
@@ -69,27 +69,27 @@ def encode(
 
     Shapes: tokens (R) or (0), positions, starts, counts (R), zeros (1, longest), decoder (L, WEIGHTS).
     """
+    line = sizes[HEADS] * sizes[DEPTH]
     if len(tokens):
         embed_rows(sizes, rank, team, tops, buffers[X], tokens, positions)
         barrier(sync, team)
         for n in range(len(layers)):
             weights = layers[n]
-            project(sizes, rank, team, buffers, weights, whole(QUERY), buffers[Q])
-            project(sizes, rank, team, buffers, weights, whole(KEY), buffers[K])
-            project(sizes, rank, team, buffers, weights, whole(VALUE), buffers[V])
+            multiply(
+                sizes, rank, team, buffers, weights, whole(X), sizes[WIDTH], whole(QUERY), whole(3), line, whole(Q)
+            )
             barrier(sync, team)
             _attend_all(sizes, rank, team, buffers, starts, counts, zeros)
             barrier(sync, team)
             join_heads(sizes, rank, team, sync, buffers, weights, whole(0))
             feed_forward(sizes, rank, team, sync, buffers, weights)
-    line = sizes[HEADS] * sizes[DEPTH]
     first, end = share(line, whole(16), rank, team)
     for n in range(len(decoder)):
         for part in range(2):
             place = CROSS + KEY + 2 * part
             out = buffers[OTHER] + (2 * n + part) * sizes[ROWS] * line * 4
             weights = decoder[n]
-            linear(
+            product(
                 buffers[X], sizes[ROWS], sizes[WIDTH], weights[place], weights[place + 1], line, first, end, out,
-                packed_of(sizes, rank, buffers),
+                buffers[PANEL] + rank * sizes[PANELS] * 4,
             )  # fmt: skip

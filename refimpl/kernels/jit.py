@@ -27,6 +27,11 @@ def instruction(function: Callable[..., tuple[Any, Callable[..., Any]]]) -> Call
     return intrinsic(function)
 
 
+def plain(function: Function) -> Function:
+    """An `inner` function as Python can call it."""
+    return function.py_func  # type: ignore[attr-defined]
+
+
 @instruction
 def once(typing: Any) -> Any:
     """Written into a function: compile it once, not again into each of its callers, and as it is written.

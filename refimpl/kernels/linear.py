@@ -1,18 +1,24 @@
-"""Products of a few rows with large matrices, read once and where they lie: nothing is copied or packed.
+"""Products of rows with large matrices, which are read where they lie.
 
-At one row the work is waiting for memory, so weights are read in long runs and each is used for all rows at once.
-The sum of each element is taken in one order, whatever the number of rows, threads and columns beside it.
+At a few rows the work is waiting for memory: whole lines of a matrix are streamed, each used for all rows at once, and
+threads share the lines. At many rows it is arithmetic: sums stay in registers, and threads share the columns.
+
+Either way each element is the sum of the same parts: inputs are cut into `parts_of` ranges, each part is summed in the
+order of its inputs, then the parts are added in theirs, then the bias. So a row's numbers do not depend on how many
+rows, threads or columns there are beside it.
 
 Spec: kernels.order, invariance.rows
 """
 
-import numpy as np
-
+from refimpl.kernels.block import block_of
 from refimpl.kernels.jit import inner, once
-from refimpl.kernels.vector import add, copy8, fma, fma1, get, load, mul, put, room, splat, store, total, zero
+from refimpl.kernels.vector import add, fetch, fma, fma1, get, load, put, splat, store, total, zero
 
-_TILE = 12288  # numbers of the result that are worked on together: they fit the first cache
-_ROWS, _COLUMNS = 32, 64  # at most so many rows of it, at least so many columns
+_PARTS, _PART = 8, 64  # at most so many parts, of at least so many inputs
+_TILE = 6144  # sums that are worked on together: they fit the first cache
+PANEL = 48  # columns of a matrix that many rows use together
+_eight_by_three, _eight_by_one = block_of(8, 3), block_of(8, 1)
+_one_by_three, _one_by_one = block_of(1, 3), block_of(1, 1)
 
 
 @inner
@@ -23,102 +29,162 @@ def share(size: int, unit: int, rank: int, team: int) -> tuple[int, int]:
 
 
 @inner
-def linear(
-    x: int, rows: int, inputs: int, kernel: int, bias: int, outputs: int, first: int, end: int, y: int, packed: int
-) -> None:
-    """Columns `first` to `end` of `y = x W + b`.
+def parts_of(inputs: int) -> int:
+    """Into how many parts the sums over so many inputs are cut."""
+    return max(1, min(_PARTS, inputs // _PART))
 
-    A sum takes products in eights: eight are summed, then added; at last the bias is added. `packed` has room for `x`.
+
+@inner
+def part(inputs: int, n: int) -> tuple[int, int]:
+    """First and end of the inputs of a part."""
+    parts, eights = parts_of(inputs), inputs // 8
+    return eights * n // parts * 8, inputs if n == parts - 1 else eights * (n + 1) // parts * 8
+
+
+@inner
+def padded(outputs: int) -> int:
+    """How far rows of sums lie apart: not a page, for then writing one would hold up reading the next."""
+    return (outputs + 15) // 16 * 16 + 16
+
+
+@inner
+def part_product(x: int, rows: int, inputs: int, kernel: int, outputs: int, n: int, sums: int) -> None:
+    """Part `n` of `x W` of a few rows.
+
+    Shapes: x (rows, inputs), kernel (inputs, outputs), sums (rows, padded(outputs)).
+    """
+    once()
+    first, end = part(inputs, n)
+    whole, step = outputs // 16 * 16, padded(outputs)
+    for i in range(0, rows * step, 16):
+        store(sums, i, zero())
+    width = max(16, _TILE // rows // 16 * 16)
+    for start in range(0, whole, width):
+        stop = min(whole, start + width)
+        for k in range(first, first + (end - first) // 8 * 8, 8):
+            _eight_inputs(x + k * 4, rows, inputs, kernel + k * outputs * 4, outputs, start, stop, sums, step)
+        for k in range(first + (end - first) // 8 * 8, end):
+            for c in range(start, stop, 16):
+                weights = load(kernel, k * outputs + c)
+                for r in range(rows):
+                    s = load(sums, r * step + c)
+                    store(sums, r * step + c, fma(splat(get(x, r * inputs + k)), weights, s))
+    for c in range(whole, outputs):
+        for r in range(rows):
+            put(sums, r * step + c, _sum(x + r * inputs * 4, first, end, kernel, outputs, c))
+
+
+@inner
+def _eight_inputs(
+    x: int, rows: int, inputs: int, kernel: int, outputs: int, first: int, end: int, sums: int, step: int
+) -> None:
+    """Add the products of eight inputs, while the next eight lines of the matrix are fetched."""
+    m = outputs
+    for c in range(first, end, 16):
+        for n in range(8, 16):
+            fetch(kernel, c + n * m)
+        p = c + 4 * m
+        w0, w1, w2, w3 = load(kernel, c), load(kernel, c + m), load(kernel, c + 2 * m), load(kernel, c + 3 * m)
+        w4, w5, w6, w7 = load(kernel, p), load(kernel, p + m), load(kernel, p + 2 * m), load(kernel, p + 3 * m)
+        q, z = 0, c
+        for _ in range(rows):
+            s = fma(splat(get(x, q)), w0, load(sums, z))
+            s = fma(splat(get(x, q + 1)), w1, s)
+            s = fma(splat(get(x, q + 2)), w2, s)
+            s = fma(splat(get(x, q + 3)), w3, s)
+            s = fma(splat(get(x, q + 4)), w4, s)
+            s = fma(splat(get(x, q + 5)), w5, s)
+            s = fma(splat(get(x, q + 6)), w6, s)
+            s = fma(splat(get(x, q + 7)), w7, s)
+            store(sums, z, s)
+            q += inputs
+            z += step
+
+
+@inner
+def _sum(x: int, first: int, end: int, kernel: int, outputs: int, c: int) -> float:
+    """A part's sum for a column that fills no vector, in the same order."""
+    s = get(x, first) * get(kernel, first * outputs + c)
+    for k in range(first + 1, end):
+        s = fma1(get(x, k), get(kernel, k * outputs + c), s)
+    return s
+
+
+@inner
+def add_parts(sums: int, rows: int, inputs: int, outputs: int, bias: int, r: int, first: int, end: int, y: int) -> None:
+    """`y = x W + b` from the parts, for some columns of a row. Shapes: sums (parts, R, padded), y (outputs)."""
+    once()
+    parts, step = parts_of(inputs), padded(outputs)
+    whole = first + (end - first) // 16 * 16
+    for c in range(first, whole, 16):
+        s = load(sums, r * step + c)
+        for n in range(1, parts):
+            s = add(s, load(sums, (n * rows + r) * step + c))
+        store(y, c, add(s, load(bias, c)) if bias else s)
+    for c in range(whole, end):
+        t = get(sums, r * step + c)
+        for n in range(1, parts):
+            t += get(sums, (n * rows + r) * step + c)
+        put(y, c, t + get(bias, c) if bias else t)
+
+
+@inner
+def product(
+    x: int, rows: int, inputs: int, kernel: int, bias: int, outputs: int, first: int, end: int, y: int, panel: int
+) -> None:
+    """Columns `first` to `end` of `y = x W + b` of many rows. `panel` has room for `PANEL` columns of a part.
 
     Shapes: x (rows, inputs), kernel (inputs, outputs), bias (outputs) or address 0, y (rows, outputs).
     """
     once()
-    tile = room()
-    for row in range(0, rows, _ROWS):
-        _pack(x + row * inputs * 4, min(_ROWS, rows - row), inputs, packed + row * inputs * 4)
-    width = max(_COLUMNS, _TILE // min(rows, _ROWS) // 16 * 16)
-    for start in range(first, end, width):
-        stop = min(end, start + width)
-        whole = start + (stop - start) // 16 * 16
-        step = stop - start + 16  # rows of the tile must not lie a page apart, as rows of y may
-        for row in range(0, rows, _ROWS):
-            some = min(_ROWS, rows - row)
-            for i in range(0, some * step, 16):
-                store(tile, i, zero())
-            _by_vectors(packed + row * inputs * 4, some, inputs, kernel, outputs, start, whole, tile, step)
-            _by_numbers(
-                x + row * inputs * 4, some, inputs, kernel, outputs, whole, stop, tile + (whole - start) * 4, step
-            )
-            for r in range(some):
-                for n in range(start, stop):
-                    s = get(tile, r * step + n - start)
-                    put(y, (row + r) * outputs + n, s + get(bias, n) if bias else s)
-
-
-@inner
-def _pack(x: int, rows: int, inputs: int, packed: int) -> None:
-    """Eight numbers of each row side by side, then the next eight. Shapes: (rows, inputs) -> (inputs / 8, rows, 8)."""
-    once()
-    for r in range(rows):
-        for k in range(inputs // 8):
-            copy8(packed, (k * rows + r) * 8, x, r * inputs + k * 8)
-        for k in range(inputs // 8 * 8, inputs):
-            put(packed, k * rows + r, get(x, r * inputs + k))
-
-
-@inner
-def _by_vectors(
-    x: int, rows: int, inputs: int, kernel: int, outputs: int, first: int, end: int, tile: int, step: int
-) -> None:
-    """Add the products of sixteen columns at a time. Shapes: x as packed, tile (rows, step)."""
-    once()
-    eights = inputs // 8 * 8
-    m = outputs
-    for k in range(0, eights, 8):
-        for n in range(first, end, 16):
-            p, q, z = k * m + n, k * rows, n - first
-            w0, w1, w2, w3 = load(kernel, p), load(kernel, p + m), load(kernel, p + 2 * m), load(kernel, p + 3 * m)
-            p += 4 * m
-            w4, w5, w6, w7 = load(kernel, p), load(kernel, p + m), load(kernel, p + 2 * m), load(kernel, p + 3 * m)
-            for _ in range(rows):
-                t = mul(splat(get(x, q)), w0)
-                t = fma(splat(get(x, q + 1)), w1, t)
-                t = fma(splat(get(x, q + 2)), w2, t)
-                t = fma(splat(get(x, q + 3)), w3, t)
-                t = fma(splat(get(x, q + 4)), w4, t)
-                t = fma(splat(get(x, q + 5)), w5, t)
-                t = fma(splat(get(x, q + 6)), w6, t)
-                t = fma(splat(get(x, q + 7)), w7, t)
-                store(tile, z, add(load(tile, z), t))
-                q += 8
-                z += step
-    for k in range(eights, inputs):
-        for n in range(first, end, 16):
-            w0 = load(kernel, k * m + n)
+    whole = first + (end - first) // 16 * 16
+    parts = parts_of(inputs)
+    for n in range(parts):
+        start, stop = part(inputs, n)
+        last = bias if n == parts - 1 else 0
+        for c in range(first, whole, PANEL):
+            width = PANEL if c + PANEL <= whole else 16
+            for b in range(c, min(whole, c + PANEL), width):
+                _pack(kernel + (start * outputs + b) * 4, stop - start, outputs, width, panel)
+                bias_here = last + b * 4 if last else 0
+                _panel_product(
+                    x + start * 4, rows, inputs, panel, stop - start, width, y + b * 4, outputs, n, bias_here
+                )
+        for c in range(whole, end):
             for r in range(rows):
-                z = r * step + n - first
-                store(tile, z, fma(splat(get(x, k * rows + r)), w0, load(tile, z)))
+                t = _sum(x + r * inputs * 4, start, stop, kernel, outputs, c)
+                if n:
+                    t = get(y, r * outputs + c) + t
+                put(y, r * outputs + c, t + get(last, c) if last else t)
 
 
 @inner
-def _by_numbers(
-    x: int, rows: int, inputs: int, kernel: int, outputs: int, first: int, end: int, tile: int, step: int
+def _pack(kernel: int, count: int, outputs: int, width: int, panel: int) -> None:
+    """Copy some columns, so that they lie without gaps. Shapes: panel (count, width)."""
+    for k in range(count):
+        for c in range(0, width, 16):
+            store(panel, k * width + c, load(kernel, k * outputs + c))
+
+
+@inner
+def _panel_product(
+    x: int, rows: int, inputs: int, panel: int, count: int, width: int, y: int, outputs: int, again: int, bias: int
 ) -> None:
-    """Add the products of the columns that fill no vector, in the same order."""
+    """Eight rows at a time, then one at a time."""
     once()
-    eights = inputs // 8 * 8
-    for n in range(first, end):
-        for r in range(rows):
-            s, t = get(tile, r * step + n - first), np.float32(0.0)
-            for k in range(inputs):
-                a, b = get(x, r * inputs + k), get(kernel, k * outputs + n)
-                if k >= eights:
-                    s = fma1(a, b, s)
-                else:
-                    t = a * b if k % 8 == 0 else fma1(a, b, t)
-                    if k % 8 == 7:
-                        s += t
-            put(tile, r * step + n - first, s)
+    eights = rows // 8 * 8
+    for r in range(0, eights, 8):
+        a, b = x + r * inputs * 4, y + r * outputs * 4
+        if width == PANEL:
+            _eight_by_three(a, inputs, panel, width, count, b, outputs, again, bias)
+        else:
+            _eight_by_one(a, inputs, panel, width, count, b, outputs, again, bias)
+    for r in range(eights, rows):
+        a, b = x + r * inputs * 4, y + r * outputs * 4
+        if width == PANEL:
+            _one_by_three(a, inputs, panel, width, count, b, outputs, again, bias)
+        else:
+            _one_by_one(a, inputs, panel, width, count, b, outputs, again, bias)
 
 
 @inner
@@ -132,66 +198,3 @@ def dot(x: int, y: int, size: int) -> float:
     for k in range(whole, size):
         s = fma1(get(x, k), get(y, k), s)
     return s
-
-
-@inner
-def unembed(x: int, rows: int, width: int, table: int, size: int, first: int, end: int, y: int) -> None:
-    """Scores of the tokens `first` to `end`: `dot` of each row with each token's, four tokens at a time.
-
-    Shapes: x (rows, width), table (size, width), y (rows, size).
-    """
-    once()
-    fours, pairs = first + (end - first) // 4 * 4, rows // 2 * 2
-    line = width * 4
-    for v in range(first, fours, 4):
-        tokens = table + v * line
-        for r in range(0, pairs, 2):
-            _two_rows(x + r * line, width, tokens, y + (r * size + v) * 4, size)
-        if pairs < rows:
-            _one_row(x + pairs * line, width, tokens, y + (pairs * size + v) * 4)
-    for v in range(fours, end):
-        for r in range(rows):
-            put(y, r * size + v, dot(x + r * line, table + v * line, width))
-
-
-@inner
-def _one_row(x: int, width: int, table: int, y: int) -> None:
-    """`dot` of a row with each of four tokens, side by side."""
-    line, whole = width * 4, width // 16 * 16
-    t1, t2, t3 = table + line, table + 2 * line, table + 3 * line
-    a0, a1, a2, a3 = zero(), zero(), zero(), zero()
-    for k in range(0, whole, 16):
-        a = load(x, k)
-        a0, a1 = fma(a, load(table, k), a0), fma(a, load(t1, k), a1)
-        a2, a3 = fma(a, load(t2, k), a2), fma(a, load(t3, k), a3)
-    _put_four(x, whole, width, table, y, total(a0), total(a1), total(a2), total(a3))
-
-
-@inner
-def _two_rows(x: int, width: int, table: int, y: int, size: int) -> None:
-    """`dot` of two rows with each of four tokens, side by side."""
-    line, whole = width * 4, width // 16 * 16
-    z, t1, t2, t3 = x + line, table + line, table + 2 * line, table + 3 * line
-    a0, a1, a2, a3 = zero(), zero(), zero(), zero()
-    b0, b1, b2, b3 = zero(), zero(), zero(), zero()
-    for k in range(0, whole, 16):
-        a, b = load(x, k), load(z, k)
-        w0, w1, w2, w3 = load(table, k), load(t1, k), load(t2, k), load(t3, k)
-        a0, a1, a2, a3 = fma(a, w0, a0), fma(a, w1, a1), fma(a, w2, a2), fma(a, w3, a3)
-        b0, b1, b2, b3 = fma(b, w0, b0), fma(b, w1, b1), fma(b, w2, b2), fma(b, w3, b3)
-    _put_four(x, whole, width, table, y, total(a0), total(a1), total(a2), total(a3))
-    _put_four(z, whole, width, table, y + size * 4, total(b0), total(b1), total(b2), total(b3))
-
-
-@inner
-def _put_four(x: int, whole: int, width: int, table: int, y: int, s0: float, s1: float, s2: float, s3: float) -> None:
-    """Four sums, after what fills no vector was added."""
-    line = width * 4
-    for k in range(whole, width):
-        a = get(x, k)
-        s0, s1 = fma1(a, get(table, k), s0), fma1(a, get(table + line, k), s1)
-        s2, s3 = fma1(a, get(table + 2 * line, k), s2), fma1(a, get(table + 3 * line, k), s3)
-    put(y, 0, s0)
-    put(y, 1, s1)
-    put(y, 2, s2)
-    put(y, 3, s3)

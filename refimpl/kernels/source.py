@@ -10,7 +10,7 @@ import numpy as np
 from refimpl.kernels import step as places
 from refimpl.kernels.architecture import Architecture
 from refimpl.kernels.encode import encode
-from refimpl.kernels.memory import Addresses, Scratch, integers
+from refimpl.kernels.memory import Addresses, Scratch, aligned, integers
 from refimpl.kernels.team import Team
 from refimpl.kernels.twin import replaced
 
@@ -30,7 +30,7 @@ class Source:
         self.starts = np.cumsum(self.counts) - self.counts
         heads = (backbone.num_heads, backbone.hidden_dim // backbone.num_heads)
         line = heads[0] * heads[1]
-        self.lines = np.empty((backbone.num_layers, 2, len(rows), line), np.float32)
+        self.lines = aligned(backbone.num_layers, 2, len(rows), line)
         scratch = Scratch(architecture, len(rows), backbone.hidden_dim, backbone.intermediate_dim, heads)
         scratch.make_room(team.most, int(self.counts.max()))
         scratch.set(places.OTHER, self.lines)

@@ -10,39 +10,60 @@ import numpy as np
 
 from refimpl.kernels.barrier import barrier
 from refimpl.kernels.jit import entry, inner, once, whole
-from refimpl.kernels.linear import linear, share, unembed
+from refimpl.kernels.linear import add_parts, padded, part_product, parts_of, product, share
 from refimpl.kernels.rows import activate, add_and_norm, attend
+from refimpl.kernels.unembed import unembed
 from refimpl.kernels.vector import get, put
 
 # Places in `sizes`.
-ROWS, WIDTH, HEADS, DEPTH, INNER, VOCABULARY, LAYERS, POSITIONS, SLOTS, SOURCE, ACTIVATION, SCORES, SIZES = range(13)
+ROWS, WIDTH, HEADS, DEPTH, INNER, VOCABULARY, LAYERS, POSITIONS, SLOTS, SOURCE, ACTIVATION, SCORES = range(12)
+PANELS, FEW, SIZES = range(12, 15)  # numbers of a thread's panel; whether rows are so few that threads share parts
 # Places in `tops` and in the rows of `layers`: addresses of weights.
 TOKEN, POSITION, GAMMA, BETA, HEAD = range(5)
 QUERY, KEY, VALUE, OUT, NORM = 0, 2, 4, 6, 8  # kernel and bias, or gamma and beta; self-attention
 CROSS, FIRST, SECOND, LAST_NORM, WEIGHTS = 10, 20, 22, 24, 26
 # Places in `buffers`: addresses of what the step reads and writes.
-X, Q, K, V, MIXED, Y, H, S, OWN, OTHER, LOGITS, PACKED, BUFFERS = range(13)
+X, Q, K, V, MIXED, Y, H, S, OWN, OTHER, LOGITS, PARTS, PANEL, BUFFERS = range(14)
 _EPSILON = 1e-5
 
 
 @inner
-def packed_of(sizes: np.ndarray, rank: int, buffers: np.ndarray) -> int:
-    """A thread's own room for the rows of a product."""
-    return buffers[PACKED] + rank * sizes[ROWS] * max(sizes[INNER], sizes[WIDTH], sizes[HEADS] * sizes[DEPTH]) * 4
+def multiply(
+    sizes: np.ndarray, rank: int, team: int, buffers: np.ndarray, weights: np.ndarray, x: int, inputs: int, place: int,
+    count: int, outputs: int, y: int,
+) -> None:  # fmt: skip
+    """A thread's part of `count` products of the same rows, from `buffers[x]` to `buffers[y]` and the places after it.
+
+    Where rows are few, parts of sums are left in `buffers[PARTS]`, and `finish` adds them, after a barrier.
+    """
+    once()
+    rows = sizes[ROWS]
+    if sizes[FEW]:
+        parts = parts_of(inputs)
+        first, end = share(count * parts, whole(1), rank, team)
+        for n in range(first, end):
+            kernel, sums = weights[place + n // parts * 2], buffers[PARTS] + n * rows * padded(outputs) * 4
+            part_product(buffers[x], rows, inputs, kernel, outputs, n % parts, sums)
+    else:
+        first, end = share(outputs, whole(16), rank, team)
+        panel = buffers[PANEL] + rank * sizes[PANELS] * 4
+        for n in range(count):
+            kernel, bias = weights[place + n * 2], weights[place + n * 2 + 1]
+            product(buffers[x], rows, inputs, kernel, bias, outputs, first, end, buffers[y + n], panel)
 
 
 @inner
-def project(
-    sizes: np.ndarray, rank: int, team: int, buffers: np.ndarray, weights: np.ndarray, place: int, y: int
-) -> None:
-    """A thread's columns of a projection from the model's width to all heads."""
+def finish(
+    sizes: np.ndarray, buffers: np.ndarray, weights: np.ndarray, inputs: int, place: int, n: int, outputs: int, r: int,
+    first: int, end: int, y: int,
+) -> None:  # fmt: skip
+    """Columns `first` to `end` of row `r` of the product `n` that `multiply` began, to `buffers[y + n]`."""
     once()
-    outputs = sizes[HEADS] * sizes[DEPTH]
-    first, end = share(outputs, whole(16), rank, team)
-    packed = packed_of(sizes, rank, buffers)
-    linear(
-        buffers[X], sizes[ROWS], sizes[WIDTH], weights[place], weights[place + 1], outputs, first, end, y, packed
-    )  # fmt: skip
+    if sizes[FEW]:
+        rows = sizes[ROWS]
+        sums = buffers[PARTS] + n * parts_of(inputs) * rows * padded(outputs) * 4
+        out = buffers[y + n] + r * outputs * 4
+        add_parts(sums, rows, inputs, outputs, weights[place + 2 * n + 1], r, first, end, out)
 
 
 @inner
@@ -52,24 +73,25 @@ def join_heads(
     """Project attention's result back, add it to the row and normalize."""
     once()
     inputs = sizes[HEADS] * sizes[DEPTH]
-    first, end = share(sizes[WIDTH], whole(16), rank, team)
-    linear(
-        buffers[MIXED], sizes[ROWS], inputs, weights[place + OUT], weights[place + OUT + 1], sizes[WIDTH],
-        first, end, buffers[Y], packed_of(sizes, rank, buffers),
-    )  # fmt: skip
+    multiply(sizes, rank, team, buffers, weights, whole(MIXED), inputs, place + OUT, whole(1), sizes[WIDTH], whole(Y))
     barrier(sync, team)
-    _norm(sizes, rank, team, buffers, weights[place + NORM], weights[place + NORM + 1])
+    _norm(sizes, rank, team, buffers, weights, inputs, place + OUT, place + NORM)
     barrier(sync, team)
 
 
 @inner
-def _norm(sizes: np.ndarray, rank: int, team: int, buffers: np.ndarray, gamma: int, beta: int) -> None:
-    """A thread's rows of `x = norm(x + y)`."""
+def _norm(
+    sizes: np.ndarray, rank: int, team: int, buffers: np.ndarray, weights: np.ndarray, inputs: int, place: int,
+    norm: int,
+) -> None:  # fmt: skip
+    """A thread's rows of `x = norm(x + y)`, where y is the product with the weights at `place`."""
     once()
     width = sizes[WIDTH]
     first, end = share(sizes[ROWS], whole(1), rank, team)
     for r in range(first, end):
-        add_and_norm(buffers[X] + r * width * 4, buffers[Y] + r * width * 4, gamma, beta, width, _EPSILON)
+        finish(sizes, buffers, weights, inputs, place, whole(0), width, r, whole(0), width, whole(Y))
+        x, y = buffers[X] + r * width * 4, buffers[Y] + r * width * 4
+        add_and_norm(x, y, weights[norm], weights[norm + 1], width, _EPSILON)
 
 
 @inner
@@ -90,79 +112,83 @@ def embed_rows(
 
 @inner
 def _remember(
-    sizes: np.ndarray, rank: int, team: int, buffers: np.ndarray, layer: int, positions: np.ndarray, table: np.ndarray
+    sizes: np.ndarray, buffers: np.ndarray, keys: int, half: int, r: int, slot: int, first: int, end: int
 ) -> None:
-    """Copy a thread's columns of the new keys and values to the cache."""
+    """Copy columns of a row's new key and value to the cache."""
     once()
     line = sizes[HEADS] * sizes[DEPTH]
-    first, end = share(line, whole(16), rank, team)
-    half = sizes[POSITIONS] * sizes[SLOTS] * line * 4
-    keys = buffers[OWN] + 2 * layer * half
-    for r in range(sizes[ROWS]):
-        place = (positions[r] * sizes[SLOTS] + table[r, positions[r]]) * line
-        for i in range(first, end):
-            put(keys, place + i, get(buffers[K], r * line + i))
-            put(keys + half, place + i, get(buffers[V], r * line + i))
+    for i in range(first, end):
+        put(keys, slot * line + i, get(buffers[K], r * line + i))
+        put(keys + half, slot * line + i, get(buffers[V], r * line + i))
 
 
 @inner
 def _attend_own(
-    sizes: np.ndarray, rank: int, team: int, buffers: np.ndarray, layer: int, positions: np.ndarray, table: np.ndarray
-) -> None:
-    """A thread's heads of attention to what was said: positions up to the row's own."""
+    sizes: np.ndarray, rank: int, team: int, buffers: np.ndarray, weights: np.ndarray, layer: int,
+    positions: np.ndarray, table: np.ndarray,
+) -> None:  # fmt: skip
+    """A thread's heads of attention to what was said: positions up to the row's own, whose key and value are kept."""
     once()
-    heads, depth = sizes[HEADS], sizes[DEPTH]
-    line = heads * depth
+    depth = sizes[DEPTH]
+    line = sizes[HEADS] * depth
     half = sizes[POSITIONS] * sizes[SLOTS] * line * 4
     keys = buffers[OWN] + 2 * layer * half
-    first, end = share(sizes[ROWS] * heads, whole(1), rank, team)
+    first, end = share(line, depth, rank, team)
     scores = buffers[S] + rank * sizes[SCORES] * 4
-    for pair in range(first, end):
-        r, head = pair // heads, pair % heads * depth * 4
-        row = r * line * 4 + head
-        attend(
-            buffers[Q] + row, table, r, positions[r] + 1, sizes[SLOTS], keys + head, keys + half + head, line, depth,
-            scores, buffers[MIXED] + row,
-        )  # fmt: skip
+    for r in range(sizes[ROWS]):
+        for n in range(3):
+            finish(sizes, buffers, weights, sizes[WIDTH], whole(QUERY), n, line, r, first, end, whole(Q))
+        slot = positions[r] * sizes[SLOTS] + table[r, positions[r]]
+        _remember(sizes, buffers, keys, half, r, slot, first, end)
+    for r in range(sizes[ROWS]):
+        for i in range(first, end, depth):
+            row, head = (r * line + i) * 4, i * 4
+            attend(
+                buffers[Q] + row, table, r, positions[r] + 1, sizes[SLOTS], keys + head, keys + half + head, line,
+                depth, scores, buffers[MIXED] + row,
+            )  # fmt: skip
 
 
 @inner
 def _attend_source(
-    sizes: np.ndarray, rank: int, team: int, buffers: np.ndarray, layer: int, starts: np.ndarray, counts: np.ndarray,
-    zeros: np.ndarray,
+    sizes: np.ndarray, rank: int, team: int, buffers: np.ndarray, weights: np.ndarray, layer: int, starts: np.ndarray,
+    counts: np.ndarray, zeros: np.ndarray,
 ) -> None:  # fmt: skip
     """A thread's heads of attention to the source's tokens, which lie without gaps."""
     once()
-    heads, depth = sizes[HEADS], sizes[DEPTH]
-    line = heads * depth
+    depth = sizes[DEPTH]
+    line = sizes[HEADS] * depth
     block = sizes[SOURCE] * line * 4
-    first, end = share(sizes[ROWS] * heads, whole(1), rank, team)
+    first, end = share(line, depth, rank, team)
     scores = buffers[S] + rank * sizes[SCORES] * 4
-    for pair in range(first, end):
-        r, head = pair // heads, pair % heads * depth * 4
-        row = r * line * 4 + head
-        keys = buffers[OTHER] + 2 * layer * block + starts[r] * line * 4 + head
-        attend(
-            buffers[Q] + row, zeros, whole(0), counts[r], whole(1), keys, keys + block, line, depth, scores,
-            buffers[MIXED] + row,
-        )  # fmt: skip
+    for r in range(sizes[ROWS]):
+        finish(sizes, buffers, weights, sizes[WIDTH], whole(CROSS), whole(0), line, r, first, end, whole(Q))
+        for i in range(first, end, depth):
+            row = (r * line + i) * 4
+            keys = buffers[OTHER] + 2 * layer * block + (starts[r] * line + i) * 4
+            attend(
+                buffers[Q] + row, zeros, whole(0), counts[r], whole(1), keys, keys + block, line, depth, scores,
+                buffers[MIXED] + row,
+            )  # fmt: skip
 
 
 @inner
 def feed_forward(sizes: np.ndarray, rank: int, team: int, sync: int, buffers: np.ndarray, weights: np.ndarray) -> None:
     """Widen, activate, narrow, add and normalize."""
     once()
-    rows, width, inner = sizes[ROWS], sizes[WIDTH], sizes[INNER]
-    packed = packed_of(sizes, rank, buffers)
+    width, inner = sizes[WIDTH], sizes[INNER]
+    multiply(sizes, rank, team, buffers, weights, whole(X), width, whole(FIRST), whole(1), inner, whole(H))
+    if sizes[FEW]:
+        barrier(sync, team)
     first, end = share(inner, whole(16), rank, team)
-    linear(buffers[X], rows, width, weights[FIRST], weights[FIRST + 1], inner, first, end, buffers[H], packed)
-    for r in range(rows):
-        activate(sizes[ACTIVATION], buffers[H] + (r * inner + first) * 4, end - first, packed)
+    for r in range(sizes[ROWS]):
+        finish(sizes, buffers, weights, width, whole(FIRST), whole(0), inner, r, first, end, whole(H))
+        spare = buffers[S] + rank * sizes[SCORES] * 4
+        activate(sizes[ACTIVATION], buffers[H] + (r * inner + first) * 4, end - first, spare)
     barrier(sync, team)
-    first, end = share(width, whole(16), rank, team)
-    linear(buffers[H], rows, inner, weights[SECOND], weights[SECOND + 1], width, first, end, buffers[Y], packed)
+    multiply(sizes, rank, team, buffers, weights, whole(H), inner, whole(SECOND), whole(1), width, whole(Y))
     barrier(sync, team)
-    _norm(sizes, rank, team, buffers, weights[LAST_NORM], weights[LAST_NORM + 1])
+    _norm(sizes, rank, team, buffers, weights, inner, whole(SECOND), whole(LAST_NORM))
     barrier(sync, team)
 
 
@@ -178,25 +204,23 @@ def step(
 
     Shapes: tokens, positions, starts, counts (R), table (R, T), zeros (1, longest), layers (L, WEIGHTS).
     """
+    width, line = sizes[WIDTH], sizes[HEADS] * sizes[DEPTH]
     embed_rows(sizes, rank, team, tops, buffers[X], tokens, positions)
     barrier(sync, team)
     for n in range(sizes[LAYERS]):
         weights = layers[n]
-        project(sizes, rank, team, buffers, weights, whole(QUERY), buffers[Q])
-        project(sizes, rank, team, buffers, weights, whole(KEY), buffers[K])
-        project(sizes, rank, team, buffers, weights, whole(VALUE), buffers[V])
-        _remember(sizes, rank, team, buffers, n, positions, table)
+        multiply(sizes, rank, team, buffers, weights, whole(X), width, whole(QUERY), whole(3), line, whole(Q))
         barrier(sync, team)
-        _attend_own(sizes, rank, team, buffers, n, positions, table)
+        _attend_own(sizes, rank, team, buffers, weights, n, positions, table)
         barrier(sync, team)
         join_heads(sizes, rank, team, sync, buffers, weights, whole(0))
-        project(sizes, rank, team, buffers, weights, whole(CROSS), buffers[Q])
+        multiply(sizes, rank, team, buffers, weights, whole(X), width, whole(CROSS), whole(1), line, whole(Q))
         barrier(sync, team)
-        _attend_source(sizes, rank, team, buffers, n, starts, counts, zeros)
+        _attend_source(sizes, rank, team, buffers, weights, n, starts, counts, zeros)
         barrier(sync, team)
         join_heads(sizes, rank, team, sync, buffers, weights, whole(CROSS))
         feed_forward(sizes, rank, team, sync, buffers, weights)
     if buffers[LOGITS]:
-        rows, width, vocabulary = sizes[ROWS], sizes[WIDTH], sizes[VOCABULARY]
+        vocabulary = sizes[VOCABULARY]
         first, end = share(vocabulary, whole(4), rank, team)
-        unembed(buffers[X], rows, width, tops[HEAD], vocabulary, first, end, buffers[LOGITS])
+        unembed(buffers[X], sizes[ROWS], width, tops[HEAD], vocabulary, first, end, buffers[LOGITS])

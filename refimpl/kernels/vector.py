@@ -16,7 +16,7 @@ from numba.extending import models, register_model
 
 from refimpl.kernels.jit import instruction
 
-LANES, ROOM = 16, 14336
+LANES = 16
 Generator = Callable[[Any, Any, Any, Any], Any]
 Typed = tuple[Any, Generator]
 
@@ -43,22 +43,31 @@ class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
         super().__init__(manager, fe_type, _V16)
 
 
-def _place(b: Any, address: Any, index: Any, kind: Any) -> Any:
+def place_of(b: Any, address: Any, index: Any, kind: Any) -> Any:
     """Pointer to the float with that index from an address on."""
     return b.bitcast(b.gep(b.inttoptr(address, _F32.as_pointer()), [index]), kind.as_pointer())
 
 
-def _splat(b: Any, x: Any) -> Any:
+def splat_of(b: Any, x: Any) -> Any:
     """One number in all lanes."""
     undefined = ir.Constant(_V16, ir.Undefined)
     first = b.insert_element(undefined, x, ir.Constant(_I32, 0))
     return b.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_I32, LANES), [0] * LANES))
 
 
-def _fma(b: Any, kind: Any, suffix: str, parts: list[Any]) -> Any:
+def fma_of(b: Any, parts: list[Any], kind: Any = _V16, suffix: str = "v16f32") -> Any:
     """`x * y + z`, with one rounding where the CPU has it."""
     function = ir.FunctionType(kind, [kind] * 3)
     return b.call(cgutils.get_or_insert_function(b.module, function, f"llvm.fmuladd.{suffix}"), parts)
+
+
+def prefetch_at(b: Any, address: Any, index: Any) -> None:
+    """Ask for the number's cache line; never fails, wherever that is."""
+    byte, kinds = ir.IntType(8).as_pointer(), [_I32] * 3
+    function = ir.FunctionType(ir.VoidType(), [byte, *kinds])
+    where = place_of(b, address, index, ir.IntType(8))
+    hints = [ir.Constant(_I32, n) for n in (0, 3, 1)]  # to read, soon, data
+    b.call(cgutils.get_or_insert_function(b.module, function, "llvm.prefetch.p0i8"), [where, *hints])
 
 
 @instruction
@@ -66,7 +75,7 @@ def load(typing: Any, address: Any, index: Any) -> Typed:
     """Sixteen numbers from memory, with any alignment."""
 
     def generate(_: Any, b: Any, __: Any, args: Any) -> Any:
-        value = b.load(_place(b, args[0], args[1], _V16))
+        value = b.load(place_of(b, args[0], args[1], _V16))
         value.align = 4
         return value
 
@@ -78,30 +87,27 @@ def store(typing: Any, address: Any, index: Any, value: Any) -> Typed:
     """Sixteen numbers to memory, with any alignment."""
 
     def generate(context: Any, b: Any, _: Any, args: Any) -> Any:
-        b.store(args[2], _place(b, args[0], args[1], _V16)).align = 4
+        b.store(args[2], place_of(b, args[0], args[1], _V16)).align = 4
         return context.get_dummy_value()
 
     return types.void(_address, _address, vector), generate
 
 
 @instruction
-def copy8(typing: Any, address: Any, index: Any, source: Any, place: Any) -> Typed:
-    """Copy eight numbers from one address to another."""
+def fetch(typing: Any, address: Any, index: Any) -> Typed:
+    """Bring a number's cache line nearer, for it will be read soon."""
 
     def generate(context: Any, b: Any, _: Any, args: Any) -> Any:
-        eight = ir.VectorType(_F32, 8)
-        value = b.load(_place(b, args[2], args[3], eight))
-        value.align = 4
-        b.store(value, _place(b, args[0], args[1], eight)).align = 4
+        prefetch_at(b, *args)
         return context.get_dummy_value()
 
-    return types.void(_address, _address, _address, _address), generate
+    return types.void(_address, _address), generate
 
 
 @instruction
 def get(typing: Any, address: Any, index: Any) -> Typed:
     """One number from memory."""
-    return _f32(_address, _address), lambda _, b, __, args: b.load(_place(b, args[0], args[1], _F32))
+    return _f32(_address, _address), lambda _, b, __, args: b.load(place_of(b, args[0], args[1], _F32))
 
 
 @instruction
@@ -109,7 +115,7 @@ def put(typing: Any, address: Any, index: Any, value: Any) -> Typed:
     """One number to memory."""
 
     def generate(context: Any, b: Any, _: Any, args: Any) -> Any:
-        b.store(args[2], _place(b, args[0], args[1], _F32))
+        b.store(args[2], place_of(b, args[0], args[1], _F32))
         return context.get_dummy_value()
 
     return types.void(_address, _address, _f32), generate
@@ -124,7 +130,7 @@ def zero(typing: Any) -> Typed:
 @instruction
 def splat(typing: Any, x: Any) -> Typed:
     """One number sixteen times."""
-    return vector(_f32), lambda _, b, __, args: _splat(b, args[0])
+    return vector(_f32), lambda _, b, __, args: splat_of(b, args[0])
 
 
 @instruction
@@ -157,27 +163,15 @@ def positive(typing: Any, x: Any) -> Typed:
 
 
 @instruction
-def room(typing: Any) -> Typed:
-    """The address of `ROOM` numbers on the stack, the function's own."""
-
-    def generate(_: Any, b: Any, __: Any, args: Any) -> Any:
-        with b.goto_entry_block():
-            place = b.alloca(ir.ArrayType(_F32, ROOM))
-        return b.ptrtoint(place, ir.IntType(64))
-
-    return types.intp(), generate
-
-
-@instruction
 def fma(typing: Any, x: Any, y: Any, z: Any) -> Typed:
     """`x * y + z` in every lane."""
-    return vector(vector, vector, vector), lambda _, b, __, args: _fma(b, _V16, "v16f32", list(args))
+    return vector(vector, vector, vector), lambda _, b, __, args: fma_of(b, list(args))
 
 
 @instruction
 def fma1(typing: Any, x: Any, y: Any, z: Any) -> Typed:
     """`x * y + z` of single numbers."""
-    return _f32(_f32, _f32, _f32), lambda _, b, __, args: _fma(b, _F32, "f32", list(args))
+    return _f32(_f32, _f32, _f32), lambda _, b, __, args: fma_of(b, list(args), _F32, "f32")
 
 
 @instruction

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from numba import njit
 
-from refimpl.kernels import functions, rows
-from refimpl.kernels.linear import linear, share, unembed
+from refimpl.kernels import functions, linear, rows
+from refimpl.kernels.linear import share
+from refimpl.kernels.unembed import unembed
 from refimpl.kernels.vector import load, store
 
 
@@ -19,8 +20,17 @@ def exp_and_erf(x, exps, erfs, size):
 
 
 @njit(nogil=True)
-def product(x, size, inputs, kernel, bias, outputs, first, end, y, packed):
-    linear(x, size, inputs, kernel, bias, outputs, first, end, y, packed)
+def product(x, size, inputs, kernel, bias, outputs, first, end, y, panel):
+    linear.product(x, size, inputs, kernel, bias, outputs, first, end, y, panel)
+
+
+@njit(nogil=True)
+def parts_added(x, size, inputs, kernel, bias, outputs, first, end, y, sums):
+    for n in range(linear.parts_of(inputs)):
+        part = sums + n * size * linear.padded(outputs) * 4
+        linear.part_product(x, size, inputs, kernel, outputs, n, part)
+    for r in range(size):
+        linear.add_parts(sums, size, inputs, outputs, bias, r, first, end, y + r * outputs * 4)
 
 
 @njit(nogil=True)
@@ -61,31 +71,43 @@ def test_functions_keep_what_is_not_a_number():
     assert erfs[1:5].tolist() == [1, -1, 0, 0]
 
 
-@pytest.mark.parametrize("size", [1, 2, 31, 32, 33, 70])
-@pytest.mark.parametrize(("inputs", "outputs"), [(1, 1), (7, 17), (8, 16), (50, 77), (130, 200), (33, 1040)])
+@pytest.mark.parametrize("size", [1, 2, 4, 7, 8, 16, 33])
+@pytest.mark.parametrize(
+    ("inputs", "outputs"), [(1, 1), (7, 17), (8, 16), (50, 77), (130, 200), (203, 96), (33, 1040), (900, 50)]
+)
 def test_products(size, inputs, outputs):
-    """Against float64, and every part of the columns gives the same bits as all of them."""
+    """Against float64; every part of the columns, every way and every row alone gives the same bits."""
     rng = np.random.default_rng(size)
     x, kernel = rng.standard_normal((size, inputs), np.float32), rng.standard_normal((inputs, outputs), np.float32)
-    bias, y, packed = rng.standard_normal(outputs, np.float32), np.zeros((size, outputs), np.float32), np.zeros_like(x)
-    product(place(x), size, inputs, place(kernel), place(bias), outputs, 0, outputs, place(y), place(packed))
+    bias, y, room = rng.standard_normal(outputs, np.float32), np.zeros((size, outputs), np.float32), np.zeros(300_000)
+    weights = size, inputs, place(kernel), place(bias), outputs
+    product(place(x), *weights, 0, outputs, place(y), place(room))
     truth = x.astype(np.float64) @ kernel + bias
     assert np.abs(y - truth).max() <= 1e-6 * (1 + np.sqrt(inputs)) * 4
-    for team in (2, 3):
-        parts = np.zeros_like(y)
-        for rank in range(team):
-            first, end = share.py_func(outputs, 16, rank, team)
-            product(
-                place(x), size, inputs, place(kernel), place(bias), outputs, first, end, place(parts), place(packed)
-            )
-        assert (parts == y).all()
-    alone = np.zeros((1, outputs), np.float32)
+    for team in (1, 2, 3):
+        for way in (product, parts_added):
+            found = np.zeros_like(y)
+            for rank in range(team):
+                way(place(x), *weights, *share.py_func(outputs, 16, rank, team), place(found), place(room))
+            assert (found == y).all()
+    last, alone = x[-1:].copy(), np.zeros((1, outputs), np.float32)
+    for way in (product, parts_added):
+        way(place(last), 1, *weights[1:], 0, outputs, place(alone), place(room))
+        assert (alone[0] == y[-1]).all()
+
+
+@pytest.mark.parametrize("size", [1, 2, 4, 5, 9])
+@pytest.mark.parametrize(("width", "tokens"), [(1, 1), (7, 17), (16, 8), (50, 77), (130, 203)])
+def test_scores(size, width, tokens):
+    """Against float64; every row alone gives the same bits."""
+    rng = np.random.default_rng(size)
+    x, table = rng.standard_normal((size, width), np.float32), rng.standard_normal((tokens, width), np.float32)
+    found, alone = np.zeros((size, tokens), np.float32), np.zeros((1, tokens), np.float32)
+    scores(place(x), size, width, place(table), tokens, 0, tokens, place(found))
+    assert np.abs(found - x.astype(np.float64) @ table.T).max() <= 1e-6 * (1 + np.sqrt(width)) * 4
     last = x[-1:].copy()
-    product(place(last), 1, inputs, place(kernel), place(bias), outputs, 0, outputs, place(alone), place(packed))
-    assert (alone[0] == y[-1]).all()
-    table, found = np.ascontiguousarray(kernel.T), np.zeros_like(y)
-    scores(place(x), size, inputs, place(table), outputs, 0, outputs, place(found))
-    assert np.abs(found - (truth - bias)).max() <= 1e-6 * (1 + np.sqrt(inputs)) * 4
+    scores(place(last), 1, width, place(table), tokens, 0, tokens, place(alone))
+    assert (alone[0] == found[-1]).all()
 
 
 @pytest.mark.parametrize("depth", [3, 16, 50, 64, 150])

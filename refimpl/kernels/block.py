@@ -1,0 +1,138 @@
+"""Small products whose sums stay in registers: so many rows by so many vectors, written out as instructions.
+
+Spec: kernels.order
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba.core import cgutils, types
+
+from refimpl.kernels.jit import instruction
+from refimpl.kernels.vector import LANES, Typed, fma_of, place_of, prefetch_at, splat_of
+
+_F32, _I32, _I64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
+_V16, _V4 = ir.VectorType(_F32, LANES), ir.VectorType(_F32, 4)
+_word = types.intp
+
+
+def _load(b: Any, address: Any, index: Any, kind: Any = _V16) -> Any:
+    value = b.load(place_of(b, address, index, kind))
+    value.align = 4
+    return value
+
+
+def _times(b: Any, x: Any, n: int) -> Any:
+    return b.mul(x, ir.Constant(_I64, n))
+
+
+def _plus(b: Any, x: Any, n: int) -> Any:
+    return b.add(x, ir.Constant(_I64, n))
+
+
+def _sums(b: Any, rows: int, columns: int) -> list[list[Any]]:
+    """Places of as many sums, which the compiler keeps in registers."""
+    nothing = ir.Constant(_V16, [0.0] * LANES)
+    return [[cgutils.alloca_once_value(b, nothing) for _ in range(columns)] for _ in range(rows)]
+
+
+def block_of(rows: int, vectors: int) -> Callable[..., None]:
+    """`y = (y +) x w (+ bias)`, each sum over `count` inputs in their order.
+
+    Shapes: x `rows` lines `xstep` apart, w `count` lines `wstep` apart, y `rows` lines `ystep` apart.
+    """
+
+    @instruction
+    def block(
+        typing: Any, x: Any, xstep: Any, w: Any, wstep: Any, count: Any, y: Any, ystep: Any, again: Any, bias: Any
+    ) -> Typed:
+        def generate(context: Any, b: Any, _: Any, args: Any) -> Any:
+            x, xstep, w, wstep, count, y, ystep, again, bias = args
+            sums = _sums(b, rows, vectors)
+            lines = [_times(b, xstep, r) for r in range(rows)]
+            with cgutils.for_range(b, count, intp=_I64) as loop:
+                line = b.mul(loop.index, wstep)
+                weights = [_load(b, w, _plus(b, line, LANES * v)) for v in range(vectors)]
+                for r in range(rows):
+                    number = splat_of(b, _load(b, x, b.add(lines[r], loop.index), _F32))
+                    for v in range(vectors):
+                        b.store(fma_of(b, [number, weights[v], b.load(sums[r][v])]), sums[r][v])
+            nothing = ir.Constant(_I64, 0)
+            places = [(r, v, _plus(b, _times(b, ystep, r), LANES * v)) for r in range(rows) for v in range(vectors)]
+            with b.if_then(b.icmp_signed("!=", again, nothing)):
+                for r, v, index in places:
+                    b.store(b.fadd(_load(b, y, index), b.load(sums[r][v])), sums[r][v])
+            with b.if_then(b.icmp_signed("!=", bias, nothing)):
+                for r, v, _index in places:
+                    b.store(b.fadd(b.load(sums[r][v]), _load(b, bias, ir.Constant(_I64, LANES * v))), sums[r][v])
+            for r, v, index in places:
+                b.store(b.load(sums[r][v]), place_of(b, y, index, _V16)).align = 4
+            return context.get_dummy_value()
+
+        return types.void(*[_word] * 9), generate
+
+    return block
+
+
+def scores_of(rows: int) -> Callable[..., None]:
+    """`dot` of so many rows with each of four tokens: sixteen sums side by side, then their total.
+
+    While it runs, the numbers `ahead` of the tokens are fetched.
+
+    Shapes: x `rows` lines `width` apart, table four lines `width` apart, of which `whole` numbers are taken; y `rows`
+    lines `ystep` apart.
+    """
+
+    @instruction
+    def scores(typing: Any, x: Any, width: Any, whole: Any, table: Any, ahead: Any, y: Any, ystep: Any) -> Typed:
+        def generate(context: Any, b: Any, _: Any, args: Any) -> Any:
+            x, width, whole, table, ahead, y, ystep = args
+            sums = _sums(b, rows, 4)
+            lines = [_times(b, width, n) for n in range(max(rows, 4))]
+            with cgutils.for_range_slice(b, ir.Constant(_I64, 0), whole, ir.Constant(_I64, LANES), intp=_I64) as (
+                k,
+                _step,
+            ):
+                weights = []
+                for line in lines[:4]:
+                    index = b.add(line, k)
+                    prefetch_at(b, table, b.add(index, ahead))
+                    weights.append(_load(b, table, index))
+                for r in range(rows):
+                    numbers = _load(b, x, b.add(lines[r], k))
+                    for t in range(4):
+                        b.store(fma_of(b, [numbers, weights[t], b.load(sums[r][t])]), sums[r][t])
+            for r in range(rows):
+                totals = _four_totals(b, [b.load(place) for place in sums[r]])
+                b.store(totals, place_of(b, y, _times(b, ystep, r), _V4)).align = 4
+            return context.get_dummy_value()
+
+        return types.void(*[_word] * 7), generate
+
+    return scores
+
+
+def _four_totals(b: Any, values: list[Any]) -> Any:
+    """The total of each of four vectors: halves are added until one number is left, as `total` adds them."""
+    width = LANES
+    while len(values) > 1:
+        values = [_halves_added(b, *pair, width) for pair in zip(values[::2], values[1::2], strict=True)]
+        width //= 2
+    value = values[0]
+    while width > 1:
+        lanes = 4 * width
+        value = _picked_and_added(b, value, value, [n for n in range(lanes) if n % width < width // 2], width // 2)
+        width //= 2
+    return value
+
+
+def _halves_added(b: Any, first: Any, second: Any, width: int) -> Any:
+    """Halves of all groups of `width` lanes added, in both vectors; the groups of the first come first."""
+    return _picked_and_added(b, first, second, [n for n in range(2 * LANES) if n % width < width // 2], width // 2)
+
+
+def _picked_and_added(b: Any, first: Any, second: Any, lanes: list[int], distance: int) -> Any:
+    kind = ir.VectorType(_I32, len(lanes))
+    low = b.shuffle_vector(first, second, ir.Constant(kind, lanes))
+    return b.fadd(low, b.shuffle_vector(first, second, ir.Constant(kind, [n + distance for n in lanes])))
