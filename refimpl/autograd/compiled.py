@@ -148,11 +148,11 @@ def multiply(first: int, end: int, x: Any, y: Any) -> None:
 
 
 @kernel
-def dropout(first: int, end: int, x: Any, y: Any, factor: Any, low: Any, high: Any, limit: Any) -> None:
-    """Keep and scale, or zero. Shapes: flat."""
+def dropout(first: int, end: int, x: Any, y: Any, factor: Any, low: Any, high: Any, limit: Any, start: Any) -> None:
+    """Keep and scale, or zero; element 0 has the number `start`. Shapes: flat."""
     x, y = x[first:end], y[first:end]
     for i in range(x.size):
-        y[i] = x[i] * (factor if kept(first + i, low, high, limit) else _F(0.0))
+        y[i] = x[i] * (factor if kept(start + first + i, low, high, limit) else _F(0.0))
 
 
 @kernel
@@ -161,6 +161,14 @@ def add_bias(first: int, end: int, y: Any, bias: Any) -> None:
     for r in range(first, end):
         for o in range(y.shape[1]):
             y[r, o] += bias[o]
+
+
+@kernel
+def add_rows(ids: Any, rows: Any, table: Any) -> None:
+    """`table[ids] += rows`. Shapes: (R), (R, E), (V, E)."""
+    for r in range(ids.size):
+        for e in range(table.shape[1]):
+            table[ids[r], e] += rows[r, e]
 
 
 @kernel

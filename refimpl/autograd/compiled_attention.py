@@ -39,10 +39,12 @@ def attention(
     low: Any,
     high: Any,
     limit: Any,
+    start: Any,
     p: Any,
     y: Any,
 ) -> None:
-    """Batch rows `first` to `end`. `drop` is the factor of what is kept, or 0 for no dropout.
+    """Batch rows `first` to `end`. `drop` is the factor of what is kept, or 0 for no dropout; `start` is the number of
+    the first weight in the mask.
 
     Shapes: q, y (B, T, H, D); k, v (B, S, H, D); may (B or 1, T or 1, S); bias (H, T, S) or empty; p (B, H, T, S).
     """
@@ -63,7 +65,7 @@ def attention(
                     total += row[s]
                 inverse = _ONE / total if not total <= _F(0.0) else _ONE
                 out[:] = _F(0.0)
-                place = ((b * heads + h) * times + t) * spots
+                place = start + ((b * heads + h) * times + t) * spots
                 for s in range(spots):
                     row[s] *= inverse
                     w = row[s]
@@ -93,6 +95,7 @@ def attention_slope(
     low: Any,
     high: Any,
     limit: Any,
+    start: Any,
     p: Any,
     g: Any,
     q_slope: Any,
@@ -112,7 +115,7 @@ def attention_slope(
         for h in range(heads):
             for t in range(times):
                 row, out = p[b, h, t], q_slope[b, t, h]
-                place = ((b * heads + h) * times + t) * spots
+                place = start + ((b * heads + h) * times + t) * spots
                 mean = _F(0.0)
                 for s in range(spots):
                     factor = _factor(place + s, drop, low, high, limit)

@@ -1,8 +1,30 @@
 """Dropout masks as a function of a number and a position, so that backward can draw the same mask again."""
 
+from __future__ import annotations
+
+import math
+
 import numpy as np
 
 _ODD = (0x7FEB352D, 0x846CA68B, 0x9E3779B1)  # multipliers of Wellons' lowbias32 hash, and of the golden ratio
+
+
+class Stream(int):
+    """The number of a random stream. `row` is the number of the first row of what is drawn: 0 but in shards."""
+
+    row = 0
+
+    @classmethod
+    def at(cls, number: int, row: int) -> Stream:
+        """The stream `number`, from the row of that number on."""
+        stream = cls(number)
+        stream.row = row
+        return stream
+
+
+def first_element(shape: tuple[int, ...], stream: int) -> np.uint32:
+    """The number of the first element of an array of that shape."""
+    return np.uint32(getattr(stream, "row", 0) * math.prod(shape[1:]) % 2**32)
 
 
 def keep_mask(shape: tuple[int, ...], rate: float, stream: int) -> np.ndarray:
@@ -12,7 +34,8 @@ def keep_mask(shape: tuple[int, ...], rate: float, stream: int) -> np.ndarray:
 
     Spec: autograd.dropout.mask
     """
-    x = np.arange(int(np.prod(shape)), dtype=np.uint32)
+    x = np.arange(math.prod(shape), dtype=np.uint32)
+    x += first_element(shape, stream)
     x ^= np.uint32(stream & 0xFFFFFFFF)
     x *= np.uint32(_ODD[0])
     x ^= x >> np.uint32(15)

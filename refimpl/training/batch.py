@@ -23,6 +23,11 @@ class TrainingBatch:
         """The number of samples."""
         return len(self.labels)
 
+    def between(self, first: int, end: int) -> TrainingBatch:
+        """Some of its rows."""
+        inputs = {key: array[first:end] for key, array in self.inputs.items()}
+        return TrainingBatch(inputs, self.labels[first:end], self.weights[first:end])
+
     def trimmed(self) -> TrainingBatch:
         """Without the columns at the end that are padding in every row: they change no loss and no gradient.
 

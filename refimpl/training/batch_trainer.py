@@ -112,7 +112,7 @@ class BatchTrainer:
     def _test_step(self, batch: TrainingBatch) -> None:
         self._scores.update(batch, self._run(batch, Dropout(), train=False))
 
-    def _run(self, batch: TrainingBatch, drop: Dropout, train: bool, tape: Any = None) -> step.Outcome:
+    def _run(self, batch: TrainingBatch, drop: Dropout, train: bool, new_tape: Any = None) -> step.Outcome:
         found = twins_for(getattr(self, "jit_compile", "auto"), self.backbone, batch)
         if isinstance(self.optimizer, optimizers.Adam):
             self.optimizer.twin = found.adam
@@ -125,7 +125,8 @@ class BatchTrainer:
                 trainable=is_trainable,
                 drop=drop,
                 whole_logits=self._scores.need_logits,
-                tape=tape or Tape(found.primitives),
+                new_tape=new_tape or (lambda: Tape(found.primitives)),
+                shards=found.shards,
             )
 
     def _culprit(self, batch: TrainingBatch, drop: Dropout) -> str:
@@ -134,7 +135,7 @@ class BatchTrainer:
         if weight is not None:
             return f"the weight {weight}"
         try:
-            self._run(batch, drop, train=False, tape=diagnosis.WatchingTape())
+            self._run(batch, drop, train=False, new_tape=diagnosis.WatchingTape)
         except diagnosis.FirstNonFiniteError as error:
             return str(error)
         return "the loss itself"

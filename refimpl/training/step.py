@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from refimpl.autograd.dropout import Dropout
 from refimpl.autograd.tape import Node, Tape
 from refimpl.training.batch import TrainingBatch
 from refimpl.training.losses import Loss, SparseCategoricalCrossentropy
+from refimpl.training.twins import Shards, whole
 
 
 @dataclass
@@ -34,27 +36,48 @@ def run(
     trainable: Callable[[str], bool] | None,
     drop: Dropout,
     whole_logits: bool,
-    tape: Tape,
+    new_tape: Callable[[], Tape],
+    shards: Shards = whole,
 ) -> Outcome:
     """Forward, and backward if weights are `trainable`. The batch may be trimmed: `loss` divides by the whole.
 
+    Rows meet in sums only, so that shards of them can be worked on beside each other, each with a tape of its own.
+
     Spec: autograd.tape.frozen, training.fit.dropout
     """
-    nodes = {
-        name: tape.variable(array, name) if trainable and trainable(name) else tape.constant(array, name)
-        for name, array in backbone.weights.items()
-    }
-    shares = loss.shares(batch.labels, batch.weights)
-    short = TrainingBatch(batch.inputs, batch.labels, shares)
+    short = TrainingBatch(batch.inputs, batch.labels, loss.shares(batch.labels, batch.weights))
     short = short if whole_logits else short.trimmed()
-    result = _fused if not whole_logits and _is_plain(loss) else _by_logits
-    total, guesses, losses, logits = result(backbone, nodes, short, loss, drop)
-    gradients = {}
-    if isinstance(total, Node) and total.needs_gradient:
-        tape.backward(total)
-        gradients = {name: node.gradient for name, node in nodes.items() if node.gradient is not None}
-    value = float(total.value if isinstance(total, Node) else total)
-    return Outcome(value, _widened(guesses, batch), _widened(losses, batch), logits, gradients)
+    is_fused = not whole_logits and _is_plain(loss)
+    result = _fused if is_fused else _by_logits
+
+    def shard(first: int, end: int) -> Outcome:
+        tape = new_tape()
+        nodes = {
+            name: tape.variable(array, name) if trainable and trainable(name) else tape.constant(array, name)
+            for name, array in backbone.weights.items()
+        }
+        total, guesses, losses, logits = result(
+            backbone, nodes, short.between(first, end), loss, drop.of_rows_from(first)
+        )
+        gradients = {}
+        if isinstance(total, Node) and total.needs_gradient:
+            tape.backward(total)
+            gradients = {name: node.gradient for name, node in nodes.items() if node.gradient is not None}
+        value = float(total.value if isinstance(total, Node) else total)
+        return Outcome(value, _widened(guesses, batch), _widened(losses, batch), logits, gradients)
+
+    return _joined(shards(shard, short.rows) if is_fused else [shard(0, short.rows)])
+
+
+def _joined(parts: list[Outcome]) -> Outcome:
+    """What the shards have together."""
+    if len(parts) == 1:
+        return parts[0]
+    gradients = {
+        name: functools.reduce(np.add, [part.gradients[name] for part in parts]) for name in parts[0].gradients
+    }
+    guesses, losses = (np.concatenate([getattr(part, key) for part in parts]) for key in ("guesses", "losses"))
+    return Outcome(sum(part.loss for part in parts), guesses, losses, None, gradients)
 
 
 def _is_plain(loss: Loss) -> bool:

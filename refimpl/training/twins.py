@@ -10,15 +10,24 @@ from typing import Any
 from refimpl.training.batch import TrainingBatch
 
 _WORTH_COMPILING = 5e8  # positions times parameters of a batch; a smaller one is through before Numba is imported
+_WEIGHTS_A_POSITION = 2000  # up to so many weights for each position a batch is worked on in shards
+
+Shards = Callable[[Callable[[int, int], Any], int], list[Any]]
+
+
+def whole(function: Callable[[int, int], Any], rows: int) -> list[Any]:
+    """All rows in one shard."""
+    return [function(0, rows)]
 
 
 @dataclass
 class Twins:
-    """The twins of primitives and of Adam's step, and the block in which they run."""
+    """The twins of primitives and of Adam's step, the block in which they run, and how rows are shared out."""
 
     primitives: Mapping[str, Any] = field(default_factory=dict)
     adam: Callable[..., None] | None = None
     block: Callable[[], AbstractContextManager[None]] = nullcontext
+    shards: Shards = whole
 
 
 def twins_for(jit_compile: Any, backbone: Any, batch: TrainingBatch) -> Twins:
@@ -36,4 +45,6 @@ def twins_for(jit_compile: Any, backbone: Any, batch: TrainingBatch) -> Twins:
         from refimpl.autograd import fused  # noqa: PLC0415  (imports Numba, which takes its time)
     except ImportError:
         return Twins()
-    return Twins(fused.TWINS, fused.adam, fused.one_thread)
+    # Each shard has gradients of its own for all weights: that must be little beside the products of its rows.
+    shards = fused.in_shards if backbone.count_params() <= _WEIGHTS_A_POSITION * positions else whole
+    return Twins(fused.TWINS, fused.adam, fused.one_thread, shards)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from refimpl.autograd import fused, ops
+from refimpl.autograd.masks import Stream
 from refimpl.autograd.tape import PRIMITIVES, Tape
 
 RNG = np.random.default_rng(11)
@@ -27,7 +28,9 @@ SAMPLES = {
     "linear": [
         (normal(7, 9, 20), normal(20, 3, 5), normal(3, 5)),
         (normal(90, 3, 37), normal(3, 37, 300), normal(300)),
+        (normal(111, 64), normal(64, 2, 48), normal(2, 48)),
     ],
+    "embed": [(normal(9, 20), RNG.integers(0, 7, (4, 6)))],
     "gelu": [(4.0 * normal(37, 11),), (np.linspace(-40.0, 40.0, 60_001),)],
     "gelu_tanh": [(4.0 * normal(37, 11),), (np.linspace(-40.0, 40.0, 60_001),)],
     "project": [(normal(7, 9, 20), normal(20, 15)), (normal(90, 3, 37), normal(37, 300))],
@@ -37,11 +40,14 @@ SAMPLES = {
     "attention": [
         (*qkv(3, 5, 7, 2, 6), attended(3, 5, 7), 0.0, 0),
         (*qkv(3, 5, 7, 2, 6), attended(3, 1, 7), 0.3, 123456789123),
+        (*qkv(3, 5, 37, 2, 64), attended(3, 5, 37), 0.2, 9),
+        (*qkv(3, 13, 17, 2, 32), attended(3, 1, 17), 0.0, 0),
         (*qkv(8, 19, 21, 3, 32), np.tril(np.ones((19, 21), bool))[None, None], 0.2, 77),
     ],
     "relative_attention": [
         (*qkv(3, 5, 7, 2, 6), normal(2, 5, 7), attended(3, 5, 7), 0.3, 123456789123),
         (*qkv(3, 5, 7, 2, 6), None, attended(3, 1, 7), 0.0, 0),
+        (*qkv(4, 19, 21, 3, 32), normal(3, 19, 21), attended(4, 19, 21), 0.1, 8),
         (*qkv(8, 19, 21, 3, 8), normal(3, 19, 21), np.tril(np.ones((19, 21), bool))[None, None], 0.2, 77),
     ],
     "head_loss": [(normal(5, 4, 6), normal(23, 6), RNG.integers(0, 23, (5, 4)), RNG.integers(0, 3, (5, 4)) / 7.0)],
@@ -94,3 +100,17 @@ def test_adam():
     fused.adam(weight, gradient, momentum, velocity, numbers)
     for found, expected in ((momentum, m), (velocity, v), (weight, w - m * numbers[0] / (np.sqrt(v) + numbers[3]))):
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_shard_draws_the_masks_of_its_rows():
+    x, rate, stream = np.ones((10, 3, 4), np.float32), 0.4, 2**40 + 9
+    q, k, v = (part.astype(np.float32) for part in qkv(10, 3, 5, 2, 4))
+    may = np.ones((1, 1, 1, 5), bool)
+    for twins in (None, fused.TWINS):
+        tape = Tape(twins)
+        whole = ops.dropout(tape.variable(x), rate, Stream(stream)).value
+        mixed = ops.attention(tape.variable(q), k, v, may, rate, Stream(stream)).value
+        part = Stream.at(stream, 6)
+        assert np.array_equal(ops.dropout(tape.variable(x[6:]), rate, part).value, whole[6:])
+        found = ops.attention(tape.variable(q[6:]), k[6:], v[6:], may, rate, part).value
+        np.testing.assert_allclose(found, mixed[6:], rtol=1e-6)
