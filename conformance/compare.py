@@ -180,9 +180,8 @@ def frequencies(got: Any, wanted: dict[str, Any]) -> Finding:
 def error(reply: dict[str, Any], wanted: dict[str, Any]) -> str | None:
     """An error of one of the kinds, whose message mentions what it should."""
     if "error" not in reply:
-        return (
-            f"no error was raised (wanted {' or '.join(wanted['kinds'])}); the result is {reply.get('result')!r:.160}"
-        )
+        result = " ".join(repr(reply.get("result")).split())
+        return f"no error was raised (wanted {' or '.join(wanted['kinds'])}); the result is {result:.120}"
     got = reply["error"]
     if not set(got["kinds"]) & set(wanted["kinds"]):
         return f"error of kind {', '.join(got['kinds'])}, wanted {' or '.join(wanted['kinds'])}: {got['message']:.160}"

@@ -157,11 +157,10 @@ def faulty(adapter: Any, verdicts: Sequence[Verdict]) -> str:
     if not bad:
         return ""
     chapter = min((v.case.chapter for v in bad), key=FLOW.index)
-    if chapter in ("models", "decoding", "invariance"):
-        cases = read_cases("models.trace.blocks")
-        for case in cases:
-            if place := locate(adapter, case):
-                return place.block
+    if chapter in ("models", "decoding", "invariance") or any(v.numeric and v.case.chapter == chapter for v in bad):
+        places = (locate(adapter, case) for case in read_cases("models.trace.blocks"))
+        if place := next(filter(None, places), None):
+            return place.block
         if chapter == "decoding":
             return "cache"
     topics: dict[str, list[bool]] = {}

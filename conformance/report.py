@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -50,8 +51,8 @@ def _ratios(v: Verdict) -> str:
     return "" if v.ratio is None else f" [error/floor {v.ratio:.3g}{most}]"
 
 
-def write_json(path: Path, info: dict[str, Any], verdicts: Sequence[Verdict]) -> None:
-    """Everything, for machines."""
+def content(info: dict[str, Any], verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    """Everything, as plain values."""
     rows = [
         {
             "id": v.case.id,
@@ -67,7 +68,23 @@ def write_json(path: Path, info: dict[str, Any], verdicts: Sequence[Verdict]) ->
         }
         for v in verdicts
     ]
-    path.write_text(json.dumps({"subject": info, "cases": rows}, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    return {"subject": info, "cases": rows}
+
+
+def write_json(path: Path, info: dict[str, Any], verdicts: Sequence[Verdict]) -> None:
+    """Everything, for machines."""
+    path.write_text(json.dumps(content(info, verdicts), indent=1, ensure_ascii=False) + "\n", "utf-8")
+
+
+def write_html(path: Path, info: dict[str, Any], verdicts: Sequence[Verdict], how: str) -> None:
+    """One page for readers: the published matrix, with this run as its only column."""
+    from conformance.matrix.page import page
+
+    found = content(info, verdicts)
+    name = str(info.get("implementation", "-"))
+    rows = [{key: value for key, value in row.items() if value not in (None, "")} for row in found["cases"]]
+    about = {"slug": name, "label": name, "version": "-", "backend": "-", **info, "asked": date.today().isoformat()}
+    path.write_text(page([about | {"again": f"python -m conformance run {how}", "cases": rows}]), "utf-8")
 
 
 def write_junit(path: Path, info: dict[str, Any], verdicts: Sequence[Verdict]) -> None:

@@ -32,7 +32,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         "--expected-failures", "--expected", dest="expected", type=Path, metavar="FILE",
         help="known failures: a JSON object of case ids and reasons",
     )  # fmt: skip
-    for kind in ("json", "junit"):
+    for kind in ("json", "junit", "html"):
         command.add_argument(f"--{kind}", type=Path, metavar="FILE")
 
 
@@ -92,3 +92,5 @@ def tell(options: argparse.Namespace, info: dict[str, Any], verdicts: list[Verdi
     for kind, write in (("json", report.write_json), ("junit", report.write_junit)):
         if path := getattr(options, kind):
             write(path, info, verdicts)
+    if options.html:
+        report.write_html(options.html, info, verdicts, how)

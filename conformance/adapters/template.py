@@ -30,6 +30,8 @@ class Template:
 
     def load(self, args: dict[str, Any]) -> dict[str, Any]:
         """Load the preset in the folder `args["preset"]`; later calls use it. What the library raises is its answer."""
+        if more := set(args) - {"preset", "keep"}:
+            raise UnsupportedError(f"load with {', '.join(sorted(more))}")
         folder = Path(args["preset"])
         self.model = folder  # my_library.load(folder)
         return {}

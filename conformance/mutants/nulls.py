@@ -38,6 +38,7 @@ class Null:
 class Padded(Refimpl):
     """Probes with more padding on both sides, cut off again from what comes back."""
 
+    capabilities = ("core", "probe")
     more = 3
 
     def batch(self, inputs: dict[str, Any]) -> dict[str, Any]:
