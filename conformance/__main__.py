@@ -1,4 +1,4 @@
-"""`python -m conformance run | trace | make | mutants | fuzz | divergences`."""
+"""`python -m conformance run | trace | make | mutants | fuzz | divergences | matrix`."""
 
 import argparse
 import sys
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from conformance.divergences import read_divergences
 from conformance.fuzz.options import add_arguments as fuzz_arguments
+from conformance.matrix import command as matrix_command
 from conformance.run_command import add_arguments, run_cases
 
 
@@ -13,7 +14,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """0 if all is well, 1 if a case, a mutant or a link is not, 2 for a wrong command line, 3 for a broken adapter."""
     options = parser().parse_args(words)
     commands = {"run": run_cases, "trace": trace, "make": make, "mutants": mutants, "fuzz": fuzz,
-                "divergences": divergences}  # fmt: skip
+                "divergences": divergences, "matrix": matrix_command.matrix}  # fmt: skip
     return commands[options.command_name](options)
 
 
@@ -36,6 +37,7 @@ def parser() -> argparse.ArgumentParser:
     fuzz_arguments(five)
     six = commands.add_parser("divergences", help="print what KerasHub does beside what it promises")
     six.add_argument("--reproduce", action="store_true", help="run the reproductions (where KerasHub is installed)")
+    matrix_command.add_arguments(commands.add_parser("matrix", help="publish who does what: a page and a table"))
     return top
 
 

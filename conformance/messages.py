@@ -18,6 +18,8 @@ KINDS = {
     "NotImplementedError": "not-implemented",
     "JSONDecodeError": "json",
     "InvalidArgumentError": "value",  # TensorFlow's
+    "InvalidArgument": "value",  # ONNX Runtime's
+    "Fail": "runtime",  # ONNX Runtime's
     "StagingError": "runtime",  # TensorFlow's, around any error in a traced function
 }
 

@@ -6,18 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from conformance.adapters.engine import LACKS, Engine, ragged, settings_of
+from conformance.adapters.engine import ragged, settings_of
+from conformance.adapters.token_engine import TokenEngine, byte_pairs
 from conformance.messages import UnsupportedError
 
-NO_TEXT = "takes tokens, and has no tokenizer of its own"
 
-
-class CTranslate2(Engine):
+class CTranslate2(TokenEngine):
     """A model that its own converter made from the converted folder."""
 
-    lacks = LACKS | {
-        "tokenizers.": NO_TEXT,
-        "generate.input.types": NO_TEXT,
+    lacks = TokenEngine.lacks | {
         "models.inputs.ids": "takes tokens: there is no id that could be wrong",
         "models.backbone.outputs": "shows no hidden states",
     }
@@ -30,7 +27,6 @@ class CTranslate2(Engine):
         self.engine, self.converter, self.compute_type = ctranslate2, TransformersConverter, compute_type
         self.translator: Any = None
         self.words: list[str] = []
-        self.text: Any = None
 
     def start(self) -> dict[str, Any]:
         """Name, version, capabilities, and what it has not."""
@@ -57,14 +53,6 @@ class CTranslate2(Engine):
         self.translator, ids, self.text = opened
         self.words = sorted(ids, key=ids.__getitem__)
         self.ids = ids
-
-    def encode(self, text: Any) -> list[int]:
-        """Ids of a text, by `tokenizers`."""
-        return list(self.text.encode(text, add_special_tokens=False).ids)
-
-    def decode_text(self, ids: list[int]) -> str:
-        """The text of ids, by `tokenizers`."""
-        return str(self.text.decode(ids, skip_special_tokens=True))
 
     def tokens(self, rows: list[list[int]]) -> list[list[str]]:
         """Ids as CTranslate2 takes them."""
@@ -136,14 +124,3 @@ class CTranslate2(Engine):
                 "sampling_topp": given.get("p", 0.1) if name == "top_p" else 1,
             }
         raise UnsupportedError(f"has no sampler {name!r}")
-
-
-def byte_pairs(folder: Path) -> Any:
-    """GPT-2's byte-level BPE from `vocab.json` and `merges.txt`, by the library `tokenizers`."""
-    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-
-    made = Tokenizer(models.BPE.from_file(str(folder / "vocab.json"), str(folder / "merges.txt")))
-    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    made.decoder = decoders.ByteLevel()
-    made.add_special_tokens([AddedToken(token, special=True) for token in ("<s>", "<pad>", "</s>")])
-    return made

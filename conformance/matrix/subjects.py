@@ -1,0 +1,49 @@
+"""The implementations of the matrix, and how each is asked."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One column. `needs` is the Python module without which it can't be asked; `command` is for other languages."""
+
+    slug: str
+    label: str
+    backend: str = ""
+    needs: str = ""
+    env: dict[str, str] = field(default_factory=dict)
+    profile: str = "float32"
+    command: str = ""
+
+    @property
+    def words(self) -> list[str]:
+        """What stands behind `python -m conformance run`."""
+        how = ["--command", self.command] if self.command else ["--backend", self.backend]
+        how += ["--expected", f"conformance/adapters/expected/{self.slug}.json"] if self.command else []
+        return how + (["--profile", self.profile] if self.profile != "float32" else [])
+
+    @property
+    def line(self) -> str:
+        """The line to be typed at the top of the repository."""
+        set_first = "".join(f"{name}={value} " for name, value in self.env.items())
+        quoted = [f"'{word}'" if " " in word else word for word in self.words]
+        return f"{set_first}python -m conformance run {' '.join(quoted)}"
+
+
+def _keras(backend: str) -> dict[str, str]:
+    return {"KERAS_BACKEND": backend}
+
+
+SUBJECTS = (
+    Subject("refimpl", "refimpl", "refimpl", "refimpl"),
+    Subject("refimpl-definition", "refimpl, plain NumPy", "refimpl-definition", "refimpl"),
+    Subject("keras-hub-jax", "KerasHub on JAX", "keras_hub", "keras_hub", _keras("jax")),
+    Subject("keras-hub-torch", "KerasHub on PyTorch", "keras_hub", "keras_hub", _keras("torch")),
+    Subject("keras-hub-tensorflow", "KerasHub on TensorFlow", "keras_hub", "keras_hub", _keras("tensorflow")),
+    Subject("transformers", "transformers", "transformers", "transformers"),
+    Subject("transformers-eager", "transformers, eager attention", "transformers-eager", "transformers"),
+    Subject("ctranslate2", "CTranslate2", "ctranslate2", "ctranslate2"),
+    Subject("ctranslate2-int8", "CTranslate2, int8", "ctranslate2-int8", "ctranslate2", profile="int8"),
+    Subject("onnxruntime", "ONNX Runtime", "onnxruntime", "onnxruntime"),
+    Subject("transformers-js", "transformers.js", command="node conformance/adapters/transformers_js.mjs"),
+)

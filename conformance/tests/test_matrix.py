@@ -1,0 +1,71 @@
+"""The published matrix: real results, every red cell explained, one page that needs nothing else."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from conformance.adapters import KNOWN, expected_file
+from conformance.matrix.command import read_results
+from conformance.matrix.page import findings, page, to_html
+from conformance.matrix.run import RESULTS, chosen
+from conformance.matrix.subjects import SUBJECTS
+from conformance.matrix.table import BEGIN, END, UNEXPLAINED, table, write_between_markers
+
+
+def test_at_least_seven_implementations_have_results_and_each_red_cell_a_reason() -> None:
+    results = read_results()
+    assert len(results) >= 7
+    for found in results:
+        assert not [case["id"] for case in found["cases"] if case["verdict"] in UNEXPLAINED], found["slug"]
+        assert sum(case["verdict"] == "pass" for case in found["cases"]) >= 20, found["slug"]
+
+
+def test_the_findings_that_reasons_name_are_written_down() -> None:
+    reasons = " ".join(file.read_text("utf-8") for file in (RESULTS.parent / "adapters" / "expected").glob("*.json"))
+    assert set(re.findall(r"\(finding ([\w-]+)\)", reasons)) <= set(findings())
+
+
+def test_the_page_needs_nothing_from_elsewhere() -> None:
+    text = page(read_results())
+    assert not re.search(r"""(src|href)=["'](?!data:)|@import|url\(|fetch\(""", text)
+    data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL).group(1))  # type: ignore[union-attr]
+    assert all(len(subject["results"]) == len(data["cases"]) for subject in data["subjects"])
+    assert {case["clause"] for case in data["cases"]} == {clause["id"] for clause in data["clauses"]}
+
+
+def test_results_hold_no_path_of_a_machine() -> None:
+    for file in RESULTS.iterdir():
+        assert not re.search(r"[\"' ](/home|/root|/tmp|/work|/Users)/", file.read_text("utf-8")), file.name
+
+
+def test_subjects_can_be_asked() -> None:
+    assert {s.backend for s in SUBJECTS if s.backend} <= set(KNOWN)
+    assert [s.slug for s in chosen(["ctranslate2", "refimpl"])] == ["ctranslate2", "refimpl"]
+    assert len(chosen(["all"])) == len(SUBJECTS)
+    assert expected_file("transformers-js") is not None
+    with pytest.raises(LookupError):
+        chosen(["nobody"])
+
+
+def test_table_counts_what_was_asked_and_stands_between_markers(tmp_path: Path) -> None:
+    verdicts = {
+        "models.a#1": "pass",
+        "models.a#2": "expected failure",
+        "models.b#1": "unsupported",
+        "presets.a#1": "fail",
+    }
+    cases = [{"id": id, "verdict": verdict, "error_over_floor": 0.5} for id, verdict in verdicts.items()]
+    made = table([{"label": "it", "version": "1.2+cpu", "cases": cases}])
+    assert made.splitlines()[-1] == "| it 1.2 | 1/2 | 0/1 | 1 | 1 | 0.50 |"
+    readme = tmp_path / "README.md"
+    assert not write_between_markers(readme, made)
+    readme.write_text(f"a\n{BEGIN}\nold \\1\n{END}\nz\n", "utf-8")
+    assert write_between_markers(readme, made)
+    assert readme.read_text("utf-8") == f"a\n{BEGIN}\n{made}\n{END}\nz\n"
+
+
+def test_little_markdown() -> None:
+    told = to_html("One `a<b`.\n*Observed* two\nlines.\n\n```python\nx < y\n```\n")
+    assert told == "<p>One <code>a&lt;b</code>.</p><p><b>Observed</b> two lines.</p><pre>x &lt; y\n</pre>"
