@@ -20,6 +20,7 @@ KINDS = {
     "InvalidArgumentError": "value",  # TensorFlow's
     "InvalidArgument": "value",  # ONNX Runtime's
     "Fail": "runtime",  # ONNX Runtime's
+    "InternalError": "runtime",  # TensorFlow's
     "StagingError": "runtime",  # TensorFlow's, around any error in a traced function
 }
 

@@ -33,9 +33,10 @@ class Mutant:
 
 def all_mutants() -> list[Mutant]:
     """Every mutant, by chapter."""
-    from conformance.mutants import arithmetic, lenient, loop, samplers, text, training
+    from conformance.mutants import arithmetic, lenient, loop, samplers, sentence_piece, text, training
 
-    return [*arithmetic.MUTANTS, *lenient.MUTANTS, *loop.MUTANTS, *samplers.MUTANTS, *text.MUTANTS, *training.MUTANTS]
+    rooms = (arithmetic, lenient, loop, samplers, sentence_piece, text, training)
+    return [mutant for room in rooms for mutant in room.MUTANTS]
 
 
 def killer(mutant: Mutant) -> tuple[str, str] | None:

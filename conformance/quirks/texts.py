@@ -11,6 +11,7 @@ import regex
 from conformance.quirks import Quirk
 
 BPE, TOKENIZER = "refimpl.tokenizers.byte_pair_tokenizer", "refimpl.tokenizers.tokenizer"
+SPM = "refimpl.tokenizers.sentence_piece_tokenizer"
 PREPROCESSOR, BART = "refimpl.preprocessing.seq_2_seq_lm_preprocessor", "refimpl.models.bart_backbone"
 # What running over the position table ends in.
 TOO_LONG = {"jax": TypeError, "torch": RuntimeError, "tensorflow": ValueError}
@@ -93,6 +94,14 @@ def _needs_config(right: Any) -> Any:
     return classmethod(from_preset)
 
 
+def _padded_with_numbers(right: Any) -> Any:
+    def sized(self: Any, tokens: list[str]) -> list[Any]:
+        missing = (self.sequence_length or len(tokens)) - len(tokens)
+        return [*tokens[: self.sequence_length or None], *[self._padding_id()] * missing]
+
+    return sized
+
+
 def quirks(backend: str) -> list[Quirk]:
     """Quirks of tokenizing and packing."""
     lengths = (
@@ -106,6 +115,11 @@ def quirks(backend: str) -> list[Quirk]:
         Quirk("bpe-without-splitting", ((BPE, "SPLIT_PATTERN", lambda right: regex.compile(r"(?s).+")),)),
         Quirk("documented-vocabulary-refused", ((BPE, "ranks_of", _tokens_only),)),
         Quirk("tokenizer-alone-can-t-be-loaded", ((TOKENIZER, "Tokenizer.from_preset", _needs_config),)),
+        Quirk(
+            "ids-beyond-the-pieces",
+            ((SPM, "SentencePieceTokenizer._decode", lambda right: lambda self, ids: self._model.decode(ids)),),
+        ),
+        Quirk("strings-padded-with-numbers", ((TOKENIZER, "Tokenizer._sized", _padded_with_numbers),)),
         Quirk("lengths-lost-on-save", lengths),
         Quirk("shorter-than-the-frame", (pack,)),
         Quirk("negative-max-length", ((PREPROCESSOR, "length_of", _any_length), pack)),

@@ -8,6 +8,11 @@ FLAGS = {
     "Merge": "merges are applied in another order than by rank, leftmost first",
     "Bytes": "text that is not ASCII is lost or garbled",
     "SpecialToken": "special tokens are not found in text, or found where there are none",
+    "Segment": "words are cut into other pieces than the SentencePiece model's rules cut them",
+    "Whitespace": "spaces are kept, lost or added elsewhere than the SentencePiece model says",
+    "Normalize": "text is normalized by other rules than the SentencePiece model's own",
+    "Unknown": "what has no piece becomes other ids: runs not fused, bytes not used, or used unasked",
+    "Detokenize": "ids become text with spaces, control pieces or unknown ids at the wrong place, or an error",
     "Vocabulary": "ids are taken from constants or positions instead of the preset's vocabulary",
     "Packing": "start, end or padding stand at other places than the model was trained with",
     "Truncation": "a text that is too long is cut elsewhere, or loses its end token",
@@ -74,10 +79,12 @@ def all_questions() -> list[dict[str, Any]]:
         preprocessing,
         presets,
         samplers,
+        sentence_piece,
         tie_aware,
         tokenizers,
         traces,
     )
 
-    rooms = (tokenizers, preprocessing, models, traces, decoding, generate, tie_aware, presets, invariance, samplers)
+    text = (tokenizers, preprocessing, sentence_piece)
+    rooms = (*text, models, traces, decoding, generate, tie_aware, presets, invariance, samplers)
     return [question for room in rooms for question in room.questions()]

@@ -142,7 +142,10 @@ def test_a_configuration_names_no_file(tmp_path):
 
 
 def test_added_tokens_are_found_in_text(tmp_path):
-    """Expectations are from transformers 5.23's T5Tokenizer with the same model."""
+    """By the rule that text between them is a text of its own.
+
+    Thousands of texts were compared with transformers 4.57 (slow) and 5.23 on unigram models, which they need.
+    """
     tok = T5Tokenizer(words())
     tok.load_extension({"added_tokens": {"<extra_id_0>": 110, "<extra_id_1>": 109, "</s>": 1}})
     assert tok("the<extra_id_0>fox <extra_id_1> </s>").tolist() == [4, 110, 7, 109, 1]
