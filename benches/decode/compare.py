@@ -1,8 +1,9 @@
 """Decoding side by side: one process an engine, runs taken in turn, medians and ratios, a table and a picture.
 
-    python benches/decode/compare.py --peers PYTHON        (PYTHON has keras_hub, transformers and ctranslate2)
+    python benches/decode/compare.py --peers PYTHON                     (it has keras_hub, transformers, ctranslate2)
+    python benches/decode/compare.py --peers PYTHON --only "batch 1"    (results of other cases are kept)
 
-All engines run the same random weights of BART-base's sizes, and must first give the same greedy tokens.
+All engines of a case run the same weights, and must first give the same greedy tokens.
 """
 
 import argparse
@@ -17,37 +18,42 @@ from typing import Any
 
 from bandwidth import bandwidth
 from report import write
+from work import CASES
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-CASES = {"batch 1": (1, 1), "batch 8": (8, 1), "beam 5": (1, 5)}
-OURS = ("refimpl", "refimpl-definition")
-BASE = "ctranslate2-float32"
-PEERS = (BASE, "ctranslate2-int8", "transformers", "keras_hub")
+RESULTS = ROOT / "benches" / "results"
+CT2 = ("ctranslate2-float32", "ctranslate2-int8")
+KERAS = ("keras_hub-jax", "keras_hub-tensorflow", "keras_hub-torch")
+ENGINES = dict.fromkeys(CASES, ("refimpl", *CT2, "transformers", *KERAS)) | {
+    "phonemes": ("refimpl", *CT2, *(f"{name}-sorted" for name in CT2), "transformers", *KERAS),
+    "growth": ("refimpl", CT2[0], "transformers"),
+}
 
 
 class Engine:
     """An engine in its process."""
 
-    def __init__(self, name: str, python: str, folder: Path, threads: int) -> None:
-        count = {key: str(threads) for key in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "MKL_NUM_THREADS")}
-        settings = count | {"KERAS_BACKEND": "jax", "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    def __init__(self, name: str, arguments: argparse.Namespace, folder: Path, model: str) -> None:
+        python = sys.executable if name.startswith("refimpl") else arguments.peers
+        names = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "MKL_NUM_THREADS")
+        settings = {key: str(arguments.threads) for key in names} | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+        settings |= {"KERAS_BACKEND": name.partition("-")[2] or "jax", "PYTHONPATH": str(ROOT)}
         self.process = subprocess.Popen(
-            [python, str(HERE / "engines.py"), name, str(folder)],
+            [python, str(HERE / "engines.py"), name, str(folder), model],
             env=os.environ | settings,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
         )
-        self.peak_kb = self._answer()["loaded_kb"]
+        self._answer()
 
-    def ask(self, batch: int, beams: int) -> dict[str, Any]:
-        self.process.stdin.write(json.dumps({"batch": batch, "beams": beams}) + "\n")
+    def ask(self, case: str) -> dict[str, Any]:
+        """Run the case once."""
+        self.process.stdin.write(json.dumps(case) + "\n")
         self.process.stdin.flush()
-        answer = self._answer()
-        self.peak_kb = answer["peak_kb"]
-        return answer
+        return self._answer()
 
     def _answer(self) -> dict[str, Any]:
         line = self.process.stdout.readline()
@@ -66,61 +72,82 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where the models are kept; made if missing")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--engines", nargs="*", default=[OURS[0], *PEERS])
-    parser.add_argument("--cases", nargs="*", default=list(CASES))
+    parser.add_argument("--engines", nargs="*", help="only these")
+    parser.add_argument("--only", nargs="*", default=list(CASES), choices=list(CASES), metavar="CASE")
+    parser.add_argument("--models-only", action="store_true", help="make the models in --folder, and stop")
+    parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--note", default="", help="what to say of the machine's state")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
-        make_models(folder, arguments.peers)
-        rows = {case: run_case(case, folder, arguments) for case in arguments.cases}
-    found = {
-        "threads": arguments.threads,
-        "rounds": arguments.rounds,
-        "note": arguments.note,
-        "load": os.getloadavg()[0],
-        "bandwidth": bandwidth(arguments.threads),
-        "cases": rows,
-    }
-    write(found, ROOT / "benches" / "results")
+        for model in sorted({CASES[case].model for case in arguments.only}):
+            make_models(folder, model, arguments.peers)
+        for case in () if arguments.models_only else arguments.only:
+            keep(case, run_case(case, folder, arguments), arguments.results)
 
 
-def make_models(folder: Path, peers: str) -> None:
+def make_models(folder: Path, model: str, peers: str) -> None:
     """Models that are not there yet."""
     for python, done, flags in ((sys.executable, "preset", ()), (peers, "ct2-int8", ("--convert",))):
-        if not (folder / done).exists():
-            command = [python, str(HERE / "model.py"), str(folder), *flags]
+        if not (folder / model / done).exists():
+            command = [python, str(HERE / "model.py"), str(folder), model, *flags]
             subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True)
 
 
 def run_case(case: str, folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Times of all engines for one batch and number of beams; each engine gets a new process, for its peak memory."""
-    batch, beams = CASES[case]
-    python = {name: sys.executable if name in OURS else arguments.peers for name in arguments.engines}
-    engines = {name: Engine(name, python[name], folder, arguments.threads) for name in arguments.engines}
-    tokens = {name: engine.ask(batch, beams)["tokens"] for name, engine in engines.items()}
-    same = {name: tokens[name] == tokens[arguments.engines[0]] for name in engines}
+    """Times of all engines for one case; each engine gets a new process, for its peak memory."""
+    load, work = os.getloadavg()[0], CASES[case]
+    names = arguments.engines or ENGINES[case]
+    engines = {name: Engine(name, arguments, folder, work.model) for name in names}
+    first = {name: engine.ask(case)["tokens"] for name, engine in engines.items()}
+    same = {name: first[name] == first[names[0]] for name in engines}
     print(case, "same tokens:", same, flush=True)
-    if beams == 1 and not all(same[name] for name in engines if "int8" not in name):
+    if work.beams == 1 and not all(same[name] for name in engines if "int8" not in name):
         raise SystemExit("the engines do not give the same greedy tokens")
-    runs: dict[str, list[dict[str, float]]] = {name: [] for name in engines}
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in engines}
     for _ in range(arguments.rounds):
         for name, engine in engines.items():
-            runs[name].append(engine.ask(batch, beams))
-    found = {}
-    for name, engine in engines.items():
-        seconds = statistics.median(run["seconds"] for run in runs[name])
-        found[name] = {
-            "tokens_per_second": 64 * batch / seconds,
-            "seconds": seconds,
-            "cpu_seconds": statistics.median(run["cpu"] for run in runs[name]),
-            "peak_mb": engine.peak_kb / 1024,
-            "same_tokens": same[name],
-        }
+            runs[name].append(engine.ask(case))
+    for engine in engines.values():
         engine.close()
-    for name, row in found.items():
-        print(f"  {name:20s} {row['tokens_per_second']:8.1f} tokens/s  cpu {row['cpu_seconds']:.2f} s", flush=True)
+    rows = {name: summary(runs[name]) | {"same_tokens": same[name]} for name in engines}
+    for name, row in rows.items():
+        print(f"  {name:24s} {row['tokens_per_second']:8.1f} tokens/s  cpu {row['cpu_seconds']:.2f} s", flush=True)
+    return {
+        "engines": rows,
+        "threads": arguments.threads,
+        "rounds": arguments.rounds,
+        "note": arguments.note,
+        "load_before": load,
+        "bandwidth": bandwidth(arguments.threads),
+    }
+
+
+def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Medians of an engine's runs, and how far they spread."""
+    times = sorted(run["seconds"] for run in runs)
+    seconds = statistics.median(times)
+    found = {
+        "tokens_per_second": sum(map(len, runs[0]["tokens"])) / seconds,
+        "seconds": seconds,
+        "fastest": times[0],
+        "slowest": times[-1],
+        "cpu_seconds": statistics.median(run["cpu"] for run in runs),
+        "peak_mb": runs[-1]["peak_kb"] / 1024,
+    }
+    for key in ("early", "late"):
+        if key in runs[0]:
+            found[key] = statistics.median(run[key] for run in runs)
     return found
+
+
+def keep(case: str, found: dict[str, Any], results: Path) -> None:
+    """Put a case's numbers beside those of the other cases, and write table and picture anew."""
+    path = results / "decode.json"
+    before = json.loads(path.read_text())["cases"] if path.exists() else {}
+    kept = {name: before[name] for name in CASES if "engines" in before.get(name, {})}
+    cases = kept | {case: found}
+    write({"cases": {name: cases[name] for name in CASES if name in cases}}, results)
 
 
 if __name__ == "__main__":

@@ -1,150 +1,167 @@
-"""One engine as a process: reads a request a line, answers a line. Each imports its own library only.
+"""One engine as a process: reads the name of a case a line, answers a line. Each imports its own library only.
 
-Requests: {"batch": B, "beams": K} -> {"seconds": t, "tokens": [[...]]}. All get the same source of 64 tokens, start
-from `</s> <s>` and generate 64 tokens without stopping early.
+Answers: seconds, processor seconds, tokens, peak memory in kB; for the case "growth" also the seconds of an early and a
+late token.
 """
 
+import itertools
 import json
 import os
 import resource
+import statistics
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from work import CASES, EARLY, END, LATE, Case, cut, inputs, padded, sources, words
 
-SOURCE, NEW = 64, 64
-Run = Callable[[np.ndarray, int], Any]
-
-
-def words() -> list[str]:
-    """The vocabulary of the made-up model."""
-    return ["<s>", "<pad>", "</s>", "<unk>", "w", "1"] + [f"w{n}" for n in range(1, 50258 + 1)] + ["<mask>"]
+Rows = list[list[int]]
+Tick = Callable[[], None]
+Run = Callable[[Rows, Case, Tick], Rows]
 
 
-def sources(batch: int) -> np.ndarray:
-    ids = np.random.default_rng(7).integers(4, 50264, (64, SOURCE))
-    ids[:, 0], ids[:, -1] = 0, 2
-    return ids[:batch]
-
-
-def inputs(ids: np.ndarray) -> dict[str, np.ndarray]:
-    rows = len(ids)
-    prompt = np.ones((rows, NEW + 2), np.int32)
-    prompt[:, :2] = 2, 0
-    return {
-        "encoder_token_ids": ids.astype(np.int32),
-        "encoder_padding_mask": np.ones(ids.shape, bool),
-        "decoder_token_ids": prompt,
-        "decoder_padding_mask": np.tile(np.arange(NEW + 2) < 2, (rows, 1)),
-    }
-
-
-def refimpl(folder: Path, kernels: bool = True) -> Run:
+def refimpl(folder: Path, model: str, kernels: bool = True) -> Run:
     import refimpl
+    from refimpl.decoding.stream import stream_step
 
-    task = refimpl.models.BartSeq2SeqLM.from_preset(str(folder / "preset"), preprocessor=None)
+    task = refimpl.models.BartSeq2SeqLM.from_preset(str(folder / model / "preset"), preprocessor=None)
 
-    def run(ids: np.ndarray, beams: int) -> np.ndarray:
-        sampler = refimpl.samplers.BeamSampler(num_beams=beams) if beams > 1 else "greedy"
+    def run(rows: Rows, case: Case, tick: Tick) -> Rows:
+        sampler = refimpl.samplers.BeamSampler(num_beams=case.beams) if case.beams > 1 else "greedy"
         task.compile(sampler=sampler, jit_compile=kernels)
-        return task.generate(inputs(ids), stop_token_ids=None)["decoder_token_ids"][:, 2:]
+        if case.new == 512:
+            for so_far in stream_step(task, inputs(rows, case), None):
+                found = so_far
+                tick()
+        else:
+            found = task.generate(inputs(rows, case), stop_token_ids=(END,) if case.stop else None)
+        return cut(found["decoder_token_ids"][:, 2:], case)
 
     return run
 
 
-def keras_hub(folder: Path) -> Run:
+def keras_hub(folder: Path, model: str) -> Run:
     import keras_hub
+    import numpy as np
 
-    task = keras_hub.models.BartSeq2SeqLM.from_preset(str(folder / "preset"), preprocessor=None)
+    task = keras_hub.models.BartSeq2SeqLM.from_preset(str(folder / model / "preset"), preprocessor=None)
     compiled = []
 
-    def run(ids: np.ndarray, beams: int) -> np.ndarray:
-        if compiled != [beams]:  # compiling anew traces anew
-            task.compile(sampler=keras_hub.samplers.BeamSampler(num_beams=beams) if beams > 1 else "greedy")
-            compiled[:] = [beams]
-        return np.asarray(task.generate(inputs(ids), stop_token_ids=None)["decoder_token_ids"])[:, 2:]
+    def run(rows: Rows, case: Case, _: Tick) -> Rows:
+        if compiled != [case]:  # compiling anew traces anew
+            task.compile(sampler=keras_hub.samplers.BeamSampler(num_beams=case.beams) if case.beams > 1 else "greedy")
+            compiled[:] = [case]
+        batch = inputs(rows, case, width=32, count=case.rows)  # one shape, or each would be traced
+        found = task.generate(batch, stop_token_ids=[END] if case.stop else None)
+        return cut(np.asarray(found["decoder_token_ids"])[: len(rows), 2:], case)
 
     return run
 
 
-def transformers(folder: Path) -> Run:
+def transformers(folder: Path, model: str) -> Run:
     import torch
     from transformers import BartForConditionalGeneration
 
-    model = BartForConditionalGeneration.from_pretrained(folder / "transformers", dtype=torch.float32).eval()
-    settings = model.generation_config
-    settings.eos_token_id, settings.forced_bos_token_id, settings.forced_eos_token_id = None, None, None
+    bart = BartForConditionalGeneration.from_pretrained(folder / model / "transformers", dtype=torch.float32).eval()
+    settings = bart.generation_config
+    settings.forced_bos_token_id, settings.forced_eos_token_id = None, None
 
-    def run(ids: np.ndarray, beams: int) -> np.ndarray:
+    def run(rows: Rows, case: Case, tick: Tick) -> Rows:
+        def seen(_: Any, scores: Any) -> Any:
+            tick()
+            return scores
+
+        ids, mask = padded(rows)
+        settings.eos_token_id = END if case.stop else None
         with torch.inference_mode():
-            out = model.generate(
-                input_ids=torch.tensor(ids),
-                attention_mask=torch.ones(ids.shape, dtype=torch.long),
-                decoder_input_ids=torch.tensor([[2, 0]] * len(ids)),
-                min_new_tokens=NEW,
-                max_new_tokens=NEW,
+            out = bart.generate(
+                input_ids=torch.tensor(ids).long(),
+                attention_mask=torch.tensor(mask).long(),
+                decoder_input_ids=torch.tensor([[END, 0]] * len(rows)),
+                min_new_tokens=None if case.stop else case.new,
+                max_new_tokens=case.new,
                 max_length=None,
-                num_beams=beams,
+                num_beams=case.beams,
                 do_sample=False,
                 early_stopping=False,
+                logits_processor=[seen],
             )
-        return out.numpy()[:, 2:]
+        return cut(out.numpy()[:, 2:], case)
 
     return run
 
 
-def ctranslate2(folder: Path, kind: str) -> Run:
+def ctranslate2(folder: Path, model: str, kind: str) -> Run:
     import ctranslate2
 
-    model = ctranslate2.Translator(
-        str(folder / f"ct2-{kind}"), compute_type=kind, intra_threads=int(os.environ["OMP_NUM_THREADS"])
+    translator = ctranslate2.Translator(
+        str(folder / model / f"ct2-{kind}"), compute_type=kind, intra_threads=int(os.environ["OMP_NUM_THREADS"])
     )
-    vocabulary = words()
-    numbers = {word: n for n, word in enumerate(vocabulary)}
+    path = folder / model / "transformers" / "vocab.json"
+    numbers = json.loads(path.read_text()) if model == "phonemes" else {word: n for n, word in enumerate(words())}
+    names = {n: word for word, n in numbers.items()}
 
-    def run(ids: np.ndarray, beams: int) -> np.ndarray:
-        found = model.translate_batch(
-            [[vocabulary[i] for i in row] for row in ids],
-            target_prefix=[["<s>"]] * len(ids),
-            beam_size=beams,
+    def run(rows: Rows, case: Case, tick: Tick) -> Rows:
+        def seen(_: Any) -> bool:
+            tick()
+            return False
+
+        found = translator.translate_batch(
+            [[names[i] for i in row] for row in rows],
+            target_prefix=[["<s>"]] * len(rows),
+            beam_size=case.beams,
             length_penalty=0,
-            min_decoding_length=NEW + 1,
-            max_decoding_length=NEW + 1,
+            min_decoding_length=1 if case.stop else case.new + 1,
+            max_decoding_length=case.new + 1,
             max_input_length=0,
+            max_batch_size=case.rows,
+            callback=seen if case.new == 512 else None,
         )
-        return np.array([[numbers[word] for word in row.hypotheses[0]] for row in found])[:, 1:]
+        return cut([[numbers[word] for word in row.hypotheses[0]][1:] for row in found], case)
 
     return run
 
 
-ENGINES: dict[str, Callable[[Path], Run]] = {
-    "refimpl": refimpl,
-    "refimpl-definition": lambda folder: refimpl(folder, kernels=False),
-    "ctranslate2-float32": lambda folder: ctranslate2(folder, "float32"),
-    "ctranslate2-int8": lambda folder: ctranslate2(folder, "int8"),
-    "transformers": transformers,
-    "keras_hub": keras_hub,
-}
+def engine(name: str, folder: Path, model: str) -> Run:
+    """The engine with that name, which may end in a kind, a backend or `-sorted`."""
+    library, kind = [*name.removesuffix("-sorted").split("-"), ""][:2]
+    if library == "ctranslate2":
+        return ctranslate2(folder, model, kind)
+    if library == "refimpl":
+        return refimpl(folder, model, kernels=kind != "definition")
+    return {"keras_hub": keras_hub, "transformers": transformers}[library](folder, model)
+
+
+def timed(run: Run, case: Case, rows: Rows, at_once: int) -> dict[str, Any]:
+    """Run a case: time, processor time, tokens."""
+    ticks: list[float] = []
+    tokens: Rows = []
+    cpu, start = time.process_time(), time.perf_counter()
+    for first in range(0, len(rows), at_once):
+        tokens += run(rows[first : first + at_once], case, lambda: ticks.append(time.perf_counter()))
+    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+    found = {"seconds": seconds, "cpu": cpu, "tokens": tokens}
+    gaps = [b - a for a, b in itertools.pairwise(ticks)]
+    if case.new == 512 and len(gaps) > EARLY.stop:
+        found |= {"early": statistics.median(gaps[EARLY]), "late": statistics.median(gaps[LATE])}
+    return found
 
 
 def main() -> None:
-    run = ENGINES[sys.argv[1]](Path(sys.argv[2]))
+    """Arguments: engine, folder, model."""
+    name, folder = sys.argv[1], Path(sys.argv[2])
     answer = sys.stdout
     sys.stdout = sys.stderr
-    loaded = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(json.dumps({"loaded_kb": loaded}), file=answer, flush=True)
+    run = engine(name, folder, sys.argv[3])
+    print(json.dumps({}), file=answer, flush=True)
     for line in sys.stdin:
-        request = json.loads(line)
-        ids = sources(request["batch"])
-        cpu, start = time.process_time(), time.perf_counter()
-        tokens = run(ids, request["beams"])
-        seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+        case = CASES[json.loads(line)]
+        rows = sources(case, folder)
+        found = timed(run, case, rows, len(rows) if name.endswith("-sorted") else case.rows)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        found = {"seconds": seconds, "cpu": cpu, "tokens": np.asarray(tokens).tolist(), "peak_kb": peak}
-        print(json.dumps(found), file=answer, flush=True)
+        print(json.dumps(found | {"peak_kb": peak}), file=answer, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
-"""The model that all engines run: BART-base's sizes, random weights, a vocabulary of made-up words."""
+"""The models that all engines run: BART-base's sizes with random weights, and the shipped phoneme preset."""
 
 import argparse
 import json
 from pathlib import Path
 
 import numpy as np
-from engines import words
+from work import words
 
-import refimpl
-
+MODELS = "base", "phonemes"
+WORDS = 1000
 SIZES = {
     "vocabulary_size": 50265,
     "num_layers": 6,
@@ -17,11 +17,12 @@ SIZES = {
     "intermediate_dim": 3072,
     "max_sequence_length": 1024,
 }
-FOLDERS = "preset", "transformers", "ct2-float32", "ct2-int8"
 
 
 def make(folder: Path) -> None:
     """Write the preset for refimpl and KerasHub, and a checkpoint for transformers."""
+    import refimpl
+
     models = refimpl.models
     tokenizer = models.BartTokenizer({word: n for n, word in enumerate(words())}, ["w 1"])
     backbone = models.BartBackbone(**SIZES)
@@ -32,8 +33,22 @@ def make(folder: Path) -> None:
         if "feedforward_output" in name:
             weight[:] -= weight.mean(axis=0)  # gelu's mean would be the same for all tokens
     task = models.BartSeq2SeqLM(backbone, models.BartSeq2SeqLMPreprocessor(tokenizer))
-    task.save_to_preset(folder / "preset")
-    task.export_to_transformers(folder / "transformers")
+    task.save_to_preset(folder / "base" / "preset")
+    task.export_to_transformers(folder / "base" / "transformers")
+
+
+def make_phonemes(folder: Path) -> None:
+    """The shipped preset for all engines, and the token ids of words that it was not trained on."""
+    import refimpl
+    from refimpl.presets.shipped import shipped_preset
+
+    task = refimpl.models.Seq2SeqLM.from_preset(shipped_preset())
+    lines = (Path(shipped_preset()) / "heldout.tsv").read_text().splitlines()[:WORDS]
+    batch = task.preprocessor.generate_preprocess([line.split("\t")[0] for line in lines])
+    pairs = zip(batch["encoder_token_ids"], batch["encoder_padding_mask"], strict=True)
+    task.save_to_preset(folder / "phonemes" / "preset")
+    task.export_to_transformers(folder / "phonemes" / "transformers")
+    (folder / "phonemes" / "sources.json").write_text(json.dumps([ids[mask].tolist() for ids, mask in pairs]))
 
 
 def spread(name: str, weight: np.ndarray) -> float:
@@ -49,8 +64,8 @@ def spread(name: str, weight: np.ndarray) -> float:
     return gain / np.sqrt(inputs)
 
 
-def convert(folder: Path) -> None:
-    """Write CTranslate2's models; runs where CTranslate2 and transformers are."""
+def convert(folder: Path, unknown: str) -> None:
+    """Write CTranslate2's models of a checkpoint; runs where CTranslate2 and transformers are."""
     import ctranslate2
 
     config = folder / "transformers" / "config.json"
@@ -60,12 +75,16 @@ def convert(folder: Path) -> None:
         converter = ctranslate2.converters.TransformersConverter(str(folder / "transformers"))
         converter.convert(str(folder / f"ct2-{kind}"), quantization=kind, force=True)
         config = folder / f"ct2-{kind}" / "config.json"
-        config.write_text(json.dumps(json.loads(config.read_text()) | {"unk_token": "<unk>"}))
+        config.write_text(json.dumps(json.loads(config.read_text()) | {"unk_token": unknown}))
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
+    parser.add_argument("model", choices=MODELS)
     parser.add_argument("--convert", action="store_true")
     arguments = parser.parse_args()
-    (convert if arguments.convert else make)(arguments.folder)
+    if arguments.convert:
+        convert(arguments.folder / arguments.model, "<unk>" if arguments.model == "base" else "<pad>")
+    else:
+        (make if arguments.model == "base" else make_phonemes)(arguments.folder)

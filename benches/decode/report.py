@@ -9,6 +9,15 @@ BASE = "ctranslate2-float32"
 # values of the source are projected once, so two of the eight attention matrices are not read again.
 STEP_BYTES = 4 * (6 * (6 * 768 * 768 + 2 * 768 * 3072) + 50265 * 768)
 WEIGHT_MB = 4 * 139_420_416 / 2**20
+# What attention to one more position adds to a token: its key and value in each layer are read.
+POSITION_BYTES = 4 * 6 * 2 * 768
+ABOUT = """# Decoding, side by side
+
+Made by `benches/decode/compare.py`; all engines of a case run in turn, each in a process of its own, medians over
+rounds. `batch 1`, `batch 8`, `beam 5`: random weights of BART-base's sizes, 64 source tokens, 64 new tokens, no early
+stop. `phonemes`: the shipped preset, 1,000 words that it was not trained on, 64 at a time, from token ids to token ids
+with stop; `-sorted` gets all words at once and sorts them by length. `growth`: one source, 512 new tokens.
+"""
 
 
 def write(found: dict[str, Any], folder: Path) -> None:
@@ -27,32 +36,46 @@ def write(found: dict[str, Any], folder: Path) -> None:
 def table(found: dict[str, Any]) -> str:
     """Markdown: one row an engine and case."""
     lines = [
-        "# Decoding, side by side",
-        "",
-        "Random weights of BART-base's sizes, 64 source tokens, 64 new tokens, no early stop; made by",
-        f"`benches/decode/compare.py`: {found['threads']} threads, medians of {found['rounds']} runs taken in turn. "
-        f"{found['note']}",
-        "",
-        f"| case | engine | tokens/s | / {BASE} | peak memory / weights | same tokens |",
-        "|---|---|---|---|---|---|",
+        ABOUT,
+        f"| case | engine | tokens/s | / {BASE} | / refimpl | peak memory / weights | same tokens |",
+        "|---|---|---|---|---|---|---|",
     ]
-    for case, rows in found["cases"].items():
-        base = rows.get(BASE, {}).get("tokens_per_second")
+    for case, run in found["cases"].items():
+        rows = run["engines"]
+        base, ours = (rows.get(name, {}).get("tokens_per_second") for name in (BASE, "refimpl"))
         for name, row in rows.items():
-            ratio = f"{row['tokens_per_second'] / base:.2f}" if base else ""
-            memory = f"{row['peak_mb'] / WEIGHT_MB:.2f}"
+            speed = row["tokens_per_second"]
+            ratios = " | ".join(f"{speed / other:.2f}" if other else "" for other in (base, ours))
+            memory = "" if case == "phonemes" else f"{row['peak_mb'] / WEIGHT_MB:.2f}"
             same = "yes" if row["same_tokens"] else "no"
-            lines.append(f"| {case} | {name} | {row['tokens_per_second']:.1f} | {ratio} | {memory} | {same} |")
-    one = found["cases"].get("batch 1", {}).get("refimpl")
-    if one:
-        rate = STEP_BYTES * 64 / one["seconds"] / 1e9
-        share = rate / found["bandwidth"]
-        lines += [
-            "",
-            f"Reading memory in long runs: {found['bandwidth']:.1f} GB/s. At batch 1 `refimpl` reads weights at "
-            f"{rate:.1f} GB/s or more, encoder included in the time: {share:.0%} of that.",
-        ]
+            lines.append(f"| {case} | {name} | {speed:.1f} | {ratios} | {memory} | {same} |")
+    lines += ["", *remarks(found["cases"])]
     return "\n".join(lines) + "\n"
+
+
+def remarks(cases: dict[str, Any]) -> list[str]:
+    """The share of the memory's speed, the cost of a late token, and how each case was run."""
+    lines = []
+    if "refimpl" in cases.get("batch 1", {}).get("engines", {}):
+        run = cases["batch 1"]
+        rate = STEP_BYTES * 64 / run["engines"]["refimpl"]["seconds"] / 1e9
+        lines.append(
+            f"Reading memory in long runs: {run['bandwidth']:.1f} GB/s. At batch 1 `refimpl` reads weights at "
+            f"{rate:.1f} GB/s or more, encoder included in the time: {rate / run['bandwidth']:.0%} of that."
+        )
+    for name, row in cases.get("growth", {}).get("engines", {}).items():
+        if "early" in row:
+            growth, attention = row["late"] / row["early"] - 1, (472 * POSITION_BYTES) / STEP_BYTES
+            lines.append(
+                f"Growth, {name}: {row['early'] * 1e3:.2f} ms for a token around the 24th, {row['late'] * 1e3:.2f} ms "
+                f"around the 496th, {growth:+.1%}; the keys and values to be read are {attention:.1%} more bytes."
+            )
+    for case, run in cases.items():
+        note = f" {run['note']}" if run["note"] else ""
+        lines.append(
+            f"{case}: {run['threads']} threads, {run['rounds']} rounds, load {run['load_before']:.1f} before.{note}"
+        )
+    return [f"* {line}" for line in lines]
 
 
 def picture(found: dict[str, Any], path: Path) -> None:
@@ -62,8 +85,9 @@ def picture(found: dict[str, Any], path: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot
 
-    figure, panels = pyplot.subplots(1, len(found["cases"]), figsize=(4 * len(found["cases"]), 3.2), squeeze=False)
-    for panel, (case, rows) in zip(panels[0], found["cases"].items(), strict=True):
+    cases = {case: run["engines"] for case, run in found["cases"].items()}
+    figure, panels = pyplot.subplots(1, len(cases), figsize=(4.2 * len(cases), 3.2), squeeze=False)
+    for panel, (case, rows) in zip(panels[0], cases.items(), strict=True):
         names = list(rows)[::-1]
         speeds = [rows[name]["tokens_per_second"] for name in names]
         bars = panel.barh(
@@ -74,3 +98,4 @@ def picture(found: dict[str, Any], path: Path) -> None:
         panel.margins(x=0.2)
     figure.tight_layout()
     figure.savefig(path, dpi=120)
+    pyplot.close(figure)

@@ -1,14 +1,16 @@
 """Where the kernels take over, if they are there and fit the model. Nothing else in the project knows them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from refimpl.decoding.trim import trim
 
+Generate = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 
-def compiled_steps(model: Any, batch: Mapping[str, np.ndarray], index: int) -> Any:
+
+def compiled_steps(model: Any, batch: Mapping[str, np.ndarray], index: int, threads: int | None = None) -> Any:
     """A batch ready for the sampler's loop, in compiled form; None where the definition must run.
 
     Spec: kernels.twin, kernels.deleted
@@ -23,9 +25,29 @@ def compiled_steps(model: Any, batch: Mapping[str, np.ndarray], index: int) -> A
     from refimpl.kernels.decoder_steps import DecoderSteps  # noqa: PLC0415 (this imports Numba)
 
     ids, source_mask = trim(batch["encoder_token_ids"], batch["encoder_padding_mask"])
-    return DecoderSteps(architecture, model, ids, source_mask, batch["decoder_token_ids"], index)
+    return DecoderSteps(architecture, model, ids, source_mask, batch["decoder_token_ids"], index, threads)
 
 
 def compiled_sampler(sampler: Any, steps: Any) -> Any:
     """The sampler's twin if the steps are compiled, or the sampler itself."""
     return steps.sampler_of(sampler) if hasattr(steps, "sampler_of") else sampler
+
+
+def in_parts(model: Any, inputs: Mapping[str, np.ndarray], generate: Generate) -> dict[str, np.ndarray] | None:
+    """Generate for parts of the rows, each in a thread of its own; None where that does not pay.
+
+    Spec: kernels.parts
+    """
+    try:
+        from refimpl.kernels.twin import parts_of  # noqa: PLC0415
+    except ModuleNotFoundError:
+        return None
+    parts = parts_of(model, len(inputs["decoder_token_ids"]))
+    if parts < 2:
+        return None
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
+
+    cut = {key: np.array_split(value, parts) for key, value in inputs.items()}
+    with ThreadPoolExecutor(parts) as pool:
+        found = list(pool.map(lambda n: generate({key: value[n] for key, value in cut.items()}), range(parts)))
+    return {key: np.concatenate([part[key] for part in found]) for key in found[0]}

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from refimpl.decoding.compiled import compiled_sampler, compiled_steps
+from refimpl.decoding.compiled import compiled_sampler, compiled_steps, in_parts
 from refimpl.decoding.stop import output_mask
 from refimpl.decoding.trim import trim
 from refimpl.errors import InputError, InputTypeError
@@ -19,6 +19,7 @@ def generate_step(
     inputs: Mapping[str, np.ndarray],
     stop_token_ids: tuple[int, ...] | None,
     assistant_model: Any = None,
+    threads: int | None = None,
 ) -> dict[str, np.ndarray]:
     """Generate up to the width of the prompt array.
 
@@ -30,9 +31,14 @@ def generate_step(
     prompt = np.asarray(inputs["decoder_token_ids"])
     batch = model.backbone.checked(inputs)
     is_prompt = batch["decoder_padding_mask"]
+    if assistant_model is None and threads is None:
+        rows = {**batch, "decoder_token_ids": prompt}  # in the type in which they came
+        parts = in_parts(model, rows, lambda part: generate_step(model, part, stop_token_ids, threads=1))
+        if parts is not None:
+            return parts
     # The shortest prompt decides where generation starts; longer prompts keep their tokens in the sampler's loop.
     index = int(is_prompt.sum(axis=1).min())
-    steps, cache, hidden_states = prefilled(model, batch, index)
+    steps, cache, hidden_states = prefilled(model, batch, index, threads)
     sampler: Any = compiled_sampler(model.sampler, steps)
     draft: dict[str, Any] = {}
     if assistant_model is not None:
@@ -119,9 +125,11 @@ def drafting(
     return speculative(model.sampler), extra
 
 
-def prefilled(model: Any, batch: Mapping[str, np.ndarray], index: int) -> tuple[Any, Any, np.ndarray]:
+def prefilled(
+    model: Any, batch: Mapping[str, np.ndarray], index: int, threads: int | None = None
+) -> tuple[Any, Any, np.ndarray]:
     """The steps of a batch, compiled or by definition, with their cache and the states of the prompt."""
-    twin = compiled_steps(model, batch, index)
+    twin = compiled_steps(model, batch, index, threads)
     if twin is not None:
         return twin, twin.cache, twin.hidden_states
     return DecoderSteps(model, index), *prefill(model, batch, index)

@@ -7,18 +7,21 @@ where they are.
 Spec: kernels.step, decoding.cache.equals-uncached
 """
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from refimpl.kernels import loop
 from refimpl.kernels import step as places
 from refimpl.kernels.architecture import Architecture
 from refimpl.kernels.memory import Addresses, Scratch, aligned, integers
 from refimpl.kernels.source import Source
-from refimpl.kernels.step import step
 from refimpl.kernels.team import Team
 
 _FEW = 16  # rows up to which a step waits for memory rather than for arithmetic
+_COLUMNS = 16  # so many at most until threads are judged, and Python may be interrupted
+Ask = Callable[[np.ndarray], np.ndarray]
 
 
 class Decoder:
@@ -47,12 +50,48 @@ class Decoder:
         scratch = self._fitting(rows, int(table.max()) + 1)
         logits = np.empty((rows, self._backbone.vocabulary_size if head else 0), np.float32)
         scratch.buffers[places.LOGITS] = logits.ctypes.data if head else 0
-        self._team.run(
-            step, self._work(rows, head), scratch.sizes, self._weights.decoder, self._weights.decoder_layers,
-            scratch.buffers, integers(tokens), integers(positions), integers(table),
-            integers(self._source.starts[sources]), integers(self._source.counts[sources]), self._zeros,
-        )  # fmt: skip
+        starts, counts = self._source.starts[sources], self._source.counts[sources]
+        self._decode(scratch, rows, head, (tokens, positions, table, starts, counts), (loop.ONE_STEP, *loop.NOTHING))
         return logits, scratch.states.copy()
+
+    def greedy(
+        self, ids: np.ndarray, forced: np.ndarray, index: int, stops: np.ndarray, temperature: float, ask: Ask
+    ) -> int:
+        """Fill `ids` from column `index` on with the likeliest tokens; gives how many columns there are then.
+
+        `ask` gives the tokens for logits where the choice is not sure.
+
+        Shapes: ids, forced (B, T), stops (n), all as compiled functions take them.
+        Spec: kernels.loop
+        """
+        rows, columns = ids.shape
+        scratch = self._fitting(rows, rows)
+        logits = np.empty((rows, self._backbone.vocabulary_size), np.float32)
+        scratch.buffers[places.LOGITS] = logits.ctypes.data
+        table = np.repeat(np.arange(rows)[:, None], columns, axis=1)
+        arrays = (ids[:, index - 1], np.full(rows, index - 1), table, self._source.starts, self._source.counts)
+        arrays = tuple(np.array(array, np.int64) for array in arrays)  # the loop moves their rows
+        state, chosen = np.array([loop.GO, index, 0]), np.empty(rows, np.int64)
+        live, left = np.arange(rows), rows
+        while left and state[loop.COLUMN] < columns:
+            state[loop.END] = min(columns, state[loop.COLUMN] + _COLUMNS)
+            more = (state, ids, forced, live, stops, chosen, float(temperature))
+            self._decode(scratch, left, True, arrays, more)
+            left = int(scratch.sizes[places.ROWS])
+            if state[loop.TASK] == loop.ASK:
+                chosen[:left] = ask(logits[:left])
+                state[loop.TASK] = loop.GIVEN
+            else:
+                state[loop.TASK] = loop.GO
+        self._scratch = None  # for another number of rows
+        return int(state[loop.COLUMN])
+
+    def _decode(self, scratch: Scratch, rows: int, head: bool, arrays: Sequence[np.ndarray], more: Any) -> None:
+        """Run the compiled loop; `arrays` are tokens, positions, table, starts and counts."""
+        self._team.run(
+            loop.decode, self._work(rows, head), scratch.sizes, self._weights.decoder, self._weights.decoder_layers,
+            scratch.buffers, *(integers(array) for array in arrays), self._zeros, *more,
+        )  # fmt: skip
 
     def _work(self, rows: int, head: bool) -> int:
         """The products of a step."""

@@ -3,14 +3,17 @@
 Spec: kernels.twin, kernels.step
 """
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from refimpl.kernels.architecture import Architecture
+from refimpl.kernels.choices import defined
 from refimpl.kernels.decoder import Decoder
 from refimpl.kernels.memory import Addresses
-from refimpl.kernels.samplers import sampler_of
+from refimpl.kernels.samplers import looks_at_states, sampler_of
 from refimpl.kernels.source import Source
 from refimpl.kernels.team import Team
 
@@ -21,24 +24,28 @@ class DecoderSteps:
     `cache` is a table of where each row's keys and values lie, with the row's source in its last column; samplers
     repeat, gather and keep its rows as those of any cache.
 
+    `threads` bounds the threads.
+
     Shapes: ids, source_mask (B, S), prompt (B, T).
     """
 
     def __init__(
         self, architecture: Architecture, model: Any, ids: np.ndarray, source_mask: np.ndarray, prompt: np.ndarray,
-        index: int,
+        index: int, threads: int | None = None,
     ) -> None:  # fmt: skip
         backbone = self._backbone = model.backbone
         rows, width = prompt.shape
-        team, weights = Team(), Addresses(architecture, backbone.weights, backbone.num_layers)
+        team, weights = Team(threads), Addresses(architecture, backbone.weights, backbone.num_layers)
         source = Source(architecture, model, weights, team, ids, source_mask)
         self._decoder = Decoder(architecture, backbone, weights, team, source, width)
         self.start = self.reached = index
         self.cache = np.repeat(np.arange(rows)[:, None], width + 1, axis=1)
         self.hidden_states = np.zeros((rows, width, backbone.hidden_dim), np.float32)
-        columns = max(index, 1)
-        _, states, _ = self._run(prompt, self.cache, 0, columns, False)
-        self.hidden_states[:, :columns] = states
+        # The first step does column `index - 1`; here only samplers that look at the prompt's states need it.
+        columns = max(index, 1) if looks_at_states(model.sampler) else index - 1
+        if columns > 0:
+            _, states, _ = self._run(prompt, self.cache, 0, columns, False)
+            self.hidden_states[:, :columns] = states
 
     def next(self, prompt: np.ndarray, cache: np.ndarray, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Logits (R, V) and states (R, E) for column `index`, from the token before it."""
@@ -61,6 +68,17 @@ class DecoderSteps:
         logits, _, updated = self._column(prompt[live], cache[live], index, 1, live)
         cache[live] = updated
         return logits[:, 0], cache
+
+    def greedy(
+        self, prompt: np.ndarray, index: int, forced: np.ndarray, stops: Sequence[int] | None, sampler: Any
+    ) -> np.ndarray:
+        """What `GreedySampler` makes of the prompt. Spec: kernels.loop"""
+        ids = np.array(prompt, np.int64, order="C")
+        stop_ids = np.array([] if stops is None else stops, np.int64)
+        self.reached = self._decoder.greedy(
+            ids, np.array(forced, bool, order="C"), index, stop_ids, sampler.temperature, partial(defined, sampler)
+        )
+        return ids.astype(prompt.dtype)
 
     def _column(
         self, prompt: np.ndarray, cache: np.ndarray, index: int, count: int, slots: np.ndarray | None = None

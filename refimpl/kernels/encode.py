@@ -8,7 +8,7 @@ Spec: kernels.encode, kernels.order, invariance.rows
 import numpy as np
 
 from refimpl.kernels.barrier import barrier
-from refimpl.kernels.jit import entry, inner, once, whole
+from refimpl.kernels.jit import inner, once, whole
 from refimpl.kernels.linear import product, share
 from refimpl.kernels.rows import attend
 from refimpl.kernels.step import (
@@ -57,7 +57,7 @@ def _attend_all(
         )  # fmt: skip
 
 
-@entry
+@inner
 def encode(
     rank: int, team: int, sync: int, sizes: np.ndarray, tops: np.ndarray, layers: np.ndarray, buffers: np.ndarray,
     tokens: np.ndarray, positions: np.ndarray, starts: np.ndarray, counts: np.ndarray, zeros: np.ndarray,

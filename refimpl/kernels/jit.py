@@ -4,6 +4,7 @@ Spec: kernels.cache
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -64,7 +65,30 @@ def entry(function: Callable[..., Any]) -> Any:
     except RuntimeError:  # no folder for the cache
         return njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True)(function)
     _stamp_with_all_sources(compiled)
+    _never_fail(compiled)
     return compiled
+
+
+def _never_fail(compiled: Any) -> None:
+    """A full disk or a damaged file costs time only: the function is compiled, as if there were no cache."""
+    cache = compiled._cache
+    load, save = getattr(cache, "load_overload", None), getattr(cache, "save_overload", None)
+    if load is None or save is None:
+        return
+
+    def load_if_whole(*given: Any) -> Any:
+        try:
+            return load(*given)
+        except Exception:  # what a damaged pickle raises can be anything
+            with suppress(OSError):
+                cache.flush()  # the next process finds a whole one
+            return None
+
+    def save_if_possible(*given: Any) -> None:
+        with suppress(Exception):  # OSError, or what reading the damaged index raises
+            save(*given)
+
+    cache.load_overload, cache.save_overload = load_if_whole, save_if_possible
 
 
 def _stamp_with_all_sources(compiled: Any) -> None:

@@ -4,7 +4,7 @@ Spec: kernels.samplers, kernels.finished-rows
 """
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import MethodType
 from typing import Any
 
@@ -12,19 +12,20 @@ import numpy as np
 
 from refimpl.kernels import choices
 from refimpl.kernels.contrastive import ContrastiveTwin
-from refimpl.kernels.twin import replaced
+from refimpl.kernels.twin import GREEDY, GREEDY_METHODS, replaced
 from refimpl.random.draws import log32
 
 Choose = Callable[[Any, np.ndarray, np.ndarray], np.ndarray]
 
 # By module and name of the class whose definition the twin repeats.
 CHOICES: dict[tuple[str, str], Choose] = {
-    ("refimpl.samplers.greedy_sampler", "GreedySampler"): choices.greedy,
+    GREEDY: choices.greedy,
     ("refimpl.samplers.random_sampler", "RandomSampler"): choices.random,
     ("refimpl.samplers.top_k_sampler", "TopKSampler"): choices.top_k,
     ("refimpl.samplers.top_p_sampler", "TopPSampler"): choices.top_p,
 }
 _BEAM = ("refimpl.samplers.beam_sampler", "BeamSampler")
+_NO_STATES = ("refimpl.samplers.sampler", "refimpl.samplers.beam_sampler")
 _CONTRASTIVE = ("refimpl.samplers.contrastive_sampler", "ContrastiveSampler")
 
 
@@ -41,9 +42,14 @@ def sampler_of(sampler: Any, steps: Any) -> Any:
     if kind == _CONTRASTIVE and not replaced(sampler, ("_score", "compute_probabilities")):
         return ContrastiveTwin(sampler)
     choose = CHOICES.get(kind)
-    if choose is None or replaced(sampler, ("get_next_token", "compute_probabilities", "steps")):
+    if choose is None or replaced(sampler, GREEDY_METHODS):
         return sampler
     return _RowByRow(sampler, choose, steps)
+
+
+def looks_at_states(sampler: Any) -> bool:
+    """Whether a sampler may look at the states of the prompt: only loops of this project are known not to."""
+    return getattr(type(sampler).__call__, "__module__", "") not in _NO_STATES
 
 
 class _RowByRow:
@@ -63,7 +69,23 @@ class _RowByRow:
         **_: Any,
     ) -> np.ndarray:
         """Fill `prompt` from column `index` on, as the definition does."""
+        if self._choose is choices.greedy and index > 0:
+            return self._steps.greedy(prompt, index, mask, stop_token_ids, self._sampler)
         prompt = np.array(prompt)
+        for _ in self.steps(next, prompt, cache, index, mask, stop_token_ids):
+            pass
+        return prompt
+
+    def steps(
+        self,
+        _: Any,
+        prompt: np.ndarray,
+        cache: np.ndarray,
+        index: int,
+        mask: np.ndarray,
+        stop_token_ids: Sequence[int] | None,
+    ) -> Iterator[int]:
+        """Fill `prompt` in place and give, after each column, how many columns are filled."""
         live = np.arange(len(prompt))
         for column in range(index, prompt.shape[1]):
             if stop_token_ids is not None:
@@ -73,7 +95,7 @@ class _RowByRow:
             logits, cache = self._steps.rows(prompt, cache, column, live)
             token = self._choose(self._sampler, logits, live).astype(prompt.dtype)
             prompt[live, column] = np.where(mask[live, column], prompt[live, column], token)
-        return prompt
+            yield column + 1
 
     def _stopped(self, prompt: np.ndarray, mask: np.ndarray, column: int, stops: Sequence[int]) -> np.ndarray:
         """Rows with a stop token of their own. Columns that were looked at before need no second look."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from refimpl.kernels import step as places
 from refimpl.kernels.architecture import Architecture
-from refimpl.kernels.encode import encode
+from refimpl.kernels.loop import ENCODING, NOTHING, decode
 from refimpl.kernels.memory import Addresses, Scratch, aligned, integers
 from refimpl.kernels.team import Team
 from refimpl.kernels.twin import replaced
@@ -42,8 +42,7 @@ class Source:
             model.call_encoder(token_ids=ids, padding_mask=mask)  # says what is wrong
         work = backbone.num_layers * backbone.hidden_dim * (6 * line + 2 * backbone.intermediate_dim) * len(rows)
         team.run(
-            encode, work, scratch.sizes, weights.encoder, weights.encoder_layers,
-            scratch.buffers, integers(tokens), integers(columns), integers(self.starts[rows]),
-            integers(self.counts[rows]), np.zeros((1, max(1, int(self.counts.max()))), np.int64),
-            weights.decoder_layers,
+            decode, work, scratch.sizes, weights.encoder, weights.encoder_layers, scratch.buffers, integers(tokens),
+            integers(columns), weights.decoder_layers, integers(self.starts[rows]), integers(self.counts[rows]),
+            np.zeros((1, max(1, int(self.counts.max()))), np.int64), ENCODING, *NOTHING,
         )  # fmt: skip

@@ -9,7 +9,7 @@ Spec: kernels.step, kernels.order
 import numpy as np
 
 from refimpl.kernels.barrier import barrier
-from refimpl.kernels.jit import entry, inner, once, whole
+from refimpl.kernels.jit import inner, once, whole
 from refimpl.kernels.linear import add_parts, padded, part_product, parts_of, product, share
 from refimpl.kernels.rows import activate, add_and_norm, attend
 from refimpl.kernels.unembed import unembed
@@ -192,7 +192,7 @@ def feed_forward(sizes: np.ndarray, rank: int, team: int, sync: int, buffers: np
     barrier(sync, team)
 
 
-@entry
+@inner
 def step(
     rank: int, team: int, sync: int, sizes: np.ndarray, tops: np.ndarray, layers: np.ndarray, buffers: np.ndarray,
     tokens: np.ndarray, positions: np.ndarray, table: np.ndarray, starts: np.ndarray, counts: np.ndarray,

@@ -28,7 +28,7 @@ class Team:
     """Runs one compiled function in all its threads: `function(rank, size, sync, *args)`."""
 
     def __init__(self, most: int | None = None) -> None:
-        self.most = most or _threads()
+        self.most = most or number_of_threads()
         self.sync = np.zeros(SIZE, np.int64)
         self._queues: list[SimpleQueue[Task | None]] = []
         self._done: SimpleQueue[None] = SimpleQueue()
@@ -105,7 +105,7 @@ def _work(queue: "SimpleQueue[Task | None]", done: "SimpleQueue[None]") -> None:
             done.put(None)
 
 
-def _threads() -> int:
+def number_of_threads() -> int:
     """As many as NUMBA_NUM_THREADS says, which is the number of this process's CPUs if it is not set.
 
     More threads than CPUs would wait for each other in turn.

@@ -47,12 +47,12 @@ class Seq2SeqLM(Task):
         metrics: Any = None,
         weighted_metrics: Any = "auto",
         sampler: Any = "top_k",
-        jit_compile: bool | str = "auto",
+        jit_compile: bool | str = True,
     ) -> None:
         """Choose how tokens are sampled, and how `fit` trains.
 
         `jit_compile=True` decodes with compiled kernels, False with the NumPy definition, "auto" with kernels where the
-        model is large enough for it to pay. All give the same text.
+        model is large. All give the same text.
 
         Raises: SamplerNameError for an unknown sampler, ConfigError for an unknown optimizer, loss or metric.
         Spec: samplers.get.names, task.compile.default-sampler, kernels.auto,

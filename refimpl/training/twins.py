@@ -33,12 +33,12 @@ class Twins:
 def twins_for(jit_compile: Any, backbone: Any, batch: TrainingBatch) -> Twins:
     """The twins; none where the definition shall run, or nothing else can.
 
-    `jit_compile="auto"` takes them where the batch is large enough for it to pay.
+    `jit_compile=False` never takes them; anything else does where the batch is large enough for it to pay.
 
     Spec: autograd.twins
     """
     positions = batch.labels.size + batch.inputs["encoder_token_ids"].size
-    wanted = positions * backbone.count_params() >= _WORTH_COMPILING if jit_compile == "auto" else bool(jit_compile)
+    wanted = bool(jit_compile) and positions * backbone.count_params() >= _WORTH_COMPILING
     if not wanted or backbone.dtype != "float32":
         return Twins()
     try:

@@ -6,12 +6,13 @@ import pytest
 from refimpl.decoding import compiled
 from refimpl.kernels import decoder, decoder_steps, team
 from refimpl.models import BartBackbone, BartSeq2SeqLM
+from refimpl.samplers import TopKSampler
 from refimpl.tests.tiny import adversarial, batch
 
 SIZES = {"vocabulary_size": 203, "num_layers": 2, "num_heads": 3, "hidden_dim": 75, "intermediate_dim": 130}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def task():
     lm = BartSeq2SeqLM(adversarial(BartBackbone(**SIZES, max_sequence_length=30)), None)
     lm.compile(sampler="greedy", jit_compile=True)
@@ -22,7 +23,7 @@ def logits(task, inputs, threads=1, monkeypatch=None):
     """Logits of the columns 2 to 9, (8, B, V)."""
     if monkeypatch is not None:
         monkeypatch.setattr(team, "_WORTH_A_THREAD", 1)
-        monkeypatch.setattr(decoder_steps, "Team", lambda: team.Team(threads))
+        monkeypatch.setattr(decoder_steps, "Team", lambda _: team.Team(threads))
     steps = compiled.compiled_steps(task, task.backbone.checked(inputs), 2)
     table, found = steps.cache, []
     for column in range(2, 10):
@@ -65,21 +66,42 @@ def test_any_number_of_threads(task, threads, monkeypatch):
     assert np.array_equal(logits(task, inputs, threads, monkeypatch), expected)
 
 
-def test_finished_rows_are_not_computed(task, monkeypatch):
+@pytest.mark.parametrize("sampler", ["greedy", TopKSampler(k=1)], ids=["loop", "row-by-row"])
+def test_finished_rows_are_not_computed(task, monkeypatch, sampler):
     """Once a row has stopped, steps have one row less; the other rows' tokens do not change."""
     inputs = batch(6, 7, 20, size=203)
     inputs["decoder_padding_mask"] = np.broadcast_to(np.arange(20) < 2, (6, 20))
     free = task.generate(inputs, stop_token_ids=None)["decoder_token_ids"]
     stop = int(free[2, 5])
-    seen, run = [], decoder.Decoder.run
+    task.compile(sampler=sampler)
+    seen, decode = [], decoder.Decoder._decode
 
-    def counted(self, tokens, **rest):
-        seen.append(len(tokens))
-        return run(self, tokens, **rest)
+    def counted(self, scratch, rows, *rest):
+        seen.append(rows)
+        return decode(self, scratch, rows, *rest)
 
-    monkeypatch.setattr(decoder.Decoder, "run", counted)
+    monkeypatch.setattr(decoder, "_COLUMNS", 1)  # or all columns are one call
+    monkeypatch.setattr(decoder.Decoder, "_decode", counted)
     out = task.generate(inputs, stop_token_ids=[stop])
     mask = out["decoder_padding_mask"]
     assert 0 < mask[:, -1].sum() < 6 or not mask[:, -1].any()
     assert seen[1:] == [n for n in mask[:, 2:].sum(axis=0).tolist() if n]
     assert (out["decoder_token_ids"] == np.where(mask, free, inputs["decoder_token_ids"])).all()
+
+
+@pytest.mark.parametrize("size", [16, 17, 33])
+@pytest.mark.parametrize("threads", [2, 3])
+def test_any_parts(task, size, threads, monkeypatch):
+    """Rows that are shared out to threads give what they give together, also with prompts of different lengths."""
+    inputs = batch(size, 7, 20, size=203)
+    inputs["decoder_token_ids"] = inputs["decoder_token_ids"].astype(np.int32)
+    inputs["decoder_padding_mask"] = np.arange(20) < np.random.default_rng(1).integers(1, 6, (size, 1))
+    together = task.generate(inputs, stop_token_ids=(3, 50, 77, 101))
+    calls, steps = [], decoder_steps.DecoderSteps
+    monkeypatch.setattr(decoder_steps, "DecoderSteps", lambda *given: calls.append(given) or steps(*given))
+    monkeypatch.setattr(team, "number_of_threads", lambda: threads)
+    found = task.generate(inputs, stop_token_ids=(3, 50, 77, 101))
+    assert len(calls) == min(threads, size // 8)
+    for key, value in together.items():
+        assert found[key].dtype == value.dtype
+        assert (found[key] == value).all()

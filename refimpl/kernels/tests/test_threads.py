@@ -1,6 +1,7 @@
 """Threads, forks and first runs: nothing hangs, nothing crashes, and no bit changes."""
 
 import os
+import runpy
 import shutil
 import stat
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numba.core import caching, config
 
 import refimpl
 from refimpl.kernels import barrier, team
@@ -24,7 +26,7 @@ SIZES = {"vocabulary_size": 203, "num_layers": 2, "num_heads": 3, "hidden_dim": 
 def task(monkeypatch):
     """A small model that uses two threads all the same."""
     monkeypatch.setattr(team, "_WORTH_A_THREAD", 1)
-    monkeypatch.setattr(team, "_threads", lambda: 2)
+    monkeypatch.setattr(team, "number_of_threads", lambda: 2)
     lm = BartSeq2SeqLM(adversarial(BartBackbone(**SIZES, max_sequence_length=30)), None)
     lm.compile(sampler="greedy", jit_compile=True)
     return lm
@@ -107,7 +109,7 @@ def test_one_thread_is_tried_where_cores_are_taken(alone_is_faster):
 
 def test_number_of_threads(monkeypatch):
     monkeypatch.setattr(team.config, "NUMBA_NUM_THREADS", 1)
-    assert team._threads() == 1
+    assert team.number_of_threads() == 1
 
 
 FIRST = """
@@ -144,6 +146,35 @@ def test_first_runs_at_once_and_read_only(tmp_path):
     nowhere = start(tmp_path, HOME=str(tmp_path / "nothing"), XDG_CACHE_HOME="/proc/nothing")
     assert nowhere.communicate(timeout=300)[0] == outputs[0][0]
     kernels.chmod(stat.S_IRWXU)
+
+
+@pytest.mark.parametrize("damage", ["full disk", "damaged index", "damaged code", "folder is gone"])
+def test_a_cache_that_cannot_be_used_costs_time_only(damage, tmp_path, monkeypatch):
+    from refimpl.kernels import jit
+
+    monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path / "cache"))
+    source = tmp_path / "half.py"
+    source.write_text("def half(x):\n    return x / 2\n")
+    function = runpy.run_path(str(source))["half"]
+    if damage == "full disk":
+        monkeypatch.setattr(caching.IndexDataCacheFile, "_open_for_write", refuse_to_write)
+    assert jit.entry(function)(8) == 4
+    files = {"damaged index": "*.nbi", "damaged code": "*.nbc"}
+    found = list((tmp_path / "cache").rglob(files.get(damage, "*.nb?")))
+    assert bool(found) == (damage != "full disk")
+    for file in found if damage in files else ():
+        file.write_bytes(file.read_bytes()[:-40] + b"x" * 20)
+    if damage == "folder is gone":
+        shutil.rmtree(tmp_path / "cache")
+    assert jit.entry(function)(8) == 4
+    if damage in files:  # it was mended
+        again = jit.entry(function)
+        assert again(8) == 4
+        assert again.stats.cache_hits
+
+
+def refuse_to_write(*_):
+    raise OSError(28, "No space left on device")
 
 
 def test_no_folder_for_the_cache_is_no_error(monkeypatch):

@@ -7,6 +7,7 @@ import pytest
 
 from refimpl import losses, optimizers
 from refimpl.autograd import ops
+from refimpl.training import twins
 from refimpl.training.tests.small import TEXTS, fitted, same, task, tokens
 
 
@@ -175,7 +176,8 @@ def test_row_weights_are_weights_of_all_positions():
     assert lm.test_on_batch(x, labels, rows) == lm.test_on_batch(x, labels, np.repeat(rows[:, None], 5, axis=1))
 
 
-def test_compiled_training_is_the_definition_up_to_rounding():
+def test_compiled_training_is_the_definition_up_to_rounding(monkeypatch):
+    monkeypatch.setattr(twins, "_WORTH_COMPILING", 0)
     runs = []
     for jit_compile in (False, True):
         lm = task(seed=3)
@@ -187,6 +189,7 @@ def test_compiled_training_is_the_definition_up_to_rounding():
 
 
 def test_without_the_twins_training_is_slower_and_nothing_else(monkeypatch):
+    monkeypatch.setattr(twins, "_WORTH_COMPILING", 0)
     monkeypatch.setitem(sys.modules, "refimpl.autograd.fused", None)
     monkeypatch.delattr("refimpl.autograd.fused", raising=False)
     lm = task()
