@@ -69,8 +69,8 @@ class Decoder:
         logits = np.empty((rows, self._backbone.vocabulary_size), np.float32)
         scratch.buffers[places.LOGITS] = logits.ctypes.data
         table = np.repeat(np.arange(rows)[:, None], columns, axis=1)
-        arrays = (ids[:, index - 1], np.full(rows, index - 1), table, self._source.starts, self._source.counts)
-        arrays = tuple(np.array(array, np.int64) for array in arrays)  # the loop moves their rows
+        given = (ids[:, index - 1], np.full(rows, index - 1), table, self._source.starts, self._source.counts)
+        arrays = [np.array(array, np.int64) for array in given]  # the loop moves their rows
         state, chosen = np.array([loop.GO, index, 0]), np.empty(rows, np.int64)
         live, left = np.arange(rows), rows
         while left and state[loop.COLUMN] < columns:

@@ -74,7 +74,8 @@ class DecoderSteps:
     ) -> np.ndarray:
         """What `GreedySampler` makes of the prompt. Spec: kernels.loop"""
         ids = np.array(prompt, np.int64, order="C")
-        stop_ids = np.array([] if stops is None else stops, np.int64)
+        said = [stop for stop in stops or () if 0 <= stop < self._backbone.vocabulary_size]  # others are never chosen
+        stop_ids = np.array(said, np.int64)
         self.reached = self._decoder.greedy(
             ids, np.array(forced, bool, order="C"), index, stop_ids, sampler.temperature, partial(defined, sampler)
         )

@@ -7,6 +7,7 @@ Spec: kernels.loop, kernels.finished-rows
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,7 @@ _LOWEST = np.float32(-math.inf)
 
 
 @inner
-def highest(x: int, size: int) -> float:
+def highest(x: int, size: int) -> Any:
     """The highest of some numbers that is one. Eight are compared side by side, as one after the other waits."""
     once()
     a, b, c, d, e, f, g, h = _LOWEST, _LOWEST, _LOWEST, _LOWEST, _LOWEST, _LOWEST, _LOWEST, _LOWEST
@@ -44,7 +45,7 @@ def highest(x: int, size: int) -> float:
 
 
 @inner
-def _more(x: float, y: float) -> float:
+def _more(x: Any, y: Any) -> Any:
     return x if x > y else y
 
 

@@ -72,7 +72,7 @@ class _RowByRow:
         if self._choose is choices.greedy and index > 0:
             return self._steps.greedy(prompt, index, mask, stop_token_ids, self._sampler)
         prompt = np.array(prompt)
-        for _ in self.steps(next, prompt, cache, index, mask, stop_token_ids):
+        for _column in self.steps(next, prompt, cache, index, mask, stop_token_ids):
             pass
         return prompt
 
