@@ -65,7 +65,7 @@ class Duel:
         if call["op"] in NUMERIC:
             return self._numbers(call, folder, scratch, one, other)
         if told := compare.exact(_plain(other), _plain(one)):
-            if "decoder_token_ids" in one and self._near_tie(call, folder, scratch, one, other):
+            if call["op"] == "generate" and self._near_tie(*self._as_ids(call, folder, one, other), folder, scratch):
                 return None
             return ("other tokens" if call["op"] in ("generate", "sample") else "other result"), told
         return None
@@ -97,11 +97,25 @@ class Duel:
         floor, floor_99 = 2 * floor, 2 * floor_99  # the weights are one of several places at which float32 rounds
         return None if floor > VAGUE * np.abs(truth).max() else (truth, floor, floor_99)
 
-    def _near_tie(self, call: dict[str, Any], folder: Path, scratch: Path, one: Any, other: Any) -> bool:
+    def _as_ids(self, call: dict[str, Any], folder: Path, one: Any, other: Any) -> tuple[Any, Any, Any]:
+        """A generation from texts as one from ids, which can be followed token by token."""
+        if "decoder_token_ids" in one:
+            return call, one, other
+        read = {
+            "op": "generate_preprocess",
+            "load": call["load"],
+            "args": {"x": {"encoder_text": call["args"]["inputs"]}},
+        }
+        arrays = _reply(self.a, read, folder).get("result", {})
+        given = {key: np.asarray(value).tolist() for key, value in arrays.items()}
+        bare = {"op": "generate", "load": {"preprocessor": None}, "args": call["args"] | {"inputs": given}}
+        return bare, *(_reply(adapter, bare, folder).get("result", {}) for adapter in (self.a, self.b))
+
+    def _near_tie(self, call: dict[str, Any], one: Any, other: Any, folder: Path, scratch: Path) -> bool:
         """Whether, where two generated rows first differ, both tokens are equally good within the noise."""
         args = call["args"]
-        ids, others = np.asarray(one["decoder_token_ids"]), np.asarray(other["decoder_token_ids"])
-        if ids.shape != others.shape or not isinstance(args["inputs"], dict):
+        ids, others = (np.asarray(side.get("decoder_token_ids", ())) for side in (one, other))
+        if ids.shape != others.shape or (ids == others).all():
             return False
         full = np.ones(ids.shape, bool).tolist()
         whole = args["inputs"] | {"decoder_token_ids": ids.tolist(), "decoder_padding_mask": full}

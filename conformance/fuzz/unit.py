@@ -24,7 +24,7 @@ class Plan:
     b: str
     calls: tuple[str, ...] = CALLS
     examples: int = 25
-    shrink_seconds: float = 60.0
+    shrink: int = 150
     known: tuple[str, ...] = ()
 
 
@@ -45,7 +45,7 @@ class _DifferError(Exception):
 
 
 class _EnoughError(BaseException):
-    """The time for shrinking is over: the smallest question so far is taken."""
+    """As much was shrunk as the plan allows (counted, not timed, so that a unit is the same on a slow machine)."""
 
 
 _DUELS: dict[tuple[str, str], Duel] = {}
@@ -85,7 +85,7 @@ class _Search:
         self.duel, self.plan, self.asked = duel, plan, 0
         self.smallest: tuple[dict[str, Any], Difference] | None = None
         self.others: dict[str, int] = {}
-        self.until = float("inf")
+        self.left = plan.shrink
 
     def run(self, unit: int) -> None:
         """Draw and ask. Raises: _DifferError at the end if anything was found."""
@@ -104,8 +104,10 @@ class _Search:
 
     def ask(self, question: dict[str, Any]) -> None:
         """One question. Raises: _DifferError if it shows the difference that is followed."""
-        if time.perf_counter() > self.until:
-            raise _EnoughError
+        if self.smallest:
+            self.left -= 1
+            if self.left < 0:
+                raise _EnoughError
         self.asked += 1
         difference = self.duel.difference(question)
         if difference is None:
@@ -114,7 +116,5 @@ class _Search:
         if signature in self.plan.known or (self.smallest and signature != self.smallest[1].signature):
             self.others[signature] = self.others.get(signature, 0) + 1
             return
-        if self.smallest is None:
-            self.until = time.perf_counter() + self.plan.shrink_seconds
         self.smallest = (question, difference)
         raise _DifferError(difference.told)
