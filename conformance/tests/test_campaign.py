@@ -1,0 +1,53 @@
+"""The figures of the mutants, and the null variants that the suite must leave alone."""
+
+import pytest
+
+from conformance.cases import read_cases
+from conformance.compare import floors
+from conformance.mutants import all_mutants
+from conformance.mutants.blocks import right_names
+from conformance.mutants.campaign import MUTANTS, Result, figures, judge
+from conformance.mutants.nulls import NULLS
+from conformance.runner import PROFILES, run
+
+KILLED = Result("x", "models.logits#a", "m", "logits", named=True)
+
+
+def test_figures_are_held_to_what_they_must_be(capsys):
+    mutants = all_mutants()[:20]
+    assert not figures(mutants, [KILLED] * 20, [Result("n")], part=False) or len(mutants) >= MUTANTS
+    assert figures(mutants, [KILLED] * 19, [Result("n")], part=True)
+    assert not figures(mutants, [KILLED] * 18, [], part=True), "90 % killed"
+    assert not figures(mutants, [KILLED] * 20, [KILLED], part=True), "a null variant flagged"
+    assert not figures(mutants, [KILLED] * 15 + [Result("x", "c", "", "cli")] * 5, [], part=True), "75 % named"
+    assert "MISSED" in capsys.readouterr().out
+
+
+def test_every_mutant_has_a_block():
+    assert all(right_names(mutant) for mutant in all_mutants())
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_mutant_is_judged():
+    found = judge("gelu-tanh")
+    assert (found.block, found.named) == ("encoder.layer.0.feed_forward", True)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("null", [null for null in NULLS if null.threads == "1"], ids=lambda null: null.name)
+def test_null_variants_are_left_alone(null):
+    cases = [case for case in null.cases(read_cases()) if case.chapter in ("models", "decoding")]
+    with null.active() as adapter:
+        bad = [v for v in run(adapter, cases, adapter.start()["capabilities"]) if v.bad]
+    assert not bad, bad[0].message
+
+
+def test_every_numeric_case_has_floors_for_each_profile():
+    rules = [rule for case in read_cases() if case.chapter != "training" for step in case.steps
+             for rule in step.get("expect", {}).get("numeric", {}).values()]  # fmt: skip
+    assert rules
+    for rule in rules:
+        found = {profile: floors(rule, profile) for profile in PROFILES}
+        missing = [profile for profile, pair in found.items() if pair is None or None in pair]
+        assert missing in ([], ["int8"]), "PyTorch's int8 can't be silenced for rows without source"
+        assert found["float32"][0] < found["float16"][0] < found["bfloat16"][0]
