@@ -18,6 +18,7 @@ KNOWN: dict[str, tuple[str, str, dict[str, Any]]] = {
     "ctranslate2": ("ctranslate2", "CTranslate2", {}),
     "ctranslate2-int8": ("ctranslate2", "CTranslate2", {"compute_type": "int8"}),
     "onnxruntime": ("onnxruntime", "OnnxRuntime", {}),
+    "mlx": ("mlx", "Mlx", {}),
 }
 
 
