@@ -140,6 +140,25 @@ class HuggingFace(Engine):
             self.model.generation_config.eos_token_id = self.special["eos"]
         return [list(map(int, row)) for row in out]
 
+    def op_sample(
+        self, sampler: Any, logits: Any, prompt: Any, mask: Any, index: int,
+        stop_token_ids: Any = None, calls: int = 1, repeat: int = 1, **more: Any,
+    ) -> dict[str, Any]:  # fmt: skip
+        """`generate` of a model whose logits are a table."""
+        from conformance.adapters.hugging_face_table import sample
+
+        if more or any(sum(row) != index for row in mask):
+            raise UnsupportedError("keeps no forced columns, and has no such search in the library itself")
+        beams = settings_of(sampler)[1].get("num_beams", 5) if settings_of(sampler)[1].get("return_all_beams") else 0
+        settings = {"max_length": len(prompt[0]), "eos_token_id": stop_token_ids, "pad_token_id": 0}
+        settings |= self.sampling(sampler) | ({"num_return_sequences": beams} if beams else {})
+        start = [row[:index] for row in prompt for _ in range(repeat)]
+        found = [sample(logits, start, settings) for _ in range(calls)]
+        if not beams:
+            return {"ids": [ids.tolist() for ids, _ in found]}
+        ids, sums = (np.array(part).reshape(len(start), beams, -1) for part in found[0])
+        return {"ids": ids.tolist(), "log_probs": [[round(float(x), 3) for x in row] for row in sums[..., 0]]}
+
     def sampling(self, sampler: Any) -> dict[str, Any]:
         """A sampler of KerasHub in the words of `GenerationConfig`."""
         name, given = settings_of(sampler)
