@@ -1,6 +1,7 @@
 """The suite's presets as Hugging Face folders, which engines other than KerasHub read. Made here, without `refimpl`."""
 
 import json
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -38,9 +39,12 @@ class Converted:
 
 
 def convert(preset: Path, target: Path) -> None:
-    """Write config, weights, generation settings and tokenizer of a BART preset."""
+    """Write config, weights, generation settings and tokenizer of a BART preset; of a T5 preset only the tokenizer."""
     from transformers import GenerationConfig
 
+    if (preset / "assets/tokenizer/vocabulary.spm").is_file():
+        convert_pieces(preset, target)
+        return
     maker = Transformers("float32")
     maker.load({"preset": preset})
     words = json.loads((preset / "assets/tokenizer/vocabulary.json").read_text("utf-8"))
@@ -51,6 +55,20 @@ def convert(preset: Path, target: Path) -> None:
     maker.model.generation_config = GenerationConfig(**ids)
     maker.model.save_pretrained(target)
     _write_tokenizer(preset, target, words)
+
+
+def convert_pieces(preset: Path, target: Path) -> None:
+    """The SentencePiece model under the name that T5's tokenizer looks for, and its special ids."""
+    from sentencepiece import SentencePieceProcessor
+    from transformers import T5Config
+
+    target.mkdir(parents=True)
+    shutil.copy(preset / "assets/tokenizer/vocabulary.spm", target / "spiece.model")
+    pieces = SentencePieceProcessor(model_file=str(target / "spiece.model"))
+    ids = {"pad_token_id": pieces.pad_id(), "eos_token_id": pieces.eos_id(), "decoder_start_token_id": pieces.pad_id()}
+    T5Config(vocab_size=len(pieces), bos_token_id=None, **ids).save_pretrained(target)
+    settings = {"tokenizer_class": "T5Tokenizer", "extra_ids": 0, "clean_up_tokenization_spaces": False}
+    (target / "tokenizer_config.json").write_text(json.dumps(settings), "utf-8")
 
 
 def _write_tokenizer(preset: Path, target: Path, words: dict[str, int]) -> None:

@@ -53,7 +53,7 @@ class Engine:
             raise UnsupportedError("loads float32 weights as they are in the file")
         folder = self.converted.folder(Path(args["preset"]), args.get("keep", True))
         settings = json.loads((folder / "config.json").read_text("utf-8"))
-        self.special = {name: settings[f"{name}_token_id"] for name in ("bos", "eos", "pad", "decoder_start")}
+        self.special = {name: settings.get(f"{name}_token_id") for name in ("bos", "eos", "pad", "decoder_start")}
         self.lengths = {side: args.get(f"{side}_sequence_length", 1024) for side in ("encoder", "decoder")}
         if str(folder) not in self.opened:
             self.opened[str(folder)] = self.open(folder)

@@ -35,6 +35,8 @@ class HuggingFace(Engine):
 
     def open(self, folder: Path) -> Any:
         """Model and tokenizer."""
+        if not (folder / "model.safetensors").is_file():
+            return None, self.hub.AutoTokenizer.from_pretrained(folder)
         kind = {} if self.attention is None else {"attn_implementation": self.attention}
         model = self.hub.AutoModelForSeq2SeqLM.from_pretrained(folder, **kind).eval()
         return model, self.hub.AutoTokenizer.from_pretrained(folder)
@@ -77,6 +79,8 @@ class HuggingFace(Engine):
     # -- arithmetic ------------------------------------------------------------------------------------------------
     def forward(self, inputs: dict[str, Any], **more: Any) -> Any:
         """One call of the model."""
+        if self.model is None:
+            raise UnsupportedError("only the tokenizer of this preset is converted")
         names = {
             "encoder_token_ids": "input_ids",
             "encoder_padding_mask": "attention_mask",

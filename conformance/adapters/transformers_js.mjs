@@ -40,6 +40,7 @@ let now;
 async function load({ preset, keep = true, load_weights = true, dtype = "float32", ...rest }) {
   if (!load_weights || dtype !== "float32") throw new Unsupported("loads float32 weights as they are in the file");
   if (!keep) throw new Unsupported("a changed copy of a preset is not exported again");
+  if (existsSync(join(preset, "assets/tokenizer/vocabulary.spm"))) throw new Unsupported("SentencePiece models are not converted");
   if (!loaded.has(preset)) {
     const name = basename(preset), words = ["-m", "conformance.adapters.onnx_export", preset, join(scratch, name)];
     if (!existsSync(join(scratch, name, "onnx", "decoder_model_merged.onnx"))) {
