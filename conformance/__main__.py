@@ -36,6 +36,9 @@ def parser() -> argparse.ArgumentParser:
     five = commands.add_parser("fuzz", help="ask two implementations random questions until they differ")
     fuzz_arguments(five)
     six = commands.add_parser("divergences", help="print what KerasHub does beside what it promises")
+    six.add_argument(
+        "--explain", action="store_true", help="switch each on in refimpl and compare with KerasHub's answers"
+    )
     six.add_argument("--reproduce", action="store_true", help="run the reproductions (where KerasHub is installed)")
     matrix_command.add_arguments(commands.add_parser("matrix", help="publish who does what: a page and a table"))
     return top
@@ -74,6 +77,10 @@ def fuzz(options: argparse.Namespace) -> int:
 
 def divergences(options: argparse.Namespace) -> int:
     """What KerasHub does beside what it promises."""
+    if options.explain:
+        from conformance.quirks.proof import explain
+
+        return explain()
     if options.reproduce:
         from conformance.quirks.reproduce import main as reproduce
 

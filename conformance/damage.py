@@ -22,6 +22,12 @@ def damaged(preset: Path, changes: list[dict[str, Any]], target: Path) -> Path:
             path.write_bytes(path.read_bytes()[: change["bytes"]])
         elif kind in ("set", "remove-key"):
             _set(path, change["keys"], change.get("value"), remove=kind == "remove-key")
+        elif kind == "replace":
+            path.write_text(path.read_text(encoding="utf-8").replace(change["old"], change["new"]), encoding="utf-8")
+        elif kind == "move":
+            path.rename(target / change["to"])
+        elif kind == "round":
+            _rounded(path, change["to"])
         else:
             _dataset(path, change)
     return target
@@ -44,7 +50,25 @@ def _dataset(path: Path, change: dict[str, Any]) -> None:
     """Change one dataset of an HDF5 file."""
     with h5py.File(path, "r+") as file:
         place = change["dataset"]
+        if change["change"] == "scale-dataset":
+            file[place][...] *= change["factor"]
         if change["change"] in ("remove-dataset", "reshape-dataset"):
             del file[place]
         if change["change"] in ("add-dataset", "reshape-dataset"):
             file.create_dataset(place, data=np.zeros(change["shape"], "float32"))
+
+
+def _rounded(path: Path, to: str) -> None:
+    """Round every number of an HDF5 file to the nearest of float16 or bfloat16, of two as near to the even one."""
+
+    def visit(_place: str, node: object) -> None:
+        if isinstance(node, h5py.Dataset):
+            if to == "float16":
+                node[...] = node[...].astype(np.float16).astype(np.float32)
+                return
+            bits = node[...].astype("<f4").view("<u4").astype("<u8")
+            even = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16 << 16
+            node[...] = even.astype("<u4").view("<f4")
+
+    with h5py.File(path, "r+") as file:
+        file.visititems(visit)

@@ -5,8 +5,9 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 from conformance.cases import read_cases
-from conformance.clauses import ID, Clause, read_clauses
+from conformance.clauses import ID, SPEC, Clause, read_clauses
 from conformance.divergences import read_divergences
+from conformance.quirks import BACKENDS, all_quirks
 
 REFIMPL = Path(__file__).parent.parent / "refimpl"
 # `Spec:` lines of docstrings (they may go on for lines that hold ids only), "(spec: id)", and an error's last string.
@@ -45,12 +46,35 @@ def trace(strict: bool = False) -> tuple[str, list[str]]:
     orphans += [f"mutants of {id}, which is no clause" for id in mutants if id not in clauses]
     orphans += _loose(clauses, cases, cited)
     known = {case.id for case in read_cases()}
+    quirks = {quirk.divergence for backend in BACKENDS for quirk in all_quirks(backend)}
     for entry in read_divergences():
         orphans += [f"divergence {entry.name} names {id}, which is no case" for id in entry.cases if id not in known]
+        orphans += [] if entry.quirk or entry.name in quirks else [f"divergence {entry.name} can't be switched on"]
     unkilled = [id for id, clause in clauses.items() if clause.required and cases[id] and not mutants[id]]
+    orphans += [f"unspecified.md names {id}, which is no clause" for id in unspecified()[1] if id not in clauses]
     if strict:
-        orphans += [f"{id} has no mutant" for id in unkilled]
+        orphans += [f"{id} has no mutant" for id in unkilled] + unexplained(clauses, cases)
     return _page(clauses, cases, cited, mutants, unkilled), orphans
+
+
+def unspecified() -> tuple[int, list[str]]:
+    """How many things unspecified.md leaves open, and the clauses that it names."""
+    page = (SPEC / "unspecified.md").read_text(encoding="utf-8")
+    return len(re.findall(r"^\* \*\*", page, re.MULTILINE)), [
+        id for id in re.findall(rf"`({ID.pattern})`", page) if not id.endswith(_FILES)
+    ]
+
+
+def unexplained(clauses: dict[str, Clause], cases: Counter[str]) -> list[str]:
+    """Optional clauses without a case, whose word in the status is not explained in spec/README.md."""
+    page = (SPEC / "README.md").read_text(encoding="utf-8")
+    words = {word for row in re.findall(r"^\| (`.*?) \|", page, re.MULTILINE) for word in re.findall(r"`([^`]+)`", row)}
+    told = re.compile(r"optional \(([a-z0-9-]+)")
+    return [
+        f"{id} has no case, and spec/README.md does not say why ({clause.status})"
+        for id, clause in clauses.items()
+        if not cases[id] and (word := told.match(clause.status)) and word[1] not in words
+    ]
 
 
 def _loose(clauses: dict[str, Clause], cases: Counter[str], cited: dict[str, list[str]]) -> list[str]:
@@ -73,9 +97,11 @@ def _page(
     for id, clause in clauses.items():
         status = clause.status.partition(" ")[0]
         lines.append(f"{id.ljust(width)}  {status:10}  {cases[id]:5}  {len(cited.get(id, [])):4}  {mutants[id]:7}")
+    left_open = unspecified()[0]
     required = sum(c.required for c in clauses.values())
     lines.append(
         f"\n{len(clauses)} clauses ({required} required), {sum(cases.values())} cases, {sum(mutants.values())} links "
-        f"to mutants; {len(unkilled)} required clauses have cases and no mutant"
+        f"to mutants; {len(unkilled)} required clauses have cases and no mutant; "
+        f"{left_open} things are deliberately unspecified"
     )
     return "\n".join(lines)

@@ -124,9 +124,9 @@ class KerasApi:
         out = self.lm.generate(inputs, max_length=max_length, stop_token_ids=stops)
         return self.arrays(out) if isinstance(out, dict) else {"text": out, "inputs": inputs}
 
-    def op_save(self, path: str) -> dict[str, Any]:
-        """Save what is loaded; the files written are named."""
-        self.lm.save_to_preset(path)
+    def op_save(self, path: str, **options: Any) -> dict[str, Any]:
+        """Save what is loaded; the files written are named. Options: `max_shard_size` in GiB."""
+        self.lm.save_to_preset(path, **options)
         names = [file.relative_to(path).as_posix() for file in Path(path).rglob("*") if file.is_file()]
         return {"files": sorted(names)}
 

@@ -27,7 +27,12 @@ class KerasHub(KerasApi):
             "implementation": "keras_hub",
             "version": self.version,
             "backend": self.keras.backend.backend(),
-            "capabilities": [*self.capabilities, "trace", *["jax-random"] * (self.keras.backend.backend() == "jax")],
+            "capabilities": [
+                *self.capabilities,
+                "trace",
+                "formats",
+                *["jax-random"] * (self.keras.backend.backend() == "jax"),
+            ],
         }
 
     def compile(self, sampler: Any) -> None:

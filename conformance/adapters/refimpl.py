@@ -10,7 +10,7 @@ from conformance.probes import Recorder
 class Refimpl(KerasApi):
     """The reference. `jit_compile=False` runs the definitions instead of their Numba twins."""
 
-    capabilities = ("core", "probe", "trace", "exact-rows", "jax-random")
+    capabilities = ("core", "probe", "trace", "formats", "safe-loading", "exact-rows", "jax-random")
 
     def __init__(self, jit_compile: bool = True) -> None:
         import refimpl
@@ -29,8 +29,10 @@ class Refimpl(KerasApi):
         }
 
     def compile(self, sampler: Any) -> None:
-        """Choose the sampler, and twin or definition."""
-        self.lm.compile(sampler=sampler, jit_compile=self.jit_compile)
+        """Choose the sampler, and twin or definition. The same sampler goes on where its last call ended."""
+        if getattr(self.lm, "_conformance_sampler", None) != (sampler, self.jit_compile):
+            self.lm.compile(sampler=sampler, jit_compile=self.jit_compile)
+            self.lm._conformance_sampler = sampler, self.jit_compile
 
     def op_trace(self, inputs: Any, forced: Any = None, chunks: Any = None) -> dict[str, Any]:
         """The tensors inside the definition; with `chunks` those of decoding over the cache."""

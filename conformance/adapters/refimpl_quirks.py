@@ -17,7 +17,7 @@ class RefimplQuirks(Refimpl):
     def start(self) -> dict[str, Any]:
         """Switch the quirks on."""
         self._quirks.enter_context(switched_on(all_quirks(self.backend)))
-        capabilities = ["core", "probe", *["jax-random"] * (self.backend == "jax")]
+        capabilities = ["core", "probe", "formats", *["jax-random"] * (self.backend == "jax")]
         return super().start() | {
             "implementation": "refimpl_quirks",
             "version": f"{self.version} as {VERSION}",

@@ -33,9 +33,22 @@ class Mutant:
 
 def all_mutants() -> list[Mutant]:
     """Every mutant, by chapter."""
-    from conformance.mutants import arithmetic, lenient, loop, samplers, sentence_piece, text, training
+    from conformance.mutants import (
+        arithmetic,
+        edges,
+        folders,
+        lenient,
+        loop,
+        samplers,
+        searches,
+        sentence_piece,
+        text,
+        training,
+        turns,
+        unusual,
+    )
 
-    rooms = (arithmetic, lenient, loop, samplers, sentence_piece, text, training)
+    rooms = (arithmetic, edges, lenient, loop, turns, samplers, searches, sentence_piece, text, unusual, folders, training)
     return [mutant for room in rooms for mutant in room.MUTANTS]
 
 

@@ -86,6 +86,31 @@ def _after_the_step(right: Any) -> Any:
     return train
 
 
+def _some_stay(part: str) -> Any:
+    """Weights whose names hold `part` are not trained."""
+    return lambda right: (
+        lambda self, gradients, weights: right(
+            self, {name: g * 0 if part in name else g for name, g in gradients.items()}, weights
+        )
+    )
+
+
+def _counts_nothing(right: Any) -> Any:
+    """Each step is the first one."""
+
+    def apply(self: Any, gradients: Any, weights: Any) -> None:
+        right(self, gradients, weights)
+        self.iterations = 0
+
+    return apply
+
+
+def _same_batch(right: Any) -> Any:
+    """Each step trains on the first batch."""
+    kept: dict[int, Any] = {}
+    return lambda self, batch: right(self, kept.setdefault(id(self), batch))
+
+
 MUTANTS = [
     Mutant("padding in the loss", "T01", (INERT, DIVISOR), ((LOSSES, "Loss.shares", _all_ones),)),
     Mutant("mean over the weights", "T02", (DIVISOR,), ((LOSSES, "Loss.shares", _by_weights),)),
@@ -96,5 +121,10 @@ MUTANTS = [
     Mutant("epsilon inside the correction", "N", ("training.optimizer.adam",), ((ADAM, "Adam.update_step", _epsilon_inside),)),
     Mutant("momentum without look-ahead", "N", ("training.optimizer.sgd",), ((SGD, "SGD.update_step", _no_look_ahead),)),
     Mutant("accuracy over padding", "T01", ("training.metric.accuracy",), (("refimpl.training.metrics", "TokenMetric.update_tokens", _unweighted),)),
+    Mutant("biases are not trained", "T05", (TRAIN,), ((OPTIMIZER, "Optimizer.apply", _some_stay("feedforward_output_dense/bias")),)),
+    Mutant("encoder is not trained", "T05", (TRAIN,), ((OPTIMIZER, "Optimizer.apply", _some_stay("transformer_encoder")),)),
+    Mutant("cross-attention is not trained", "T05", (TRAIN,), ((OPTIMIZER, "Optimizer.apply", _some_stay("cross_attention")),)),
+    Mutant("steps are not counted", "N", ("training.optimizer.adam",), ((OPTIMIZER, "Optimizer.apply", _counts_nothing),)),
+    Mutant("first batch again and again", "O04", (TRAIN,), ((BATCH, "BatchTrainer._train_step", _same_batch),)),
     Mutant("scores from after the step", "N", (TRAIN,), ((BATCH, "BatchTrainer._train_step", _after_the_step),)),
 ]  # fmt: skip

@@ -8,6 +8,7 @@ from typing import Any
 from conformance.quirks import Quirk
 
 BART, HDF5, SAVING = "refimpl.models.bart_backbone", "refimpl.presets.hdf5", "refimpl.presets.saving"
+CHECKPOINT = "refimpl.presets.bart_transformers"
 KNOWN = {"dtype", "name", "trainable", "weights_from"}
 
 
@@ -17,6 +18,19 @@ def _swallows(right: Any) -> Any:
         right(self, *sizes, **{key: value for key, value in config.items() if key in known})
 
     return init
+
+
+def _reads_little(right: Any) -> Any:
+    """Five sizes of a checkpoint of transformers are read, under the names of transformers 4, and nothing else."""
+
+    def backbone_config(config: dict[str, Any], file: str) -> Any:
+        if "num_hidden_layers" not in config:
+            raise KeyError("num_hidden_layers")
+        depth = {f"{side}_layers": config["num_hidden_layers"] for side in ("encoder", "decoder")}
+        unread = ("scale_embedding", "activation_function")
+        return right({key: value for key, value in config.items() if key not in unread} | depth, file)
+
+    return backbone_config
 
 
 def _leaves_weights(right: Any) -> Any:
@@ -36,5 +50,6 @@ def quirks(backend: str) -> list[Quirk]:
     return [
         Quirk("unknown-keys-swallowed", ((BART, "BartBackbone.__init__", _swallows),)),
         Quirk("extra-weights-unread", ((HDF5, "Hdf5Weights._refuse_extras", lambda right: lambda *a: None),)),
+        Quirk("transformers-bart-settings", ((CHECKPOINT, "backbone_config", _reads_little),)),
         Quirk("stale-weights-beside-shards", ((SAVING, "_keep_others", _leaves_weights),)),
     ]

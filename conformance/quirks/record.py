@@ -1,6 +1,10 @@
-"""Writes KerasHub's answers to the cases that it fails: KERAS_BACKEND=jax python -m conformance.quirks.record"""
+"""Writes KerasHub's answers to the cases that it fails: KERAS_BACKEND=jax python -m conformance.quirks.record [--all]
+
+Without `--all` only cases are asked that have no recorded answer yet.
+"""
 
 import json
+import sys
 from typing import Any
 
 import numpy as np
@@ -19,14 +23,17 @@ def short(value: Any) -> Any:
     return encode(value)
 
 
-def main() -> None:
+def main(every: bool = False) -> None:
     """Ask the backend's share and keep what the others said."""
     adapter = KerasHub()
     info = adapter.start()
     kept = json.loads(RECORDED.read_text(encoding="utf-8")) if RECORDED.exists() else {}
     cases = {link.case.id: link.case for link in links() if link.backend == info["backend"]}
-    answers = {}
+    old = {} if every else kept.get(info["backend"], {}).get("answers", {})
+    answers = {id: replies for id, replies in old.items() if id in cases}
     for id, case in sorted(cases.items()):
+        if id in answers:
+            continue
         replies = replies_to(adapter, case)
         last = max(n for n, step in enumerate(case.steps) if "expect" in step)
         answers[id] = [
@@ -38,6 +45,7 @@ def main() -> None:
                 reply["error"]["message"] = " ".join(reply["error"]["message"].split())[:200]
     import keras
 
+    answers = dict(sorted(answers.items()))
     about = {"keras_hub": info["version"], "keras": keras.__version__, "backend": info["backend"]}
     kept[info["backend"]] = {"version": about, "answers": answers}
     lines = [json.dumps(backend) + ": " + _lines(kept[backend]) for backend in sorted(kept)]
@@ -52,4 +60,4 @@ def _lines(one: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    main("--all" in sys.argv)

@@ -126,7 +126,7 @@ class Backbone(Freezing):
     def checked(self, inputs: Batch) -> dict[str, np.ndarray]:
         """The batch as integer ids and bool masks, after everything that must hold was looked at.
 
-        Spec: models.inputs.keys, models.inputs.shapes, models.inputs.ids
+        Spec: models.inputs.keys, models.inputs.shapes, models.inputs.ids, models.inputs.masks
         """
         for key in INPUT_KEYS:
             if not isinstance(inputs, Mapping) or key not in inputs:

@@ -15,7 +15,8 @@ def as_batches(inputs: Any, takes_text: bool) -> tuple[Iterable[Any], bool]:
     A text, a list, tuple or array of texts and a dictionary are one batch each; any other iterable (a generator, a
     `tf.data.Dataset`, a PyTorch `DataLoader`) holds batches. The caller's objects are left as they are.
 
-    Spec: generate.input.text, generate.input.dictionary, generate.input.iterable, generate.input.unchanged
+    Spec: generate.input.text, generate.input.dictionary, generate.input.iterable, generate.input.unchanged,
+        generate.input.array
     """
     inputs = _plain(inputs)
     if isinstance(inputs, Mapping) or (takes_text and isinstance(inputs, (str, bytes, list, tuple, np.ndarray))):

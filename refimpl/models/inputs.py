@@ -14,7 +14,10 @@ def named(inputs: Any) -> str:
 
 
 def as_rectangle(key: str, value: Any) -> np.ndarray:
-    """An array of rank 2 of numbers or truth values (spec: models.inputs.shapes)."""
+    """An array of rank 2 of numbers or truth values (spec: models.inputs.shapes).
+
+    Spec: task.call.text
+    """
     try:
         array = np.asarray(value)
         if array.ndim == 2 and array.dtype.kind in "biuf":

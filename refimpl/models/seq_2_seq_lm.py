@@ -125,7 +125,10 @@ class Seq2SeqLM(Task):
             yield new[0] if single else new
 
     def _settle_sampler(self) -> None:
-        """The sampler, also where the attribute was set to a name: what `compile` takes is taken here too."""
+        """The sampler, also where the attribute was set to a name: what `compile` takes is taken here too.
+
+        Spec: task.compile.missing
+        """
         if self.sampler is None:
             self.compile()
         self.sampler = samplers.get(self.sampler)
@@ -179,7 +182,7 @@ class Seq2SeqLM(Task):
     def _initialize_cache(
         self, encoder_token_ids: np.ndarray, decoder_token_ids: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Empty caches. Shapes: (B, L, 2, T, H, D) and (B, L, 2, S, H, D)."""
+        """Empty caches. Shapes: (B, L, 2, T, H, D) and (B, L, 2, S, H, D). Spec: decoding.cache.layout"""
         model = self.backbone
         rows, source = encoder_token_ids.shape
         heads = (model.num_heads, model.head_dim)

@@ -38,7 +38,7 @@ class Task(Trainer):
 
     @property
     def backbone(self) -> Backbone:
-        """The model without its task. Spec: task.constructor.backbone"""
+        """The model without its task. Spec: task.constructor.backbone, task.properties"""
         return self._backbone
 
     @backbone.setter
@@ -54,7 +54,10 @@ class Task(Trainer):
 
     @property
     def preprocessor(self) -> Seq2SeqLMPreprocessor | None:
-        """What makes ids from texts, or None for a task on token dictionaries. Spec: task.constructor.preprocessor"""
+        """What makes ids from texts, or None for a task on token dictionaries.
+
+        Spec: task.constructor.preprocessor, task.properties
+        """
         return self._preprocessor
 
     @preprocessor.setter

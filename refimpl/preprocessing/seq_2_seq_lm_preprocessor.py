@@ -74,7 +74,7 @@ class Seq2SeqLMPreprocessor:
 
     @property
     def sequence_length(self) -> int:
-        """KerasHub's second name for `decoder_sequence_length`."""
+        """KerasHub's second name for `decoder_sequence_length`. Spec: preprocessing.lengths.alias"""
         return self.decoder_sequence_length
 
     @sequence_length.setter
@@ -105,7 +105,7 @@ class Seq2SeqLMPreprocessor:
         """What `fit` takes: inputs, labels and weights. The decoder learns to say its own next token.
 
         Shapes: inputs `encoder_*` (B, S), `decoder_*` (B, T); labels (B, T) int32; weights (B, T) bool.
-        Spec: preprocessing.seq2seq.shift
+        Spec: preprocessing.seq2seq.shift, preprocessing.seq2seq.own-labels
         """
         source, target = self._texts(x, needs_decoder=True)
         length = length_of(decoder_sequence_length or sequence_length, self.decoder_sequence_length, "sequence_length")

@@ -79,6 +79,7 @@ def all_questions() -> list[dict[str, Any]]:
         preprocessing,
         presets,
         samplers,
+        searches,
         sentence_piece,
         tie_aware,
         tokenizers,
@@ -86,5 +87,5 @@ def all_questions() -> list[dict[str, Any]]:
     )
 
     text = (tokenizers, preprocessing, sentence_piece)
-    rooms = (*text, models, traces, decoding, generate, tie_aware, presets, invariance, samplers)
+    rooms = (*text, models, traces, decoding, generate, tie_aware, presets, invariance, samplers, searches)
     return [question for room in rooms for question in room.questions()]

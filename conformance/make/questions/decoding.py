@@ -22,6 +22,10 @@ def questions() -> list[dict[str, Any]]:
         ("all-at-once", "The whole sequence as one chunk.", "bart_dropout0", small, [8]),
         ("short-source", "A source of three tokens beside padding, several decoder tokens at once.", "bart_tiny",
          rows_of(tiny, 2), [4, 4, 5]),
+        ("all-positions", "Up to the last row of the position table, one by one.", "bart_tiny",
+         batch("bart_tiny", [(17, 17), (5, 17)], 17, 17), [1] * 17),
+        ("chunk-after-chunk", "Chunks of three and more tokens after others, ragged sources of three rows.", "bart_tiny",
+         tiny, [2, 5, 3, 3]),
     ]  # fmt: skip
     found = [
         ask(f"decoding.cache.equals-uncached#{slug}", about, "Cache", load(preset),
@@ -36,5 +40,14 @@ def questions() -> list[dict[str, Any]]:
             step("cached_logits", None, inputs=rows_of(small, 1, 0), chunks=[3, 5]),
             step("cached_logits", {"same_as": {"step": 1, "keys": ["logits"]}}, **ask_small),
             capability="probe", by="hand")
+    )  # fmt: skip
+    other = {key: [row[::-1] if key == "encoder_token_ids" else row for row in value] for key, value in small.items()}
+    third = small | {"decoder_token_ids": [[2, 0, *row[:1:-1]] for row in small["decoder_token_ids"]]}
+    found.append(
+        ask("decoding.cache.no-state-between-calls#equal-shapes",
+            "Another source, then other prompts, in batches of one shape: nothing of the call before is used.",
+            "Cache SideEffect", load("bart_dropout0"),
+            *(step("cached_logits", SCORES, inputs=inputs, chunks=[2] + [1] * 6) for inputs in (small, other, third)),
+            capability="probe", by="transformers")
     )  # fmt: skip
     return found

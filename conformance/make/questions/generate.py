@@ -19,7 +19,16 @@ def script(id: str, about: str, flags: str, wanted: Any, **args: Any) -> dict[st
 
 def questions() -> list[dict[str, Any]]:
     """All questions of the chapter."""
-    return inputs() + stops() + refusals() + lengths() + ragged() + without_preprocessor() + arithmetic()
+    return (
+        inputs()
+        + stops()
+        + refusals()
+        + lengths()
+        + lengths_in_turn()
+        + ragged()
+        + without_preprocessor()
+        + arithmetic()
+    )
 
 
 def spoken(*prompts: str) -> dict[str, Any]:
@@ -47,6 +56,12 @@ def inputs() -> list[dict[str, Any]]:
             load("bart_scripted", **TEN),
             step("generate", {"exact": {"inputs": {"encoder_text": "a", "decoder_text": "j"}}},
                  inputs={"encoder_text": "a", "decoder_text": "j"}), by="hand"),
+        script(f"{text}#many", "Nineteen texts of different lengths, each with its own prompt and answer.",
+               "InputKind BatchMate Ragged", ["abc", "j", "gh", "kl", "defdefde", "no<mask>", "mabc"] * 2 + ["abc"] * 5,
+               inputs={"encoder_text": ["a", "", "bcd", "efgh", "b"] * 3 + ["a"] * 4,
+                       "decoder_text": ["", "j", "g", "k", "d", "n", "m"] * 2 + ["a", "ab", "abc", "", "a"]}),
+        script("start-column#special-tokens-in-the-prompt", "Special tokens of a prompt are continued and are no text.",
+               "SpecialToken StopInPrompt", ["abc", "ppppppp", "l"], inputs=spoken("<s>", "p</s>", "<pad>")),
         script("output.types#special-tokens-left-out", "Start, end and pad tokens that are generated are no text.",
                "SpecialToken", ["kl", "mabc", "no<mask>"], inputs=spoken("k", "m", "n")),
         script("start-column#prompt-continues", "A prompt is continued and is part of the text.", "Length",
@@ -70,6 +85,13 @@ def stops() -> list[dict[str, Any]]:
          ["abc", "de"], ["", "d"], [4, 8]),
         ("stop.ids#never-said", "A stop token that never comes: to the end.", "Stop", ["abcpppp"], [""], [16]),
         ("stop.ids#beyond-vocabulary", "An id that is no token never stops.", "Stop", ["abcpppp"], [""], [999]),
+        ("stop.ids#zero", "The id 0 is a stop token like others: k is followed by <pad>, which is 0 here.", "Stop", ["k"],
+         ["k"], [0]),
+        ("stop.ids#start-token", "The start token, once generated, stops; in the prompt it does not count.", "Stop StopInPrompt",
+         ["m"], ["m"], [3]),
+        ("stop.ids#repeated", "The same id twice is one stop token.", "Stop", ["ab"], [""], [2, 2]),
+        ("stop.ids#end-token-among-others", "The end token stops only if it is named.", "Stop", ["jpppppp", "no<mask>"], ["j", "n"],
+         [6, 21]),
         ("stop.none#to-the-end", "None runs to max_length; the end token is left out of the text only.", "Stop",
          ["abcpppp", "defdefde"], ["", "d"], None),
         ("stop.mask#rows-stop-at-different-steps", "A row that has stopped says nothing while others go on.",
@@ -130,6 +152,19 @@ def lengths() -> list[dict[str, Any]]:
     ]
 
 
+def lengths_in_turn() -> list[dict[str, Any]]:
+    """One model, several calls: nothing of an earlier length or stop token stays."""
+    calls = [("defde", 7, None), ("defdefde", None, None), ("d", 3, None), ("de", 10, [8]), ("defdefde", 0, "auto")]
+    steps = [
+        step("generate", {"exact": {"text": [wanted]}}, inputs=spoken("d"), max_length=length, stop_token_ids=stops)
+        for wanted, length, stops in calls
+    ]
+    return [
+        ask("generate.max-length.counts#in-turn", "Five calls of one model with other lengths and stop tokens.",
+            "Length Stop SideEffect", load("bart_scripted", **TEN), *steps, by="hand"),
+    ]  # fmt: skip
+
+
 def ragged() -> list[dict[str, Any]]:
     """Prompts of different lengths in one batch."""
     return [
@@ -140,6 +175,14 @@ def ragged() -> list[dict[str, Any]]:
         ask("generate.ragged-prompts#arithmetic", "Ragged prompts and sources, random weights.", "Ragged Cache",
             load("bart_dropout0", preprocessor=None),
             step("generate", {"generation": None}, inputs=DROPOUT0, stop_token_ids=None), capability="core"),
+        ask("generate.ragged-prompts#two-layers", "Prompts of nine, two and five tokens, sources of three, eleven and six.",
+            "Ragged Cache", load("bart_tiny", preprocessor=None),
+            step("generate", {"generation": None}, inputs=batch("bart_tiny", [(3, 9), (11, 2), (6, 5)], 11, 15),
+                 stop_token_ids=None), capability="core"),
+        ask("generate.greedy.argmax#in-turn", "Three batches of one shape one after the other: each gets its own answer.",
+            "Cache SideEffect", load("bart_tiny", preprocessor=None),
+            *(step("generate", {"generation": None}, inputs=batch("bart_tiny", rows, 9, 10), stop_token_ids=None)
+              for rows in ([(9, 2), (4, 2)], [(7, 2), (9, 2)], [(9, 2), (4, 2)]))),
     ]  # fmt: skip
 
 

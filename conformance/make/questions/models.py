@@ -32,7 +32,22 @@ def passes() -> list[dict[str, Any]]:
                "decoder_token_ids": [[(i * 53) % 280 + 3 for i in range(19)]], "decoder_padding_mask": [[True] * 19]}  # fmt: skip
     flat = {"encoder_token_ids": [[0, 5, 9, 9]], "encoder_padding_mask": [[True] * 4],
             "decoder_token_ids": [[2, 0, 9, 9]], "decoder_padding_mask": [[True] * 4]}  # fmt: skip
+    full = {"encoder_token_ids": [[(i * 41 + 7) % 280 + 3 for i in range(17)]], "encoder_padding_mask": [[True] * 17],
+            "decoder_token_ids": [[(i * 59 + 5) % 280 + 3 for i in range(17)]], "decoder_padding_mask": [[True] * 17]}  # fmt: skip
+    steep = [{"change": "scale-dataset", "file": "model.weights.h5", "factor": 64, "dataset": f"layers/{place}/vars/0"}
+             for place in ("transformer_encoder/_self_attention_layer/query_dense",
+                           "transformer_decoder/_self_attention_layer/key_dense",
+                           "transformer_decoder_1/_cross_attention_layer/query_dense")]  # fmt: skip
+    words = {"encoder_token_ids": [[0, 1, 286, 3, 2]], "encoder_padding_mask": [[True] * 5],
+             "decoder_token_ids": [[2, 0, 286, 1, 0, 3]], "decoder_padding_mask": [[True] * 6]}  # fmt: skip
     return [
+        probe("models.bart.position-limit#longest-two-layers", "Every row of the position tables, in two layers.",
+              "Arithmetic Length", "bart_tiny", "states", full),
+        probe("models.bart.embedding#first-and-last-word", "Ids 0, 1 and the last one are words like others, unmasked.",
+              "Arithmetic", "bart_tiny", "logits", words),
+        ask("models.attention.scale#steep", "Scores in the hundreds: the highest one is taken away before exponentials.",
+            "Arithmetic", load("bart_tiny", None, steep), step("logits", LOGITS, inputs=TINY), capability="probe",
+            by="transformers"),
         probe("models.logits#two-layers-ragged", "Three ragged rows, two layers, three heads.", "Arithmetic",
               "bart_tiny", "logits", TINY),
         probe("models.logits#one-layer-ragged", "Another width, another number of layers, dropout 0.", "Arithmetic",
@@ -91,6 +106,13 @@ def nothing_to_attend() -> list[dict[str, Any]]:
             "A row without source attends to nothing: its cross-attention is the output bias. The others don't move."
         )
         found.append(probe(slug, about, "FullyMasked", preset, "logits", rows_of(empty, 0, 1), by="zeros"))
+    whole = TINY | {"encoder_padding_mask": [[False] * 11, *TINY["encoder_padding_mask"][1:]]}
+    whole = rows_of(whole | {"decoder_padding_mask": [[True] * 13] * 3}, 1, 0)
+    found.append(
+        ask(f"{nothing}#cached", "The same over the cache, the empty row after another one.", "FullyMasked Cache",
+            load("bart_tiny"), step("cached_logits", LOGITS, inputs=whole, chunks=[4] + [1] * 9), capability="probe",
+            by="zeros")
+    )  # fmt: skip
     return found
 
 

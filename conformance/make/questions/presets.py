@@ -10,12 +10,13 @@ H5 = "model.weights.h5"
 WORDS = "assets/tokenizer/vocabulary.json"
 SAVED = ["assets/tokenizer/merges.txt", "assets/tokenizer/vocabulary.json", "config.json", "metadata.json", H5,
          "preprocessor.json", "task.json", "tokenizer.json"]  # fmt: skip
+SHARDS = ["model.weights.json", "model_00000.weights.h5", "model_00001.weights.h5"]
 KEY = "layers/transformer_decoder/_self_attention_layer/key_dense/vars/1"
 
 
 def questions() -> list[dict[str, Any]]:
     """All questions of the chapter."""
-    return classes() + options() + broken() + round_trips()
+    return classes() + options() + broken() + round_trips() + saved_over() + forms() + unsafe()
 
 
 def classes() -> list[dict[str, Any]]:
@@ -139,6 +140,104 @@ def round_trips() -> list[dict[str, Any]]:
             load("$scratch/saved", None, encoder_sequence_length=6, decoder_sequence_length=10),
             step("generate", {"exact": {"text": ["gh", "abc"]}},
                  inputs={"encoder_text": ["a", "b"], "decoder_text": ["g", ""]}), by="hand"),
+    ]  # fmt: skip
+
+
+def saved_over() -> list[dict[str, Any]]:
+    """Saves over other saves, and what was there before."""
+    inputs = rows_of(DROPOUT0, 0, 1)
+    again = {"same_as": {"step": 1, "keys": ["logits"]}}
+    key = "layers/transformer_encoder/_feedforward_output_dense/vars/0"
+    other = [{"change": "scale-dataset", "file": H5, "dataset": key, "factor": 3}]
+    over = [load("bart_tiny"), step("save", None, path="$scratch/saved")]
+    return [
+        ask("presets.save.round-trip#one-layer-over-two", "A smaller model over a larger one: nothing of the larger is left.",
+            "Save", load("bart_dropout0"), step("logits", None, inputs=inputs), *over, load("bart_dropout0"),
+            step("save", None, path="$scratch/saved"), load("$scratch/saved"), step("logits", again, inputs=inputs),
+            capability="probe", by="hand"),
+        ask("presets.save.round-trip#twice", "Saved, changed and saved again: the second save counts.", "Save",
+            load("bart_dropout0", None, other), step("logits", None, inputs=inputs), load("bart_dropout0"),
+            step("save", None, path="$scratch/saved"), load("bart_dropout0", None, other),
+            step("save", None, path="$scratch/saved"), load("$scratch/saved"), step("logits", again, inputs=inputs),
+            capability="probe", by="hand"),
+        ask("presets.save.shards#over-one-file", "Shards saved over a preset in one file are what is loaded.", "Save",
+            load("bart_dropout0", None, other), step("logits", None, inputs=inputs), load("bart_dropout0"),
+            step("save", None, path="$scratch/saved"), load("bart_dropout0", None, other),
+            step("save", None, path="$scratch/saved", max_shard_size=3e-5), load("$scratch/saved"),
+            step("logits", again, inputs=inputs), capability="formats", by="hand"),
+        ask("presets.save.shards#names", "The files of a preset in shards.", "Save", load("bart_dropout0"),
+            step("save", {"exact": {"files": sorted([*(f for f in SAVED if f != H5), *SHARDS])}}, path="$scratch/saved",
+                 max_shard_size=3e-5), capability="formats", by="hand"),
+        ask("presets.load.load-weights#changed-between", "Two folders of one configuration and other weights, in turn.", "Load",
+            load("bart_dropout0"), step("logits", {"numeric": ["logits"]}, inputs=inputs),
+            load("bart_dropout0", None, other), step("logits", {"numeric": ["logits"]}, inputs=inputs),
+            capability="probe", by="transformers"),
+    ]  # fmt: skip
+
+
+def forms() -> list[dict[str, Any]]:
+    """`bart_dropout0` in other forms computes what it computes itself, bit for bit."""
+    inputs, again = rows_of(DROPOUT0, 0, 2), {"same_as": {"step": 1, "keys": ["logits"]}}
+
+    def form(clause: str, about: str, preset: str, changed: Any = None) -> dict[str, Any]:
+        """The form after the plain preset, of which `changed` says how its numbers are rounded."""
+        return ask(f"presets.{clause}", about, "Load", load("bart_dropout0", None, changed),
+                   step("logits", None, inputs=inputs), load(preset), step("logits", again, inputs=inputs),
+                   step("tokenize", {"exact": {"ids": [261, 74]}}, text=" theh"), capability="formats", by="hand")  # fmt: skip
+
+    def rounded(to: str) -> list[dict[str, Any]]:
+        """The numbers that a saved half-precision preset holds."""
+        return [{"change": "round", "file": H5, "to": to}]
+
+    return [
+        form("weights.sharded#two-files", "Weights in two files, as KerasHub writes them.", "bart_sharded"),
+        form("load.dtype#saved-in-float16", "Saved in float16, computed in float32.", "bart_float16", rounded("float16")),
+        form("load.dtype#saved-in-bfloat16", "Saved in bfloat16, computed in float32.", "bart_bfloat16",
+             rounded("bfloat16")),
+        form("transformers.weights#bart", "A folder of transformers: BART's weights under other names.",
+             "bart_transformers"),
+        ask("presets.transformers.config#bart", "The configuration of transformers 5, which has no num_hidden_layers.",
+            "Load", load("bart_transformers", {"exact": {"class": "BartSeq2SeqLM", "params": 9359}}),
+            capability="formats", by="hand"),
+        *(ask(f"presets.transformers.refused#{slug}", f"{about} is refused by name.", "SilentLoad",
+              load("bart_transformers", refused("value", "type", "not-implemented", mentions=(key,)),
+                   [_set("config.json", ["num_hidden_layers"], 1), _set("config.json", [key], value)]),
+              capability="formats", by="hand")
+          for slug, about, key, value in (
+              ("scaled", "An embedding scale", "scale_embedding", True),
+              ("activation", "Another activation", "activation_function", "relu"),
+              ("deeper", "A deeper decoder", "decoder_layers", 2))),
+        ask("presets.transformers.model-type#unknown", "A checkpoint of another model is refused by name.", "SilentLoad",
+            load("bart_transformers", refused("value", "type", mentions=("nosuchmodel",)),
+                 [_set("config.json", ["model_type"], "nosuchmodel")]), capability="formats", by="hand"),
+        ask("presets.weights.sharded#one-shard-missing", "A shard that is not there is named.", "SilentLoad",
+            load("bart_sharded", refused("missing-file", "value", mentions=("model_00001",)),
+                 [_remove("model_00001.weights.h5")]), capability="formats", by="hand"),
+    ]  # fmt: skip
+
+
+def unsafe() -> list[dict[str, Any]]:
+    """Presets that reach for what is not theirs."""
+
+    def index(name: str) -> list[dict[str, Any]]:
+        """An index that names this file for one weight."""
+        return [_set("model.weights.json", ["weight_map", "/layers/position_embedding/vars"], name)]
+
+    second = "model_00001.weights.h5"
+    rows = [
+        ("folder.stays-inside#up", "A shard above the preset's folder",
+         [{"change": "replace", "file": "model.weights.json", "old": second, "new": f"../{second}"},
+          {"change": "move", "file": second, "to": f"../{second}"}]),
+        ("folder.stays-inside#absolute", "A shard by its absolute path", index("/etc/hostname")),
+        ("folder.json#deep", "JSON so deep that a parser runs out of stack",
+         [{"change": "write", "file": "config.json", "text": "[" * 100_000}]),
+        ("config.sizes#terabytes", "A configuration of terabytes",
+         [_set("config.json", ["config", "vocabulary_size"], 2**40), _set("task.json", ["config", "backbone", "config", "vocabulary_size"], 2**40)]),
+    ]  # fmt: skip
+    return [
+        ask(f"presets.{id}", f"{about} is refused.", "BadInput",
+            load("bart_sharded", refused("value", "os", "missing-file", "json"), changes), capability="safe-loading", by="hand")
+        for id, about, changes in rows
     ]  # fmt: skip
 
 

@@ -36,7 +36,7 @@ def sampler(name: str, **settings: Any) -> dict[str, Any]:
     return {"class_name": f"keras_hub>{words}Sampler", "config": settings}
 
 
-def sample(expect: dict[str, Any], chosen: dict[str, Any], logits: list[list[float]], width: int = 7,
+def sample(expect: dict[str, Any], chosen: Any, logits: list[list[float]], width: int = 7,
            rows: int = 2, **args: Any) -> dict[str, Any]:  # fmt: skip
     """A sampler alone on a table; the prompt is token 0 in the first column."""
     given = {"prompt": [[0] * width] * rows, "mask": [[True] + [False] * (width - 1)] * rows, "index": 1}
@@ -88,6 +88,8 @@ def frequencies() -> list[dict[str, Any]]:
          sampler("top_p", p=0.75, k=3, seed=1), [0.4, 0.3, 0.2, 0.1], [0.4, 0.3, 0.2, 0]),
         ("loop.temperature#before-top-p", "Temperature 0.5 makes [16, 9, 4, 1] / 30 of these before p is applied.",
          sampler("top_p", p=0.62, temperature=0.5, seed=1), [0.4, 0.3, 0.2, 0.1], [16, 9, 0, 0]),
+        ("loop.temperature#before-top-p-not-after", "Cut at 0.72 after the temperature it is two tokens, before it three.",
+         sampler("top_p", p=0.72, temperature=0.5, seed=1), [0.4, 0.3, 0.2, 0.1], [16, 9, 0, 0]),
         ("loop.temperature#warm", "Temperature 2 takes square roots.", sampler("random", temperature=2.0, seed=1),
          [0.64, 0.2704, 0.0784, 0.0112], [0.8, 0.52, 0.28, 0.105830]),
     ]  # fmt: skip

@@ -3,6 +3,7 @@
 
 from typing import Any
 
+from conformance.make.presets import MERGES, byte_characters
 from conformance.make.questions import ask, load, refused, step
 
 TEXTS = [
@@ -26,6 +27,16 @@ TEXTS = [
     ("byte-pair.unsplittable", "only-lookalikes", "SpecialToken", "</S> < s> <s <pad></ s> \u0134Ab"),
     ("bart.special-tokens", "mask-is-text", "SpecialToken", "the <mask> in<mask>"),
     ("byte-pair.split", "empty", "Split", ""),
+    ("byte-level.table", "controls-and-marks", "Bytes", "\0a\ufeffb\u00adc\u200bd\u200fe\ue000f\U000e0041g\x7f"),
+    ("byte-level.table", "not-normalized", "Bytes", "\u1e9b\u0323 \ufb01 \uff21 \u212b \u2126 \u1112\u1161\u11ab \ud55c e\u0301\u0323"),
+    ("byte-level.table", "emoji-sequences", "Bytes", "1\ufe0f\u20e3\U0001f44d\U0001f3fd\U0001f3f4\U000e0067\U000e007f\u2764\ufe0f\u200d\U0001f525"),
+    ("byte-pair.split", "contractions-inside", "Split", "o'sullivan 'tis 'relay rock'n'roll 's1 'S's'd'Da 'mm 'llll"),
+    ("byte-pair.split", "letter-cases", "Split Bytes", "\u0130i\u0131I \u017ft \u212a\u1e9e\u00df\u01c5"),
+    ("byte-pair.split", "line-ends", "Split", "x\r\ny\rz\u000bw\u000cv\u2029u"),
+    ("byte-pair.merge-order", "long-words-alike", "Merge", "an" * 200 + "x " + "an" * 200 + "y " + "an" * 199 + "na"),
+    ("byte-pair.merge-order", "overlapping", "Merge", "aan ananan nan inginin reree hehe 1212 12312"),
+    ("byte-pair.unsplittable", "adjacent", "SpecialToken", "<s></s><pad><s><s></s></s>"),
+    ("byte-pair.unsplittable", "nested", "SpecialToken", "<<s>> </</s>s> <s</s>> <pad<pad>>"),
 ]  # fmt: skip
 
 
@@ -37,6 +48,18 @@ def questions() -> list[dict[str, Any]]:
         for topic, slug, flags, text in TEXTS
     ]  # fmt: skip
     found += crossing()
+    pairs, words = ["b c", "a b", "c d", "x x", "xx x", "a bc", "xxx xx"], "assets/tokenizer/vocabulary.json"
+    changes: list[dict[str, Any]] = [
+        {"change": "set", "file": words, "keys": [pair.replace(" ", "")], "value": 300 + n}
+        for n, pair in enumerate(pairs)
+    ]
+    changes.append({"change": "write", "file": "assets/tokenizer/merges.txt", "text": "\n".join(pairs) + "\n"})
+    found.append(
+        ask("tokenizers.byte-pair.merge-order#conflicts", "Rules that compete for a character: by rank, of equals leftmost.",
+            "Merge", load("bart_tiny", None, changes, **{"class": "BartTokenizer"}),
+            step("tokenize", {"exact": ["ids"]}, text="abcd abc bcd abab ccdd x xx xxx xxxx xxxxx xxxxxxx cabcab"),
+            by="tokenizers")
+    )  # fmt: skip
     texts = ["the", "", " in 12", "</s>"]
     found.append(
         ask("tokenizers.input.types#list", "A list of texts gives a list of rows.", "InputKind", load("bart_tiny"),
@@ -109,6 +132,21 @@ def detokenizing() -> list[dict[str, Any]]:
         ask("tokenizers.detokenize.unknown-id#negative", "A negative id is refused.", "BadInput", load("bart_tiny"),
             step("detokenize", refused("value", "index", "overflow"), ids=[72, -1]), by="hand")
     )  # fmt: skip
+    spoken = "the caf\u00e9 \0\t\r\n \u010d\u0120 \u65e5\u672c \U0001f469\u200d\U0001f467 \u1100\u1161 \ufb01 e\u0301 \ufeff end  "
+    rows = [(f"byte-level#any-text{'-in-rows' * many}", "Byte for byte, any text comes back.",
+             [byte_ids(spoken), byte_ids("\U0010ffff\u0085")] if many else byte_ids(spoken),
+             [spoken, "\U0010ffff\u0085"] if many else spoken) for many in (False, True)]  # fmt: skip
+    rows.append(("invalid-utf8#then-text", "What follows a cut character is text again.",
+                 [*byte_ids("\u65e5")[:2], *byte_ids("a"), *byte_ids("\U0001f600")[:3], 0, *byte_ids("\u00e9")],
+                 "\ufffda\ufffd<s>\u00e9"))  # fmt: skip
+    plain = [n for n, rule in enumerate(MERGES) if set(rule) <= {"\u0120", "\u010a", *map(chr, range(128))}]
+    merged = "".join(MERGES[n].replace(" ", "") for n in plain).replace("\u0120", " ").replace("\u010a", "\n")
+    rows.append(("byte-level#merged-tokens", "Every merged token of ASCII.", [259 + n for n in plain], merged))
+    found += [
+        ask(f"tokenizers.detokenize.{slug}", about, "Bytes", load("bart_tiny"),
+            step("detokenize", {"exact": {"text": text}}, ids=ids), by="hand")
+        for slug, about, ids, text in rows
+    ]  # fmt: skip
     every = "".join(map(chr, range(32, 400))) + "\U0001f600"
     found.append(
         ask("tokenizers.detokenize.byte-level#round-trip", "Any text comes back from its ids.", "Bytes",
@@ -117,6 +155,15 @@ def detokenizing() -> list[dict[str, Any]]:
             by="tokenizers")
     )  # fmt: skip
     return found
+
+
+def byte_ids(text: str) -> list[int]:
+    """The ids of the single bytes in `bart_tiny`, which come after the three special tokens in GPT-2's order."""
+    ranks = {character: rank for rank, character in enumerate(byte_characters())}
+    shown = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    characters = {byte: chr(byte) for byte in shown}
+    characters |= {byte: chr(256 + n) for n, byte in enumerate(b for b in range(256) if b not in characters)}
+    return [3 + ranks[characters[byte]] for byte in text.encode("utf-8")]
 
 
 def vocabularies() -> list[dict[str, Any]]:
@@ -136,6 +183,12 @@ def vocabularies() -> list[dict[str, Any]]:
         ask("tokenizers.vocabulary.special-tokens#missing", "A vocabulary without </s> is refused.", "BadInput Load",
             load("bart_tiny", refused("value", "key", mentions=("</s>",)),
                  [{"change": "remove-key", "file": words, "keys": ["</s>"]}]), by="hand"),
+        ask("tokenizers.vocabulary.merge-parts#made-by-a-rule",
+            "A part that only an earlier rule makes need not be a token of its own.", "Vocabulary Load",
+            load("bart_tiny", {"exact": {"class": "BartTokenizer"}},
+                 [{"change": "write", "file": merges, "text": "o p\nop q\n"},
+                  {"change": "set", "file": words, "keys": ["opq"], "value": 300}], **{"class": "BartTokenizer"}),
+            step("tokenize", {"exact": {"ids": [300, 300]}}, text="opqopq"), by="hand"),
         ask("tokenizers.vocabulary.merge-parts#unknown-part", "A merge of unknown parts is refused.", "BadInput Load",
             load("bart_tiny", refused("value", "key", mentions=("zzzz",)),
                  [{"change": "write", "file": merges, "text": "zzzz a\n"}]), by="hand"),
