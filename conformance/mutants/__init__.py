@@ -48,7 +48,20 @@ def all_mutants() -> list[Mutant]:
         unusual,
     )
 
-    rooms = (arithmetic, edges, lenient, loop, turns, samplers, searches, sentence_piece, text, unusual, folders, training)
+    rooms = (
+        arithmetic,
+        edges,
+        lenient,
+        loop,
+        turns,
+        samplers,
+        searches,
+        sentence_piece,
+        text,
+        unusual,
+        folders,
+        training,
+    )
     return [mutant for room in rooms for mutant in room.MUTANTS]
 
 

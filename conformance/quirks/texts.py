@@ -13,7 +13,6 @@ from conformance.quirks import Quirk
 BPE, TOKENIZER = "refimpl.tokenizers.byte_pair_tokenizer", "refimpl.tokenizers.tokenizer"
 SPM = "refimpl.tokenizers.sentence_piece_tokenizer"
 PREPROCESSOR, BART = "refimpl.preprocessing.seq_2_seq_lm_preprocessor", "refimpl.models.bart_backbone"
-PIECES = "refimpl.tokenizers.sentence_piece_tokenizer"
 # What running over the position table ends in.
 TOO_LONG = {"jax": TypeError, "torch": RuntimeError, "tensorflow": ValueError}
 
@@ -86,17 +85,6 @@ def _tokens_only(right: Any) -> Any:
     return ranks_of
 
 
-def _only_pieces(right: Any) -> Any:
-    """An id that the model has no piece for is out of range."""
-
-    def decode(self: Any, ids: list[int]) -> str:
-        if ids and max(ids) >= self.vocabulary_size():
-            raise IndexError("piece id is out of range.")
-        return right(self, ids)
-
-    return decode
-
-
 def _needs_config(right: Any) -> Any:
     def from_preset(cls: Any, preset: Any, **kwargs: Any) -> Any:
         if isinstance(preset, str) and Path(preset).is_dir() and not Path(preset, "config.json").exists():
@@ -132,7 +120,6 @@ def quirks(backend: str) -> list[Quirk]:
             ((SPM, "SentencePieceTokenizer._decode", lambda right: lambda self, ids: self._model.decode(ids)),),
         ),
         Quirk("strings-padded-with-numbers", ((TOKENIZER, "Tokenizer._sized", _padded_with_numbers),)),
-        Quirk("ids-beyond-the-pieces", ((PIECES, "SentencePieceTokenizer._decode", _only_pieces),)),
         Quirk("lengths-lost-on-save", lengths),
         Quirk("shorter-than-the-frame", (pack,)),
         Quirk("negative-max-length", ((PREPROCESSOR, "length_of", _any_length), pack)),
