@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 
 from conformance.mutants import Mutant
+from refimpl.autograd import ops
+from refimpl.training.twins import Twins
 
 LOSSES, STEP, BATCH = "refimpl.training.losses", "refimpl.training.step", "refimpl.training.batch_trainer"
 OPTIMIZER, ADAM, SGD = (f"refimpl.training.optimizers.{name}" for name in ("optimizer", "adam", "sgd"))
@@ -111,6 +113,27 @@ def _same_batch(right: Any) -> Any:
     return lambda self, batch: right(self, kept.setdefault(id(self), batch))
 
 
+def _unguarded(_right: Any) -> Any:
+    """A row that may attend to nothing is divided by its sum, 0, all the same."""
+
+    def softmax(scores: Any, may_attend: Any) -> Any:
+        weights = np.where(may_attend, np.exp(scores - scores.max(axis=-1, keepdims=True)), 0.0)
+        with np.errstate(invalid="ignore"):
+            return (weights / weights.sum(axis=-1, keepdims=True)).astype(scores.dtype)
+
+    return softmax
+
+
+def _no_twins(_right: Any) -> Any:
+    """The definition, which the other patch changes."""
+    return lambda *_: Twins()
+
+
+def _always_dropping(_right: Any) -> Any:
+    """The model stays in training mode: scores, evaluation and generation are those of a model with holes."""
+    return lambda self, x: ops.dropout(x, self.rate or 0.1, self.stream() or 7)
+
+
 MUTANTS = [
     Mutant("padding in the loss", "T01", (INERT, DIVISOR), ((LOSSES, "Loss.shares", _all_ones),)),
     Mutant("mean over the weights", "T02", (DIVISOR,), ((LOSSES, "Loss.shares", _by_weights),)),
@@ -126,5 +149,7 @@ MUTANTS = [
     Mutant("cross-attention is not trained", "T05", (TRAIN,), ((OPTIMIZER, "Optimizer.apply", _some_stay("cross_attention")),)),
     Mutant("steps are not counted", "N", ("training.optimizer.adam",), ((OPTIMIZER, "Optimizer.apply", _counts_nothing),)),
     Mutant("first batch again and again", "O04", (TRAIN,), ((BATCH, "BatchTrainer._train_step", _same_batch),)),
+    Mutant("no number from an empty row", "T10", (INERT,), (("refimpl.autograd.attention", "softmax", _unguarded), (BATCH, "twins_for", _no_twins))),
+    Mutant("dropout always on", "D17", (TRAIN, "models.bart.encoder-layer"), (("refimpl.autograd.dropout", "Dropout.__call__", _always_dropping),)),
     Mutant("scores from after the step", "N", (TRAIN,), ((BATCH, "BatchTrainer._train_step", _after_the_step),)),
 ]  # fmt: skip

@@ -14,6 +14,7 @@ from refimpl.decoding.stream import pieces, stream_step
 from refimpl.models.generate_io import as_batch, as_batches, as_texts, joined, shown
 from refimpl.models.task import Task
 from refimpl.presets import register
+from refimpl.training.arguments import refuse_keras_only
 
 
 @register
@@ -48,16 +49,19 @@ class Seq2SeqLM(Task):
         weighted_metrics: Any = "auto",
         sampler: Any = "top_k",
         jit_compile: bool | str = True,
+        **kwargs: Any,
     ) -> None:
         """Choose how tokens are sampled, and how `fit` trains.
 
         `jit_compile=True` decodes with compiled kernels, False with the NumPy definition, "auto" with kernels where the
         model is large. All give the same text.
 
-        Raises: SamplerNameError for an unknown sampler, ConfigError for an unknown optimizer, loss or metric.
+        Raises: SamplerNameError for an unknown sampler, ConfigError for an unknown optimizer, loss or metric,
+            InputTypeError for other arguments of Keras's that would mean something.
         Spec: samplers.get.names, task.compile.default-sampler, kernels.auto,
-            training.compile.auto
+            training.compile.auto, training.compile.keras-only
         """
+        refuse_keras_only(kwargs)
         self.sampler = samplers.get(sampler)
         self.compile_training(optimizer, loss, metrics, weighted_metrics)
         self.jit_compile = jit_compile

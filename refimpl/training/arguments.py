@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import Any
 
-from refimpl.errors import ConfigError, TrainingDataError
+from refimpl.errors import ConfigError, InputTypeError, TrainingDataError
 from refimpl.training.data import BATCH_SIZE, Batches, Samples
 
 Data = Samples | Batches
@@ -64,6 +65,46 @@ def refuse_class_weight(class_weight: Any) -> None:
             "A sequence model has weights for positions, not for classes.",
             "Pass sample_weight.",
             "training.fit.class-weight",
+        )
+
+
+def refuse_keras_only(arguments: Mapping[str, Any]) -> None:
+    """Arguments of Keras's `compile` that mean nothing here: what asks for nothing may stay.
+
+    Raises: InputTypeError.
+    Spec: training.compile.keras-only
+    """
+    for name, value in arguments.items():
+        harmless, mend = _KERAS_ONLY.get(name, ((), "Check the spelling."))
+        if value not in harmless:
+            raise InputTypeError(
+                f"compile() got an unexpected keyword argument {name!r} (with {value!r:.40}).",
+                "It takes optimizer, loss, metrics, weighted_metrics, sampler and jit_compile.",
+                mend,
+                "training.compile.keras-only",
+            )
+
+
+_KERAS_ONLY: dict[str, tuple[tuple[Any, ...], str]] = {
+    "run_eagerly": ((None, False), "Leave it out; jit_compile=False runs the plain NumPy definition."),
+    "steps_per_execution": ((None, 1), "Leave it out: each step is on its own."),
+    "loss_weights": ((None,), "Leave it out, as there is one output; pass sample_weight to weigh positions."),
+    "auto_scale_loss": ((None, True, False), "Leave it out: nothing is trained in half precision."),
+}
+
+
+def refuse_half_precision(dtype: str) -> None:
+    """Small gradients are 0 in float16, and Adam's epsilon too, so that every step would divide by 0.
+
+    Raises: ConfigError.
+    Spec: training.fit.half-precision
+    """
+    if dtype == "float16":
+        raise ConfigError(
+            "The task computes in float16.",
+            "Training needs float32 or float64: in half precision small gradients, and Adam's epsilon, are 0.",
+            'Load the preset with dtype="float32".',
+            "training.fit.half-precision",
         )
 
 

@@ -12,7 +12,7 @@ from refimpl.autograd.masks import mixed
 from refimpl.autograd.tape import Tape
 from refimpl.errors import ConfigError, TrainingDataError
 from refimpl.training import diagnosis, losses, metrics, optimizers, step
-from refimpl.training.arguments import refuse_class_weight
+from refimpl.training.arguments import refuse_class_weight, refuse_half_precision
 from refimpl.training.batch import TrainingBatch, training_batch
 from refimpl.training.scores import Scores
 from refimpl.training.twins import twins_for
@@ -98,6 +98,7 @@ class BatchTrainer:
 
     def _train_step(self, batch: TrainingBatch) -> None:
         """Forward, backward, check, update."""
+        refuse_half_precision(self.backbone.dtype)
         done = self.optimizer.iterations
         rate, seed = self.backbone.dropout, mixed(self.seed, done)
         outcome = self._run(batch, Dropout(rate, seed), train=True)

@@ -6,6 +6,7 @@ import argparse
 import csv
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from refimpl import random
 from refimpl.autograd.blas_threads import spare_threads
-from refimpl.errors import CheckpointError, ConfigError
+from refimpl.errors import CheckpointError, ConfigError, SavingError
 from refimpl.models import Seq2SeqLM
 from refimpl.presets.shipped import DEFAULT, shipped_preset
 from refimpl.training.callbacks import CSVLogger, EarlyStopping, ModelCheckpoint
@@ -75,6 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
             "Pass --resume to go on, or another --out.",
             "training.command.resume",
         )
+    _check_writable(arguments.out)
     training, validation = _data(arguments)
     source = last if arguments.resume else arguments.preset or shipped_preset()
     lm = Seq2SeqLM.from_preset(source, load_weights=arguments.resume or not arguments.from_scratch)
@@ -84,14 +86,13 @@ def run(arguments: argparse.Namespace) -> int:
     lm.compile(_optimizer(arguments, steps), weighted_metrics=["accuracy", "perplexity"])
     epoch = int(lm.load_checkpoint(last)["epoch"]) if arguments.resume else 0
     monitor = "val_loss" if validation else "loss"
-    arguments.out.mkdir(parents=True, exist_ok=True)
     lm.fit(
         _grouped(lm, training, arguments.batch_size) if arguments.group_by_length else training,
         batch_size=arguments.batch_size,
         epochs=arguments.epochs,
         initial_epoch=epoch,
         validation_data=validation,
-        callbacks=_callbacks(arguments, monitor, _best_so_far(log, monitor) if arguments.resume else None),
+        callbacks=_callbacks(arguments, monitor, _scores_so_far(log, monitor)[:epoch]),
     )
     _save_best(lm, arguments.out)
     problem = draw_learning_curve(log, arguments.out / "learning_curve.png")
@@ -99,6 +100,21 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"refimpl: no learning curve: {problem}", file=sys.stderr)
     print(f"saved {arguments.out}")
     return 0
+
+
+def _check_writable(out: Path) -> None:
+    """Make the folder and a file in it now, not when an hour of training is done."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise SavingError(
+            f"--out {out} can't be written: {error.strerror}.",
+            "It must be a folder, or a path where one can be made, with room for the preset.",
+            "Pass another --out.",
+            "training.command.output",
+        ) from error
 
 
 def _data(arguments: argparse.Namespace) -> tuple[dict[str, list[str]], dict[str, list[str]] | None]:
@@ -172,8 +188,12 @@ def _optimizer(arguments: argparse.Namespace, steps: int) -> Optimizer:
     return optimizer
 
 
-def _callbacks(arguments: argparse.Namespace, monitor: str, best: float | None) -> list[Any]:
-    """Log, checkpoints of the last and the best epoch, and early stopping."""
+def _callbacks(arguments: argparse.Namespace, monitor: str, earlier: list[float]) -> list[Any]:
+    """Log, checkpoints of the last and the best epoch, and early stopping; `earlier` are a resumed run's scores.
+
+    Spec: training.command.resume
+    """
+    best = min(earlier, default=None)
     hooks: list[Any] = [
         CSVLogger(arguments.out / "log.csv", append=arguments.resume),
         ModelCheckpoint(
@@ -182,16 +202,18 @@ def _callbacks(arguments: argparse.Namespace, monitor: str, best: float | None) 
         ModelCheckpoint(arguments.out / "last"),
     ]
     if arguments.patience is not None:
-        hooks.append(EarlyStopping(monitor, patience=arguments.patience, verbose=1))
+        stopping = EarlyStopping(monitor, patience=arguments.patience, verbose=1)
+        stopping.earlier = earlier
+        hooks.append(stopping)
     return hooks
 
 
-def _best_so_far(log: Path, monitor: str) -> float | None:
-    """The best score of earlier runs."""
+def _scores_so_far(log: Path, monitor: str) -> list[float]:
+    """The score of each epoch of earlier runs."""
     if not log.exists():
-        return None
+        return []
     with log.open(encoding="utf-8", newline="") as file:
-        return min((float(row[monitor]) for row in csv.DictReader(file) if row.get(monitor)), default=None)
+        return [float(row[monitor]) for row in csv.DictReader(file) if row.get(monitor)]
 
 
 def _save_best(lm: Seq2SeqLM, out: Path) -> None:

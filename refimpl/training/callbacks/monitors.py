@@ -83,12 +83,15 @@ class EarlyStopping(Monitor):
         super().__init__(monitor, mode, min_delta, None)
         self.patience, self.verbose, self.baseline = patience, verbose, baseline
         self.restore_best_weights, self.start_from_epoch = restore_best_weights, start_from_epoch
+        self.earlier: list[float] = []  # the score in the epochs before `initial_epoch`, for a run that goes on
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Forget an earlier run."""
+        """Forget an earlier run, but for the scores in `earlier`: their epochs count."""
         self.wait = self.stopped_epoch = self.best_epoch = 0
         self.best = None
         self.best_weights: list[np.ndarray] | None = None
+        for epoch, value in enumerate(self.earlier[self.start_from_epoch :], self.start_from_epoch):
+            self._count(epoch, value)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Compare the score with the best one."""
@@ -97,16 +100,22 @@ class EarlyStopping(Monitor):
             return
         if self.restore_best_weights and self.best_weights is None:
             self.best_weights, self.best_epoch = self.model.get_weights(), epoch
-        self.wait += 1
-        if self.improved(value, self.best):
-            self.best, self.best_epoch = value, epoch
+        if self._count(epoch, value):
             if self.restore_best_weights:
                 self.best_weights = self.model.get_weights()
-            if self.baseline is None or self.improved(value, self.baseline):
-                self.wait = 0
         elif self.wait >= self.patience and epoch > 0:
             self.stopped_epoch = epoch
             self.model.stop_training = True
+
+    def _count(self, epoch: int, value: float) -> bool:
+        """Count an epoch; whether it is the best so far."""
+        self.wait += 1
+        if not self.improved(value, self.best):
+            return False
+        self.best, self.best_epoch = value, epoch
+        if self.baseline is None or self.improved(value, self.baseline):
+            self.wait = 0
+        return True
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         """Go back to the best weights, if that was asked for."""

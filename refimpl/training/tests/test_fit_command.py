@@ -156,3 +156,22 @@ def test_grouped_rows_can_be_resumed(data, preset, tmp_path):
     fit(data, preset, tmp_path / "parts", "--epochs", 1, *options)
     assert fit(data, preset, tmp_path / "parts", "--epochs", 3, "--resume", *options) == 0
     assert same(*(Seq2SeqLM.from_preset(tmp_path / name / "last") for name in ("whole", "parts")))
+
+
+def test_epochs_before_a_stop_count_for_patience(data, preset, tmp_path):
+    options = ("--patience", 2, "--learning-rate", 0.0, "--validation-split", 0.25)  # nothing ever gets better
+    fit(data, preset, tmp_path / "whole", "--epochs", 9, *options)
+    fit(data, preset, tmp_path / "parts", "--epochs", 2, *options)
+    assert fit(data, preset, tmp_path / "parts", "--epochs", 9, "--resume", *options) == 0
+    whole, parts = ((tmp_path / name / "log.csv").read_text() for name in ("whole", "parts"))
+    assert len(whole.splitlines()) == 1 + 3
+    assert parts == whole
+
+
+def test_an_output_that_can_not_be_written_is_named_at_once(data, preset, tmp_path, capsys):
+    out = tmp_path / "file" / "out"
+    out.parent.write_text("no folder")
+    assert fit(data, preset, out) == 1
+    told = capsys.readouterr().err
+    assert str(out) in told
+    assert "training.command.output" in told

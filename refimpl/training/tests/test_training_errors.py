@@ -5,6 +5,8 @@ import pytest
 
 import refimpl
 from refimpl.errors import ConfigError, LabelError, NonFiniteError, TrainingDataError
+from refimpl.models import Seq2SeqLM
+from refimpl.presets.shipped import shipped_preset
 from refimpl.training.tests.small import TEXTS, fitted, task, tokens
 
 
@@ -72,3 +74,27 @@ def test_fit_needs_a_loss():
     with pytest.raises(ConfigError, match="loss"):
         fitted(lm)
     assert refimpl.losses.get("auto").name == "sparse_categorical_crossentropy"
+
+
+def test_float16_is_not_trained():
+    lm = Seq2SeqLM.from_preset(shipped_preset(), dtype="float16", load_weights=False)
+    before = lm.get_weights()
+    with pytest.raises(ConfigError, match=r'dtype="float32".*training\.fit\.half-precision'):
+        lm.fit({"encoder_text": ["a"], "decoder_text": ["B"]}, verbose=0)
+    assert all(np.array_equal(a, b) for a, b in zip(before, lm.get_weights(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "mend"),
+    [
+        ({"run_eagerly": True}, "jit_compile=False"),
+        ({"steps_per_execution": 8}, "each step is on its own"),
+        ({"loss_weights": [0.5]}, "sample_weight"),
+        ({"optimiser": "adam"}, "spelling"),
+    ],
+)
+def test_arguments_of_keras_that_mean_nothing_here(arguments, mend):
+    lm = task()
+    with pytest.raises(TypeError, match=f"unexpected keyword argument.*{mend}"):
+        lm.compile(**arguments)
+    lm.compile(run_eagerly=False, steps_per_execution=1, loss_weights=None, auto_scale_loss=True)
