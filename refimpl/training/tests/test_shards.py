@@ -10,6 +10,7 @@ from refimpl.training.tests.small import task, tokens
 
 
 def stepped(monkeypatch, weights_a_position, jit_compile=True):
+    monkeypatch.setattr(twins, "_WORTH_COMPILING", 0)
     monkeypatch.setattr(twins, "_WEIGHTS_A_POSITION", weights_a_position)
     lm = task(optimizer=optimizers.SGD(0.1))
     lm.preprocessor, lm.jit_compile = None, jit_compile
