@@ -32,9 +32,11 @@ class Decoder:
     ) -> None:
         self._architecture, self._backbone, self._weights = architecture, backbone, weights
         self._team, self._source, self._positions = team, source, positions
-        self._heads = (backbone.num_heads, backbone.hidden_dim // backbone.num_heads)
-        line = self._heads[0] * self._heads[1]
+        line = backbone.num_heads * backbone.head_dim
         self._own = np.empty((backbone.num_layers, 2, positions, 0, line), np.float32)
+        self._bias = None
+        if architecture.relative:
+            self._bias = backbone.position_bias(backbone.scope, "decoder", 1, positions, positions - 1)
         self._longest = max(positions, int(source.counts.max()))
         self._zeros = np.zeros((1, self._longest), np.int64)
         self._scratch: Scratch | None = None
@@ -96,7 +98,7 @@ class Decoder:
     def _work(self, rows: int, head: bool) -> int:
         """The products of a step."""
         model = self._backbone
-        layer = model.hidden_dim * (6 * self._own.shape[-1] + 2 * model.intermediate_dim)
+        layer = model.hidden_dim * (6 * self._own.shape[-1] + (2 + self._architecture.gated) * model.intermediate_dim)
         work = model.num_layers * layer + (model.vocabulary_size * model.hidden_dim if head else 0)
         return rows * work
 
@@ -108,13 +110,10 @@ class Decoder:
             own[:, :, :, :have] = self._own
             self._own = own
         if self._scratch is None or len(self._scratch.states) != rows:
-            self._scratch = Scratch(self._architecture, rows, model.hidden_dim, model.intermediate_dim, self._heads)
+            self._scratch = Scratch(self._architecture, model, rows)
+            self._scratch.set_bias(self._bias, self._positions - 1)
             self._scratch.make_room(self._team.most, self._longest, _FEW)
             self._scratch.set(places.OTHER, self._source.lines)
-            self._scratch.sizes[places.VOCABULARY], self._scratch.sizes[places.LAYERS] = (
-                model.vocabulary_size,
-                model.num_layers,
-            )
             self._scratch.sizes[places.POSITIONS] = self._positions
             self._scratch.sizes[places.SOURCE] = self._source.lines.shape[2]
         self._scratch.sizes[places.SLOTS] = self._own.shape[3]

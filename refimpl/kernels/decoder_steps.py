@@ -110,5 +110,4 @@ class DecoderSteps:
 
     def _check(self, ids: np.ndarray, first: int) -> None:
         """Positions must exist: the definition says so in its own words."""
-        if first + ids.shape[1] > self._backbone.max_sequence_length:
-            self._backbone.embed(self._backbone.scope, "decoder", ids, first)
+        self._backbone.check_length("decoder", first + ids.shape[1])

@@ -17,31 +17,36 @@ from refimpl.kernels.step import (
     HEADS,
     KEY,
     MIXED,
+    NUMBERS,
     OTHER,
     PANEL,
     PANELS,
     QUERY,
     ROWS,
+    SCALE,
     SCORES,
+    SPAN,
     WIDTH,
     K,
+    N,
     Q,
     S,
     V,
-    X,
+    biases_of,
     embed_rows,
     feed_forward,
     join_heads,
     multiply,
 )  # fmt: skip
+from refimpl.kernels.vector import get, put
 
 
 @inner
 def _attend_all(
-    sizes: np.ndarray, rank: int, team: int, buffers: np.ndarray, starts: np.ndarray, counts: np.ndarray,
-    zeros: np.ndarray,
+    sizes: np.ndarray, rank: int, team: int, buffers: np.ndarray, positions: np.ndarray, starts: np.ndarray,
+    counts: np.ndarray, zeros: np.ndarray,
 ) -> None:  # fmt: skip
-    """A thread's heads of attention to all tokens of the row's sequence."""
+    """A thread's heads of attention to all tokens of the row's sequence, which may have gaps between them."""
     once()
     heads, depth = sizes[HEADS], sizes[DEPTH]
     line = heads * depth
@@ -51,9 +56,12 @@ def _attend_all(
         r, head = pair // heads, pair % heads * depth * 4
         place = starts[r] * line * 4 + head
         row = r * line * 4 + head
+        biases = biases_of(sizes, buffers, pair % heads, positions[r])
+        for t in range(counts[r] if sizes[SPAN] else 0):
+            put(scores, t, get(biases, positions[starts[r] + t]))
         attend(
             buffers[Q] + row, zeros, whole(0), counts[r], whole(1), buffers[K] + place, buffers[V] + place, line, depth,
-            scores, buffers[MIXED] + row,
+            scores, buffers[MIXED] + row, get(buffers[NUMBERS], SCALE), sizes[SPAN],
         )  # fmt: skip
 
 
@@ -63,7 +71,7 @@ def encode(
     tokens: np.ndarray, positions: np.ndarray, starts: np.ndarray, counts: np.ndarray, zeros: np.ndarray,
     decoder: np.ndarray,
 ) -> None:  # fmt: skip
-    """A thread's part: states of all rows to `buffers[X]`, keys and values of each decoder layer to `buffers[OTHER]`.
+    """A thread's part: states of all rows to `buffers[N]`, keys and values of each decoder layer to `buffers[OTHER]`.
 
     Without tokens the states are there already.
 
@@ -71,15 +79,15 @@ def encode(
     """
     line = sizes[HEADS] * sizes[DEPTH]
     if len(tokens):
-        embed_rows(sizes, rank, team, tops, buffers[X], tokens, positions)
+        embed_rows(sizes, rank, team, tops, buffers, tokens, positions)
         barrier(sync, team)
         for n in range(len(layers)):
             weights = layers[n]
             multiply(
-                sizes, rank, team, buffers, weights, whole(X), sizes[WIDTH], whole(QUERY), whole(3), line, whole(Q)
+                sizes, rank, team, buffers, weights, whole(N), sizes[WIDTH], whole(QUERY), whole(3), line, whole(Q)
             )
             barrier(sync, team)
-            _attend_all(sizes, rank, team, buffers, starts, counts, zeros)
+            _attend_all(sizes, rank, team, buffers, positions, starts, counts, zeros)
             barrier(sync, team)
             join_heads(sizes, rank, team, sync, buffers, weights, whole(0))
             feed_forward(sizes, rank, team, sync, buffers, weights)
@@ -90,6 +98,6 @@ def encode(
             out = buffers[OTHER] + (2 * n + part) * sizes[ROWS] * line * 4
             weights = decoder[n]
             product(
-                buffers[X], sizes[ROWS], sizes[WIDTH], weights[place], weights[place + 1], line, first, end, out,
+                buffers[N], sizes[ROWS], sizes[WIDTH], weights[place], weights[place + 1], line, first, end, out,
                 buffers[PANEL] + rank * sizes[PANELS] * 4,
             )  # fmt: skip

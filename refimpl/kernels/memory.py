@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -16,20 +17,27 @@ class Addresses:
 
     def __init__(self, architecture: Architecture, weights: Mapping[str, np.ndarray], layers: int) -> None:
         self._held: list[np.ndarray] = []
-        self.encoder = self._all(architecture.encoder, weights)
-        self.decoder = self._all(architecture.decoder, weights)
-        self.encoder_layers = self._layers(architecture.encoder_layer, weights, layers)
-        self.decoder_layers = self._layers(architecture.decoder_layer, weights, layers)
+        self._weights, self._number = weights, layers
+        first, last = architecture.final
+        self.encoder = self._all(architecture.encoder, -1, first)
+        self.decoder = self._all(architecture.decoder, -1, last)
+        self.encoder_layers = self._layers(architecture.encoder_layer, first)
+        self.decoder_layers = self._layers(architecture.decoder_layer, last)
 
-    def _layers(self, names: tuple[str, ...], weights: Mapping[str, np.ndarray], layers: int) -> np.ndarray:
-        rows = [self._all(tuple(name.format(n) for name in names), weights) for n in range(layers)]
-        return np.array(rows, np.int64).reshape(layers, places.WEIGHTS)
+    def _layers(self, names: tuple[str, ...], final: str) -> np.ndarray:
+        rows = [self._all(names, n, final) for n in range(self._number)]
+        return np.array(rows, np.int64).reshape(self._number, places.WEIGHTS)
 
-    def _all(self, names: tuple[str, ...], weights: Mapping[str, np.ndarray]) -> np.ndarray:
+    def _all(self, names: tuple[str, ...], layer: int, final: str) -> np.ndarray:
+        """The addresses of a layer's weights; of those before all layers if it is -1."""
         found = np.zeros(len(names), np.int64)
         for n, name in enumerate(names):
-            if name:
-                array = np.ascontiguousarray(weights[name])
+            if "{next}" in name:
+                path = name.format(next=layer + 1) if layer + 1 < self._number else final
+            else:
+                path = name.format(layer)
+            if path:
+                array = np.ascontiguousarray(self._weights[path])
                 self._held.append(array)
                 found[n] = array.ctypes.data
         return found
@@ -41,19 +49,27 @@ class Scratch:
     Spec: kernels.memory
     """
 
-    def __init__(self, architecture: Architecture, rows: int, width: int, inner: int, heads: tuple[int, int]) -> None:
+    def __init__(self, architecture: Architecture, backbone: Any, rows: int) -> None:
+        width, inner, heads = backbone.hidden_dim, backbone.intermediate_dim, (backbone.num_heads, backbone.head_dim)
         self.sizes = np.zeros(places.SIZES, np.int64)
         self.sizes[places.ROWS], self.sizes[places.WIDTH], self.sizes[places.INNER] = rows, width, inner
         self.sizes[places.HEADS], self.sizes[places.DEPTH] = heads
         self.sizes[places.ACTIVATION] = architecture.activation
+        self.sizes[places.GATED], self.sizes[places.RMS] = architecture.gated, architecture.rms
+        self.sizes[places.VOCABULARY], self.sizes[places.LAYERS] = backbone.vocabulary_size, backbone.num_layers
+        self.sizes[places.OWN_HEAD] = architecture.own_head
         line = heads[0] * heads[1]
         self._arrays: dict[int, np.ndarray] = {}
         self.buffers = np.zeros(places.BUFFERS, np.int64)
         for place in (places.X, places.Y):
             self.set(place, aligned(rows, width))
+        self.set(places.N, aligned(rows, width) if architecture.pre_norm else self._arrays[places.X])
+        scale = 1.0 / math.sqrt(heads[1]) if architecture.scaled else 1.0
+        self.set(places.NUMBERS, np.array([architecture.epsilon, scale, architecture.head_scale], np.float32))
         for place in (places.Q, places.K, places.V, places.MIXED):
             self.set(place, aligned(rows, line))
-        self.set(places.H, aligned(rows, inner))
+        for place in (places.H, places.G) if architecture.gated else (places.H,):
+            self.set(place, aligned(rows, inner))
 
     def set(self, place: int, array: np.ndarray) -> None:
         """Use an array, and hold it, in one of the places."""
@@ -72,7 +88,9 @@ class Scratch:
         wide, inner = (int(self.sizes[place]) for place in (places.WIDTH, places.INNER))
         self.sizes[places.FEW] = rows <= few
         if rows <= few:
-            products = ((wide, line, 3), (line, wide, 1), (wide, inner, 1), (inner, wide, 1))
+            products = [(wide, line, 3), (line, wide, 1), (wide, inner, 1 + self.sizes[places.GATED]), (inner, wide, 1)]
+            if self.sizes[places.OWN_HEAD]:
+                products.append((wide, int(self.sizes[places.VOCABULARY]), 1))
             room = max(count * plain(parts_of)(k) * rows * plain(padded)(n) for k, n, count in products)
             self.set(places.PARTS, aligned(room))
         else:
@@ -80,10 +98,19 @@ class Scratch:
             self.sizes[places.PANELS] = panel
             self.set(places.PANEL, aligned(threads, panel))
 
+    def set_bias(self, bias: np.ndarray | None, origin: int) -> None:
+        """What is added to scores: of a key so many positions behind the query, the number at `origin` plus as many.
+
+        Shapes: bias (H, 1, span) or None.
+        """
+        if bias is not None:
+            self.set(places.BIAS, np.ascontiguousarray(bias[:, 0], np.float32))
+            self.sizes[places.SPAN], self.sizes[places.ORIGIN] = bias.shape[2], origin
+
     @property
     def states(self) -> np.ndarray:
-        """The rows themselves. Shapes: (R, E)."""
-        return self._arrays[places.X]
+        """The rows as the next part reads them. Shapes: (R, E)."""
+        return self._arrays[places.N]
 
 
 def aligned(*shape: int) -> np.ndarray:

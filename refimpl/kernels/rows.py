@@ -15,8 +15,9 @@ from refimpl.kernels.jit import inner, once
 from refimpl.kernels.linear import dot
 from refimpl.kernels.vector import LANES, add, div, fma, fma1, get, load, mul, positive, put, splat, store, total, zero
 
-RELU, GELU = 0, 1
+RELU, GELU, GELU_TANH, SILU = range(4)
 _HALF, _ONE, _ROOT = np.float32(0.5), np.float32(1.0), np.float32(math.sqrt(0.5))
+_CUBIC, _TANH = np.float32(0.044715), np.float32(-2.0 * math.sqrt(2.0 / math.pi))
 _LOWEST = np.float32(-math.inf)
 
 
@@ -42,10 +43,59 @@ def activate(kind: int, x: int, size: int, spare: int) -> None:
 
 @inner
 def _activated(kind: int, a: Any) -> Any:
-    """The activation of sixteen numbers."""
+    """The activation of sixteen numbers. Half of 1 + tanh(u) is 1 / (1 + exp(-2 u))."""
     if kind == GELU:
         return mul(mul(splat(_HALF), a), add(splat(_ONE), erf(mul(a, splat(_ROOT)))))
+    if kind == GELU_TANH:
+        cube = mul(mul(a, a), a)
+        return div(a, add(splat(_ONE), exp(mul(splat(_TANH), fma(splat(_CUBIC), cube, a)))))
+    if kind == SILU:
+        return div(a, add(splat(_ONE), exp(mul(splat(-_ONE), a))))
     return positive(a)
+
+
+@inner
+def times(x: int, y: int, size: int) -> None:
+    """`x *= y`, number by number."""
+    once()
+    whole = size // LANES * LANES
+    for i in range(0, whole, LANES):
+        store(x, i, mul(load(x, i), load(y, i)))
+    for i in range(whole, size):
+        put(x, i, get(x, i) * get(y, i))
+
+
+@inner
+def scale_row(x: int, scale: float, size: int, y: int) -> None:
+    """`y = scale x`."""
+    once()
+    for i in range(size):
+        put(y, i, get(x, i) * scale)
+
+
+@inner
+def add_and_rms_norm(x: int, y: int, gain: int, size: int, epsilon: float, out: int) -> None:
+    """`x = x + y` and `out = norm(x)` of one row: by the root of the mean square. Address 0 for `y` adds nothing.
+
+    Source: Zhang & Sennrich 2019, equation 4
+    """
+    once()
+    whole = size // LANES * LANES
+    sums = zero()
+    for i in range(0, whole, LANES):
+        if y:
+            store(x, i, add(load(x, i), load(y, i)))
+        sums = fma(load(x, i), load(x, i), sums)
+    s = total(sums)
+    for i in range(whole, size):
+        if y:
+            put(x, i, get(x, i) + get(y, i))
+        s = fma1(get(x, i), get(x, i), s)
+    scale = _ONE / np.float32(math.sqrt(s / np.float32(size) + np.float32(epsilon)))
+    for i in range(0, whole, LANES):
+        store(out, i, mul(mul(load(x, i), splat(scale)), load(gain, i)))
+    for i in range(whole, size):
+        put(out, i, get(x, i) * scale * get(gain, i))
 
 
 @inner
@@ -95,19 +145,23 @@ def attend(
     depth: int,
     scores: int,
     out: int,
+    scale: Any,
+    biased: int,
 ) -> None:
-    """`softmax(q k / sqrt(D)) v` of one head and row. What may not be attended to is not among the `count`.
+    """`softmax(scale q k) v` of one head and row. What may not be attended to is not among the `count`.
 
-    Position t has its key and value at the line `t * stride + slots[row, t]`. No position at all gives zeros.
+    Position t has its key and value at the line `t * stride + slots[row, t]`. No position at all gives zeros. If it is
+    `biased`, what stands in `scores` is added.
 
     Shapes: query, out (D), keys and values lines of `line` numbers of which D belong to the head, scores (count).
     Source: Vaswani et al. 2017, section 3.2
     """  # fmt: skip
     once()
-    scale = np.float32(1.0 / math.sqrt(depth))
     highest = _LOWEST
     for t in range(count):
         s = dot(query, keys + (t * stride + slots[row, t]) * line * 4, depth) * scale
+        if biased:
+            s += get(scores, t)
         put(scores, t, s)
         highest = max(highest, s)
     if not math.isfinite(highest):

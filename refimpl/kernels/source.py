@@ -28,18 +28,20 @@ class Source:
         rows, columns = np.nonzero(mask)
         self.counts = mask.sum(axis=1)
         self.starts = np.cumsum(self.counts) - self.counts
-        heads = (backbone.num_heads, backbone.hidden_dim // backbone.num_heads)
-        line = heads[0] * heads[1]
+        line = backbone.num_heads * backbone.head_dim
         self.lines = aligned(backbone.num_layers, 2, len(rows), line)
-        scratch = Scratch(architecture, len(rows), backbone.hidden_dim, backbone.intermediate_dim, heads)
+        scratch = Scratch(architecture, backbone, len(rows))
         scratch.make_room(team.most, int(self.counts.max()))
         scratch.set(places.OTHER, self.lines)
+        if architecture.relative:
+            last = ids.shape[1] - 1
+            scratch.set_bias(backbone.position_bias(backbone.scope, "encoder", 1, 2 * last + 1, last), last)
         tokens = ids[rows, columns]
         if replaced(model, ("call_encoder",)) or replaced(backbone, ("encode",)):
             scratch.states[:] = model.call_encoder(token_ids=ids, padding_mask=mask)[rows, columns]
             tokens = tokens[:0]
-        elif len(columns) and columns.max() >= backbone.max_sequence_length:
-            model.call_encoder(token_ids=ids, padding_mask=mask)  # says what is wrong
+        elif len(columns):
+            backbone.check_length("encoder", int(columns.max()) + 1)
         work = backbone.num_layers * backbone.hidden_dim * (6 * line + 2 * backbone.intermediate_dim) * len(rows)
         team.run(
             decode, work, scratch.sizes, weights.encoder, weights.encoder_layers, scratch.buffers, integers(tokens),

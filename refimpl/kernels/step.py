@@ -11,20 +11,22 @@ import numpy as np
 from refimpl.kernels.barrier import barrier
 from refimpl.kernels.jit import inner, once, whole
 from refimpl.kernels.linear import add_parts, padded, part_product, parts_of, product, share
-from refimpl.kernels.rows import activate, add_and_norm, attend
+from refimpl.kernels.rows import activate, add_and_norm, add_and_rms_norm, attend, scale_row, times
 from refimpl.kernels.unembed import unembed
 from refimpl.kernels.vector import get, put
 
 # Places in `sizes`.
 ROWS, WIDTH, HEADS, DEPTH, INNER, VOCABULARY, LAYERS, POSITIONS, SLOTS, SOURCE, ACTIVATION, SCORES = range(12)
-PANELS, FEW, SIZES = range(12, 15)  # numbers of a thread's panel; whether rows are so few that threads share parts
+PANELS, FEW = 12, 13  # numbers of a thread's panel; whether rows are so few that threads share parts
+GATED, RMS, OWN_HEAD, SPAN, ORIGIN, SIZES = range(14, 20)  # kinds of parts; a line of biases and where distance 0 is
 # Places in `tops` and in the rows of `layers`: addresses of weights.
-TOKEN, POSITION, GAMMA, BETA, HEAD = range(5)
+TOKEN, POSITION, GAMMA, BETA, HEAD = range(5)  # and after the head a bias
 QUERY, KEY, VALUE, OUT, NORM = 0, 2, 4, 6, 8  # kernel and bias, or gamma and beta; self-attention
-CROSS, FIRST, SECOND, LAST_NORM, WEIGHTS = 10, 20, 22, 24, 26
+CROSS, FIRST, SECOND, LAST_NORM, WEIGHTS = 10, 20, 24, 26, 28  # a gate lies after the first
 # Places in `buffers`: addresses of what the step reads and writes.
-X, Q, K, V, MIXED, Y, H, S, OWN, OTHER, LOGITS, PARTS, PANEL, BUFFERS = range(14)
-_EPSILON = 1e-5
+# X is what is added to, N what its norm gave (X itself if that goes on), H and G the feed-forward's inside and gate.
+X, N, Q, K, V, MIXED, Y, H, G, S, OWN, OTHER, LOGITS, PARTS, PANEL, BIAS, NUMBERS, BUFFERS = range(18)
+EPSILON, SCALE, HEAD_SCALE = range(3)  # places in `buffers[NUMBERS]`
 
 
 @inner
@@ -80,34 +82,52 @@ def join_heads(
 
 
 @inner
+def _norm_row(sizes: np.ndarray, buffers: np.ndarray, r: int, y: int, gain: int, shift: int) -> None:
+    """Add `y`, unless its address is 0, to row `r`, and normalize the sum."""
+    once()
+    width, epsilon = sizes[WIDTH], get(buffers[NUMBERS], EPSILON)
+    x = buffers[X] + r * width * 4
+    if sizes[RMS]:
+        add_and_rms_norm(x, y, gain, width, epsilon, buffers[N] + r * width * 4)
+    else:
+        add_and_norm(x, y, gain, shift, width, epsilon)
+
+
+@inner
 def _norm(
     sizes: np.ndarray, rank: int, team: int, buffers: np.ndarray, weights: np.ndarray, inputs: int, place: int,
     norm: int,
 ) -> None:  # fmt: skip
-    """A thread's rows of `x = norm(x + y)`, where y is the product with the weights at `place`."""
+    """A thread's rows of `x + y` and its norm, where y is the product with the weights at `place`."""
     once()
     width = sizes[WIDTH]
     first, end = share(sizes[ROWS], whole(1), rank, team)
     for r in range(first, end):
         finish(sizes, buffers, weights, inputs, place, whole(0), width, r, whole(0), width, whole(Y))
-        x, y = buffers[X] + r * width * 4, buffers[Y] + r * width * 4
-        add_and_norm(x, y, weights[norm], weights[norm + 1], width, _EPSILON)
+        _norm_row(sizes, buffers, r, buffers[Y] + r * width * 4, weights[norm], weights[norm + 1])
 
 
 @inner
 def embed_rows(
-    sizes: np.ndarray, rank: int, team: int, tops: np.ndarray, x: int, tokens: np.ndarray, positions: np.ndarray
-) -> None:
-    """A thread's rows of token plus position, normalized."""
+    sizes: np.ndarray, rank: int, team: int, tops: np.ndarray, buffers: np.ndarray, tokens: np.ndarray,
+    positions: np.ndarray,
+) -> None:  # fmt: skip
+    """A thread's rows of token, plus position where there is a table of them, and their norm."""
     once()
     width = sizes[WIDTH]
     first, end = share(sizes[ROWS], whole(1), rank, team)
     for r in range(first, end):
-        row = x + r * width * 4
+        row = buffers[X] + r * width * 4
         token, position = tops[TOKEN] + tokens[r] * width * 4, tops[POSITION] + positions[r] * width * 4
         for i in range(width):
-            put(row, i, get(token, i) + get(position, i))
-        add_and_norm(row, whole(0), tops[GAMMA], tops[BETA], width, _EPSILON)
+            put(row, i, get(token, i) + get(position, i) if tops[POSITION] else get(token, i))
+        _norm_row(sizes, buffers, r, whole(0), tops[GAMMA], tops[BETA])
+
+
+@inner
+def biases_of(sizes: np.ndarray, buffers: np.ndarray, head: int, position: int) -> int:
+    """Where the biases of a query at a position begin: there is that of the key at position 0."""
+    return buffers[BIAS] + (head * sizes[SPAN] + sizes[ORIGIN] - position) * 4
 
 
 @inner
@@ -143,9 +163,12 @@ def _attend_own(
     for r in range(sizes[ROWS]):
         for i in range(first, end, depth):
             row, head = (r * line + i) * 4, i * 4
+            biases = biases_of(sizes, buffers, i // depth, positions[r])
+            for t in range(positions[r] + 1 if sizes[SPAN] else 0):
+                put(scores, t, get(biases, t))
             attend(
                 buffers[Q] + row, table, r, positions[r] + 1, sizes[SLOTS], keys + head, keys + half + head, line,
-                depth, scores, buffers[MIXED] + row,
+                depth, scores, buffers[MIXED] + row, get(buffers[NUMBERS], SCALE), sizes[SPAN],
             )  # fmt: skip
 
 
@@ -168,23 +191,27 @@ def _attend_source(
             keys = buffers[OTHER] + 2 * layer * block + (starts[r] * line + i) * 4
             attend(
                 buffers[Q] + row, zeros, whole(0), counts[r], whole(1), keys, keys + block, line, depth, scores,
-                buffers[MIXED] + row,
+                buffers[MIXED] + row, get(buffers[NUMBERS], SCALE), whole(0),
             )  # fmt: skip
 
 
 @inner
 def feed_forward(sizes: np.ndarray, rank: int, team: int, sync: int, buffers: np.ndarray, weights: np.ndarray) -> None:
-    """Widen, activate, narrow, add and normalize."""
+    """Widen, activate, multiply by the gate if there is one, narrow, add and normalize."""
     once()
     width, inner = sizes[WIDTH], sizes[INNER]
-    multiply(sizes, rank, team, buffers, weights, whole(X), width, whole(FIRST), whole(1), inner, whole(H))
+    multiply(sizes, rank, team, buffers, weights, whole(N), width, whole(FIRST), 1 + sizes[GATED], inner, whole(H))
     if sizes[FEW]:
         barrier(sync, team)
     first, end = share(inner, whole(16), rank, team)
     for r in range(sizes[ROWS]):
         finish(sizes, buffers, weights, width, whole(FIRST), whole(0), inner, r, first, end, whole(H))
         spare = buffers[S] + rank * sizes[SCORES] * 4
-        activate(sizes[ACTIVATION], buffers[H] + (r * inner + first) * 4, end - first, spare)
+        place = (r * inner + first) * 4
+        activate(sizes[ACTIVATION], buffers[H] + place, end - first, spare)
+        if sizes[GATED]:
+            finish(sizes, buffers, weights, width, whole(FIRST), whole(1), inner, r, first, end, whole(H))
+            times(buffers[H] + place, buffers[G] + place, end - first)
     barrier(sync, team)
     multiply(sizes, rank, team, buffers, weights, whole(H), inner, whole(SECOND), whole(1), width, whole(Y))
     barrier(sync, team)
@@ -193,34 +220,56 @@ def feed_forward(sizes: np.ndarray, rank: int, team: int, sync: int, buffers: np
 
 
 @inner
+def _score(sizes: np.ndarray, rank: int, team: int, sync: int, tops: np.ndarray, buffers: np.ndarray) -> None:
+    """A thread's tokens of the logits."""
+    once()
+    rows, width, vocabulary = sizes[ROWS], sizes[WIDTH], sizes[VOCABULARY]
+    states, scale = buffers[N], get(buffers[NUMBERS], HEAD_SCALE)
+    if scale != 1.0:
+        first, end = share(rows, whole(1), rank, team)
+        for r in range(first, end):
+            scale_row(states + r * width * 4, scale, width, buffers[Y] + r * width * 4)
+        barrier(sync, team)
+        states = buffers[Y]
+    if sizes[OWN_HEAD]:
+        multiply(sizes, rank, team, buffers, tops, whole(N), width, whole(HEAD), whole(1), vocabulary, whole(LOGITS))
+        if sizes[FEW]:
+            barrier(sync, team)
+        first, end = share(vocabulary, whole(16), rank, team)
+        for r in range(rows):
+            finish(sizes, buffers, tops, width, whole(HEAD), whole(0), vocabulary, r, first, end, whole(LOGITS))
+    else:
+        first, end = share(vocabulary, whole(4), rank, team)
+        unembed(states, rows, width, tops[HEAD], vocabulary, first, end, buffers[LOGITS])
+
+
+@inner
 def step(
     rank: int, team: int, sync: int, sizes: np.ndarray, tops: np.ndarray, layers: np.ndarray, buffers: np.ndarray,
     tokens: np.ndarray, positions: np.ndarray, table: np.ndarray, starts: np.ndarray, counts: np.ndarray,
     zeros: np.ndarray,
 ) -> None:  # fmt: skip
-    """The thread `rank`'s part of a step: states of all rows to `buffers[X]`, logits if there is a place for them.
+    """The thread `rank`'s part of a step: states of all rows to `buffers[N]`, logits if there is a place for them.
 
     `starts` and `counts` say which lines of `buffers[OTHER]` are the row's source.
 
     Shapes: tokens, positions, starts, counts (R), table (R, T), zeros (1, longest), layers (L, WEIGHTS).
     """
     width, line = sizes[WIDTH], sizes[HEADS] * sizes[DEPTH]
-    embed_rows(sizes, rank, team, tops, buffers[X], tokens, positions)
+    embed_rows(sizes, rank, team, tops, buffers, tokens, positions)
     barrier(sync, team)
     for n in range(sizes[LAYERS]):
         weights = layers[n]
-        multiply(sizes, rank, team, buffers, weights, whole(X), width, whole(QUERY), whole(3), line, whole(Q))
+        multiply(sizes, rank, team, buffers, weights, whole(N), width, whole(QUERY), whole(3), line, whole(Q))
         barrier(sync, team)
         _attend_own(sizes, rank, team, buffers, weights, n, positions, table)
         barrier(sync, team)
         join_heads(sizes, rank, team, sync, buffers, weights, whole(0))
-        multiply(sizes, rank, team, buffers, weights, whole(X), width, whole(CROSS), whole(1), line, whole(Q))
+        multiply(sizes, rank, team, buffers, weights, whole(N), width, whole(CROSS), whole(1), line, whole(Q))
         barrier(sync, team)
         _attend_source(sizes, rank, team, buffers, weights, n, starts, counts, zeros)
         barrier(sync, team)
         join_heads(sizes, rank, team, sync, buffers, weights, whole(CROSS))
         feed_forward(sizes, rank, team, sync, buffers, weights)
     if buffers[LOGITS]:
-        vocabulary = sizes[VOCABULARY]
-        first, end = share(vocabulary, whole(4), rank, team)
-        unembed(buffers[X], sizes[ROWS], width, tops[HEAD], vocabulary, first, end, buffers[LOGITS])
+        _score(sizes, rank, team, sync, tops, buffers)

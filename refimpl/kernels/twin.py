@@ -29,13 +29,14 @@ def architecture_of(model: Any) -> Architecture | None:
     loop of its own gets the definition's cache.
     """
     backbone = model.backbone
-    record = ARCHITECTURES.get(_defining_class(backbone, "decode_cached"))
+    record_of = ARCHITECTURES.get(_defining_class(backbone, "decode_cached"))
+    record = None if record_of is None else record_of(backbone)
     if record is None or backbone.dtype != "float32" or not wanted(model):
         return None
     if (
         replaced(model.sampler, ("__call__",))
         or replaced(model, _TASK_METHODS)
-        or replaced(backbone, _BACKBONE_METHODS)
+        or replaced(backbone, (*_BACKBONE_METHODS, *record.methods))
     ):
         return None
     if any(type(w) is not np.ndarray or w.dtype != np.float32 for w in backbone.weights.values()):

@@ -5,16 +5,25 @@ import pytest
 
 from refimpl.decoding import compiled
 from refimpl.kernels import decoder, decoder_steps, team
-from refimpl.models import BartBackbone, BartSeq2SeqLM
+from refimpl.models import BartBackbone, BartSeq2SeqLM, T5Backbone, T5Seq2SeqLM
 from refimpl.samplers import TopKSampler
 from refimpl.tests.tiny import adversarial, batch
 
 SIZES = {"vocabulary_size": 203, "num_layers": 2, "num_heads": 3, "hidden_dim": 75, "intermediate_dim": 130}
 
 
-@pytest.fixture
-def task():
-    lm = BartSeq2SeqLM(adversarial(BartBackbone(**SIZES, max_sequence_length=30)), None)
+T5 = SIZES | {"key_value_dim": 21, "activation": "gelu"}
+MODELS = {
+    "bart": lambda: BartSeq2SeqLM(BartBackbone(**SIZES, max_sequence_length=30)),
+    "t5": lambda: T5Seq2SeqLM(T5Backbone(**T5)),
+    "t5-own-head": lambda: T5Seq2SeqLM(T5Backbone(**T5, tie_embedding_weights=False)),
+}
+
+
+@pytest.fixture(params=MODELS)
+def task(request):
+    lm = MODELS[request.param]()
+    adversarial(lm.backbone)
     lm.compile(sampler="greedy", jit_compile=True)
     return lm
 

@@ -40,7 +40,8 @@ def scores(x, size, width, table, tokens, first, end, y):
 
 @njit(nogil=True)
 def attended(query, slots, count, keys, values, depth, spare, out):
-    rows.attend(query, slots, 0, count, 1, keys, values, depth, depth, spare, out)
+    scale = np.float32(1.0 / math.sqrt(depth))
+    rows.attend(query, slots, 0, count, 1, keys, values, depth, depth, spare, out, scale, 0)
 
 
 def place(array):

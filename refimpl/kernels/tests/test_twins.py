@@ -11,7 +11,7 @@ from refimpl.decoding.stream import stream_step
 from refimpl.kernels.architecture import ARCHITECTURES
 from refimpl.kernels.choices import gumbel_at
 from refimpl.kernels.samplers import CHOICES, best_beams
-from refimpl.models import BartSeq2SeqLM
+from refimpl.models import BartSeq2SeqLM, T5Seq2SeqLM
 from refimpl.random import gumbel
 from refimpl.samplers import (
     BeamSampler,
@@ -29,13 +29,25 @@ CONFIGS = [
     {"vocabulary_size": 64, "num_layers": 1, "num_heads": 2, "hidden_dim": 64, "intermediate_dim": 128},
     {"vocabulary_size": 7, "num_layers": 3, "num_heads": 5, "hidden_dim": 5, "intermediate_dim": 3},
 ]
-TASKS = {("refimpl.models.bart_backbone", "BartBackbone"): BartSeq2SeqLM}
+TASKS = {
+    ("refimpl.models.bart_backbone", "BartBackbone"): BartSeq2SeqLM,
+    ("refimpl.models.t5_backbone", "T5Backbone"): T5Seq2SeqLM,
+}
+# What an architecture has beside the sizes, one for each of them: every activation, plain and gated, both heads.
+KINDS = {
+    "BartBackbone": [{"max_sequence_length": 30}] * 3,
+    "T5Backbone": [
+        {"key_value_dim": 13, "use_gated_activation": False},
+        {"activation": "gelu_approximate", "tie_embedding_weights": False},
+        {"key_value_dim": 3, "activation": "silu", "tie_embedding_weights": False, "use_gated_activation": False},
+    ],
+}
 
 
 def tasks():
     for module, name in ARCHITECTURES:
         for n, config in enumerate(CONFIGS):
-            backbone = getattr(importlib.import_module(module), name)(**config, max_sequence_length=30)
+            backbone = getattr(importlib.import_module(module), name)(**config, **KINDS[name][n])
             task = TASKS[module, name](adversarial(backbone, seed=n), None)
             yield pytest.param(task, id=f"{name}-{n}")
 
