@@ -183,7 +183,7 @@ MUTANTS: list[Mutant] = [
     _mutant("beams-worst-first", "B07", "beam.return-all", ("beam_sampler", "BeamSampler.__call__", _last_best)),
     _mutant("beam-scores-mixed", "B02", "beam.score beam.forced-columns",
             ("beam_sampler", "BeamSampler._best", _forced_score)),
-    _mutant("contrastive-cache-stays", "B02", "contrastive.candidates contrastive.hidden-states",
+    _mutant("contrastive-cache-stays", "B02", "contrastive.score contrastive.candidates contrastive.hidden-states",
             ("contrastive_sampler", "taken", lambda right: lambda cache, rows: right(cache, rows // rows.clip(1) * 0))),
     _mutant("contrastive-likes-old", "N", "contrastive.score",
             ("contrastive_sampler", "ContrastiveSampler._score", _added_similarity)),

@@ -162,7 +162,7 @@ MUTANTS = [
     Mutant("contrastive rows mixed", "B03", ("samplers.contrastive.score", "samplers.contrastive.hidden-states"), ((CONTRASTIVE, "repeated", lambda right: lambda cache, times: _tiled(right, cache, times)),)),
     Mutant("contrastive temperature ignored", "S12", ("samplers.loop.temperature", "samplers.contrastive.score"), ((CONTRASTIVE, "ContrastiveSampler._score", lambda right: lambda self, p, alike: right(self, p**np.float32(self.temperature), alike)),)),
     Mutant("contrastive ends with the first row", "D10", ("samplers.loop.stop",), ((CONTRASTIVE, "all_stopped", _any_row),)),
-    Mutant("contrastive overwrites prompts", "P05", ("samplers.loop.prompt-kept",), ((CONTRASTIVE, "own_copies", result(lambda pair: (pair[0], np.zeros_like(pair[1])))),)),
+    Mutant("contrastive overwrites prompts", "P05", ("samplers.contrastive.candidates", "samplers.loop.prompt-kept"), ((CONTRASTIVE, "own_copies", result(lambda pair: (pair[0], np.zeros_like(pair[1])))),)),
     Mutant("rows share their noise", "D18", ("samplers.random.gumbel",), ((DRAWS, "gumbel", _same_noise),)),
     Mutant("each call draws the same", "D18", ("samplers.seed.state",), ((SAMPLER, "Sampler.__call__", _no_new_key),)),
     Mutant("top-k draws scaled by ranks", "S08", ("samplers.top-k.support",), ((TOP_K, "log32", lambda right: lambda p: right(p) * np.float32(0.5)),)),
