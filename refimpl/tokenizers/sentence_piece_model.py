@@ -73,6 +73,8 @@ class SentencePieceModel:
         try:
             self._processor = sentencepiece.SentencePieceProcessor(model_proto=proto)
             size = self._processor.vocab_size() if proto else 0
+            # A piece that is no UTF-8 ends in a UnicodeDecodeError, which is a ValueError.
+            self.pieces: list[str] = [self._processor.id_to_piece(id) for id in range(size)]
             problem = "" if size else "it has no pieces"
         except (RuntimeError, OSError, ValueError, TypeError) as error:
             problem = str(error)
@@ -83,7 +85,6 @@ class SentencePieceModel:
                 "Check that the file is whole and of the right kind.",
                 _CLAUSE,
             )
-        self.pieces: list[str] = [self._processor.id_to_piece(id) for id in range(size)]
         self.ids = {piece: id for id, piece in enumerate(self.pieces)}
         self.unknown_id: int = self._processor.unk_id()
 

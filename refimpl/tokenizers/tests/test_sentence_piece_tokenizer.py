@@ -94,7 +94,7 @@ def test_kinds_of_proto(tmp_path):
     for wrong in (3, ["a"], {}):
         with pytest.raises(errors.InputTypeError, match="path, or the serialized model"):
             T5Tokenizer(wrong)
-    for wrong in (b"", b"garbage", words()[:-9], words() + b"\x0a\xff"):
+    for wrong in (b"", b"garbage", words()[:-9], words() + b"\x0a\xff", words().replace(b"fox", b"fo\xff")):
         with pytest.raises(errors.PresetUnreadableError, match="SentencePiece model"):
             T5Tokenizer(wrong)
     with pytest.raises(errors.PresetUnreadableError):
