@@ -45,13 +45,18 @@ def fuzz(options: argparse.Namespace) -> int:
     return int(bool(ledger.signatures))
 
 
-def give_out(pool: Any, ledger: Ledger, seconds: float, most: int | None = None) -> None:
-    """Keep the pool busy until the time is over or `most` units are done; enter what comes back."""
+def give_out(pool: Any, ledger: Ledger, seconds: float, most: int | None = None, grace: float = 120.0) -> None:
+    """Keep the pool busy until the time is over or `most` units are done; enter what comes back.
+
+    What is begun then may end: perhaps it shrinks a finding. After the `grace` it is left for another time.
+    """
     began = time.monotonic()
     numbers = (unit for unit in count() if unit not in ledger.done)
     out: set[int] = set()
-    while time.monotonic() - began < seconds and (most is None or len(ledger.done) < most):
-        while pool.room > 0 and (most is None or len(ledger.done) + len(out) < most):
+    while (spent := time.monotonic() - began) < seconds or (out and spent < seconds + grace):
+        if not out and most is not None and len(ledger.done) >= most:
+            break
+        while spent < seconds and pool.room > 0 and (most is None or len(ledger.done) + len(out) < most):
             unit = next(numbers)
             pool.submit(ledger.current_plan, unit)
             out.add(unit)
