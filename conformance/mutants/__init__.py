@@ -77,17 +77,3 @@ def killer(mutant: Mutant) -> tuple[str, str] | None:
             if verdict.bad:
                 return verdict.case.id, verdict.message
     return None
-
-
-def run_mutants(only: str = "") -> int:
-    """Print what kills each mutant; 1 if one survives."""
-    survivors = 0
-    for mutant in all_mutants():
-        if not mutant.name.startswith(only):
-            continue
-        found = killer(mutant)
-        survivors += found is None
-        told = f"killed by {found[0]}\n    {found[1]:.150}" if found else "SURVIVES"
-        print(f"{mutant.name} ({mutant.fault}; {', '.join(mutant.clauses)}): {told}")
-    print(f"\n{survivors} mutant(s) survive")
-    return int(survivors > 0)
