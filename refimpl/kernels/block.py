@@ -75,6 +75,38 @@ def block_of(rows: int, vectors: int) -> Callable[..., None]:
     return block
 
 
+def eight_of(vectors: int) -> Callable[..., None]:
+    """Add the products of eight inputs to `sums`, while the next eight lines of the matrix are fetched.
+
+    Shapes: x `rows` lines `inputs` apart, w eight lines `outputs` apart, sums `rows` lines `step` apart.
+    """
+
+    @instruction
+    def eight(typing: Any, x: Any, rows: Any, inputs: Any, w: Any, outputs: Any, sums: Any, step: Any) -> Typed:
+        def generate(context: Any, b: Any, _: Any, args: Any) -> Any:
+            x, rows, inputs, w, outputs, sums, step = args
+            weights = []
+            for k in range(8):
+                for v in range(vectors):
+                    prefetch_at(b, w, _plus(b, _times(b, outputs, 8 + k), LANES * v))
+                    weights.append(_load(b, w, _plus(b, _times(b, outputs, k), LANES * v)))
+            with cgutils.for_range(b, rows, intp=_I64) as loop:
+                line = b.mul(loop.index, inputs)
+                places = [_plus(b, b.mul(loop.index, step), LANES * v) for v in range(vectors)]
+                found = [_load(b, sums, place) for place in places]
+                for k in range(8):
+                    number = splat_of(b, _load(b, x, _plus(b, line, k), _F32))
+                    for v in range(vectors):
+                        found[v] = fma_of(b, [number, weights[k * vectors + v], found[v]])
+                for place, sum_here in zip(places, found, strict=True):
+                    b.store(sum_here, place_of(b, sums, place, _V16)).align = 4
+            return context.get_dummy_value()
+
+        return types.void(*[_word] * 7), generate
+
+    return eight
+
+
 def scores_of(rows: int) -> Callable[..., None]:
     """`dot` of so many rows with each of four tokens: sixteen sums side by side, then their total.
 

@@ -10,14 +10,15 @@ rows, threads or columns there are beside it.
 Spec: kernels.order, invariance.rows
 """
 
-from refimpl.kernels.block import block_of
+from refimpl.kernels.block import block_of, eight_of
 from refimpl.kernels.jit import inner, once
-from refimpl.kernels.vector import add, fetch, fma, fma1, get, load, put, splat, store, total, zero
+from refimpl.kernels.vector import add, fma, fma1, get, load, put, splat, store, total, zero
 
 _PARTS, _PART = 8, 64  # at most so many parts, of at least so many inputs
 _TILE = 6144  # sums that are worked on together: they fit the first cache
-PANEL = 48  # columns of a matrix that many rows use together
+PANEL, _ROWS = 192, 512  # columns and rows whose sums fit the second cache, with the weights and inputs of a part
 _eight_by_three, _eight_by_one = block_of(8, 3), block_of(8, 1)
+_eight_by_two_vectors, _eight_by_one_vector = eight_of(2), eight_of(1)
 _one_by_three, _one_by_one = block_of(1, 3), block_of(1, 1)
 
 
@@ -58,7 +59,7 @@ def part_product(x: int, rows: int, inputs: int, kernel: int, outputs: int, n: i
     whole, step = outputs // 16 * 16, padded(outputs)
     for i in range(0, rows * step, 16):
         store(sums, i, zero())
-    width = max(16, _TILE // rows // 16 * 16)
+    width = max(32, _TILE // rows // 32 * 32)
     for start in range(0, whole, width):
         stop = min(whole, start + width)
         for k in range(first, first + (end - first) // 8 * 8, 8):
@@ -78,27 +79,12 @@ def part_product(x: int, rows: int, inputs: int, kernel: int, outputs: int, n: i
 def _eight_inputs(
     x: int, rows: int, inputs: int, kernel: int, outputs: int, first: int, end: int, sums: int, step: int
 ) -> None:
-    """Add the products of eight inputs, while the next eight lines of the matrix are fetched."""
-    m = outputs
-    for c in range(first, end, 16):
-        for n in range(8, 16):
-            fetch(kernel, c + n * m)
-        p = c + 4 * m
-        w0, w1, w2, w3 = load(kernel, c), load(kernel, c + m), load(kernel, c + 2 * m), load(kernel, c + 3 * m)
-        w4, w5, w6, w7 = load(kernel, p), load(kernel, p + m), load(kernel, p + 2 * m), load(kernel, p + 3 * m)
-        q, z = 0, c
-        for _ in range(rows):
-            s = fma(splat(get(x, q)), w0, load(sums, z))
-            s = fma(splat(get(x, q + 1)), w1, s)
-            s = fma(splat(get(x, q + 2)), w2, s)
-            s = fma(splat(get(x, q + 3)), w3, s)
-            s = fma(splat(get(x, q + 4)), w4, s)
-            s = fma(splat(get(x, q + 5)), w5, s)
-            s = fma(splat(get(x, q + 6)), w6, s)
-            s = fma(splat(get(x, q + 7)), w7, s)
-            store(sums, z, s)
-            q += inputs
-            z += step
+    """Add the products of eight inputs for some columns."""
+    pairs = first + (end - first) // 32 * 32
+    for c in range(first, pairs, 32):
+        _eight_by_two_vectors(x, rows, inputs, kernel + c * 4, outputs, sums + c * 4, step)
+    if pairs < end:
+        _eight_by_one_vector(x, rows, inputs, kernel + pairs * 4, outputs, sums + pairs * 4, step)
 
 
 @inner
@@ -138,53 +124,58 @@ def product(
     """
     once()
     whole = first + (end - first) // 16 * 16
-    parts = parts_of(inputs)
-    for n in range(parts):
-        start, stop = part(inputs, n)
-        last = bias if n == parts - 1 else 0
+    for r in range(0, rows, _ROWS):
+        a, b, some = x + r * inputs * 4, y + r * outputs * 4, min(_ROWS, rows - r)
         for c in range(first, whole, PANEL):
-            width = PANEL if c + PANEL <= whole else 16
-            for b in range(c, min(whole, c + PANEL), width):
-                _pack(kernel + (start * outputs + b) * 4, stop - start, outputs, width, panel)
-                bias_here = last + b * 4 if last else 0
-                _panel_product(
-                    x + start * 4, rows, inputs, panel, stop - start, width, y + b * 4, outputs, n, bias_here
-                )
+            width = min(PANEL, whole - c)
+            for n in range(parts_of(inputs)):
+                _panel_product(a, some, inputs, kernel, bias, outputs, c, width, n, b, panel)
         for c in range(whole, end):
-            for r in range(rows):
-                t = _sum(x + r * inputs * 4, start, stop, kernel, outputs, c)
-                if n:
-                    t = get(y, r * outputs + c) + t
-                put(y, r * outputs + c, t + get(last, c) if last else t)
-
-
-@inner
-def _pack(kernel: int, count: int, outputs: int, width: int, panel: int) -> None:
-    """Copy some columns, so that they lie without gaps. Shapes: panel (count, width)."""
-    for k in range(count):
-        for c in range(0, width, 16):
-            store(panel, k * width + c, load(kernel, k * outputs + c))
+            for n in range(parts_of(inputs)):
+                _column(a, some, inputs, kernel, bias, outputs, c, n, b)
 
 
 @inner
 def _panel_product(
-    x: int, rows: int, inputs: int, panel: int, count: int, width: int, y: int, outputs: int, again: int, bias: int
+    x: int, rows: int, inputs: int, kernel: int, bias: int, outputs: int, c: int, width: int, n: int, y: int, panel: int
 ) -> None:
-    """Eight rows at a time, then one at a time."""
+    """Add part `n` of the columns from `c` on, of which a copy without gaps is used for all rows."""
     once()
-    eights = rows // 8 * 8
-    for r in range(0, eights, 8):
-        a, b = x + r * inputs * 4, y + r * outputs * 4
-        if width == PANEL:
-            _eight_by_three(a, inputs, panel, width, count, b, outputs, again, bias)
-        else:
-            _eight_by_one(a, inputs, panel, width, count, b, outputs, again, bias)
-    for r in range(eights, rows):
-        a, b = x + r * inputs * 4, y + r * outputs * 4
-        if width == PANEL:
-            _one_by_three(a, inputs, panel, width, count, b, outputs, again, bias)
-        else:
-            _one_by_one(a, inputs, panel, width, count, b, outputs, again, bias)
+    start, stop = part(inputs, n)
+    count, bias = stop - start, bias + c * 4 if bias and n == parts_of(inputs) - 1 else 0
+    threes = width // 48 * 48
+    for i in range(0, width, 16):
+        at, step = (i // 48 * count * 48 + i % 48, 48) if i < threes else (i * count, 16)
+        for k in range(count):
+            store(panel, at + k * step, load(kernel, (start + k) * outputs + c + i))
+    r = 0
+    while r < rows:
+        a, b = x + (r * inputs + start) * 4, y + (r * outputs + c) * 4
+        for i in range(0, threes, 48):
+            w, d = panel + i * count * 4, bias + i * 4 if bias else 0
+            if r + 8 <= rows:
+                _eight_by_three(a, inputs, w, 48, count, b + i * 4, outputs, n, d)
+            else:
+                _one_by_three(a, inputs, w, 48, count, b + i * 4, outputs, n, d)
+        for i in range(threes, width, 16):
+            w, d = panel + i * count * 4, bias + i * 4 if bias else 0
+            if r + 8 <= rows:
+                _eight_by_one(a, inputs, w, 16, count, b + i * 4, outputs, n, d)
+            else:
+                _one_by_one(a, inputs, w, 16, count, b + i * 4, outputs, n, d)
+        r += 8 if r + 8 <= rows else 1
+
+
+@inner
+def _column(x: int, rows: int, inputs: int, kernel: int, bias: int, outputs: int, c: int, n: int, y: int) -> None:
+    """Add part `n` of a column that fills no vector."""
+    once()
+    start, stop = part(inputs, n)
+    for r in range(rows):
+        t = _sum(x + r * inputs * 4, start, stop, kernel, outputs, c)
+        if n:
+            t = get(y, r * outputs + c) + t
+        put(y, r * outputs + c, t + get(bias, c) if bias and n == parts_of(inputs) - 1 else t)
 
 
 @inner

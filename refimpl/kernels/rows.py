@@ -13,12 +13,29 @@ import numpy as np
 from refimpl.kernels.functions import erf, exp
 from refimpl.kernels.jit import inner, once
 from refimpl.kernels.linear import dot
-from refimpl.kernels.vector import LANES, add, div, fma, fma1, get, load, mul, positive, put, splat, store, total, zero
+from refimpl.kernels.vector import (
+    LANES,
+    add,
+    div,
+    fetch,
+    fma,
+    fma1,
+    get,
+    load,
+    mul,
+    positive,
+    put,
+    splat,
+    store,
+    total,
+    zero,
+)
 
 RELU, GELU, GELU_TANH, SILU = range(4)
 _HALF, _ONE, _ROOT = np.float32(0.5), np.float32(1.0), np.float32(math.sqrt(0.5))
 _CUBIC, _TANH = np.float32(0.044715), np.float32(-2.0 * math.sqrt(2.0 / math.pi))
 _LOWEST = np.float32(-math.inf)
+_AHEAD = 8  # positions: keys of one head lie far apart, so the CPU does not guess which comes next
 
 
 @inner
@@ -133,6 +150,13 @@ def add_and_norm(x: int, y: int, gamma: int, beta: int, size: int, epsilon: floa
 
 
 @inner
+def _fetch_line(address: int, size: int) -> None:
+    """Bring a head's key or value nearer."""
+    for i in range(0, size, LANES):
+        fetch(address, i)
+
+
+@inner
 def attend(
     query: int,
     slots: np.ndarray,
@@ -159,6 +183,9 @@ def attend(
     once()
     highest = _LOWEST
     for t in range(count):
+        ahead = min(t + _AHEAD, count - 1)
+        _fetch_line(keys + (ahead * stride + slots[row, ahead]) * line * 4, depth)
+        _fetch_line(values + (t * stride + slots[row, t]) * line * 4, depth)
         s = dot(query, keys + (t * stride + slots[row, t]) * line * 4, depth) * scale
         if biased:
             s += get(scores, t)

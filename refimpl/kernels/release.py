@@ -1,0 +1,43 @@
+"""Give back the memory that the compiler's own code takes, once kernels are loaded.
+
+Spec: kernels.memory
+"""
+
+import ctypes
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+_DONTNEED = 4  # Linux's number of this advice
+_LIBRARY = "llvmlite"
+_SMAPS = Path("/proc/self/smaps")
+
+
+@cache
+def release_compiler() -> None:
+    """Let go of LLVM's code and constants, some 60 MB that a loaded kernel needs no more.
+
+    They are as the file has them, so what is used again is read again. Where the system has no such advice, nothing
+    happens.
+    """
+    if sys.platform != "linux":
+        return
+    try:
+        advise, text = ctypes.CDLL(None).madvise, _SMAPS.read_text()
+    except (OSError, AttributeError):
+        return
+    for first, end in unchanged(text):
+        advise(ctypes.c_void_p(first), ctypes.c_size_t(end - first), _DONTNEED)
+
+
+def unchanged(smaps: str) -> Iterator[tuple[int, int]]:
+    """First and end of each range of the library that cannot be written and of which this process has no copy."""
+    bounds: list[int] = []
+    for line in smaps.splitlines():
+        words = line.split()
+        if not words[0].endswith(":"):  # a new range
+            ours = _LIBRARY in words[-1] and "w" not in words[1]
+            bounds = [int(bound, 16) for bound in words[0].split("-")] if ours else []
+        elif bounds and words[0] == "Anonymous:" and words[1] == "0":
+            yield bounds[0], bounds[1]
