@@ -50,4 +50,4 @@ def test_every_numeric_case_has_floors_for_each_profile():
         found = {profile: floors(rule, profile) for profile in PROFILES}
         missing = [profile for profile, pair in found.items() if pair is None or None in pair]
         assert missing in ([], ["int8"]), "PyTorch's int8 can't be silenced for rows without source"
-        assert found["float32"][0] < found["float16"][0] < found["bfloat16"][0]
+        assert found["float32"][0] < min(found["float16"][0], found["bfloat16"][0])
