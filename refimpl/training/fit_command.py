@@ -35,6 +35,13 @@ best epoch; beside it tuned/last goes on with --resume, tuned/log.csv and tuned/
 OPTIMIZERS: dict[str, type[Optimizer]] = {"adam": Adam, "adamw": AdamW, "sgd": SGD}
 
 
+def _whole(text: str) -> int:
+    """A whole number above 0. Spec: training.command.numbers"""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0 [training.command.numbers]")
+    return int(text)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The subcommand's options."""
     add = parser.add_argument
@@ -44,8 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--columns", default="encoder_text,decoder_text", metavar="INPUT,OUTPUT", help="names of the two columns")
     add("--validation-data", type=Path, metavar="FILE", help="pairs to judge each epoch by")
     add("--validation-split", type=float, default=0.1, metavar="SHARE", help="else this share of --data (default: 0.1)")
-    add("--epochs", type=int, default=10, metavar="N", help="epochs in all (default: 10)")
-    add("--batch-size", type=int, default=32, metavar="N", help="pairs a step (default: 32)")
+    add("--epochs", type=_whole, default=10, metavar="N", help="epochs in all (default: 10)")
+    add("--batch-size", type=_whole, default=32, metavar="N", help="pairs a step (default: 32)")
     add("--group-by-length", action="store_true", help="put rows of like lengths into a batch: less padding, faster")
     add("--from-scratch", action="store_true", help="take the preset's configuration and vocabulary with new weights")
     add("--optimizer", choices=sorted(OPTIMIZERS), default="adam", help="default: adam")
@@ -54,10 +61,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--cosine", action="store_true", help="let the learning rate fall to 0 along a cosine")
     add("--weight-decay", type=float, metavar="RATE", help="of kernels and embeddings (default: 0.004 with adamw)")
     add("--clipnorm", type=float, metavar="NORM", help="limit of the norm of all gradients together")
-    add("--patience", type=int, metavar="N", help="stop when N epochs brought nothing better")
+    add("--patience", type=_whole, metavar="N", help="stop when N epochs brought nothing better")
     add("--seed", type=int, default=0, metavar="N", help="of order, split, dropout and new weights (default: 0)")
-    add("--encoder-length", type=int, metavar="N", help="cut inputs to N tokens")
-    add("--decoder-length", type=int, metavar="N", help="cut outputs to N tokens")
+    add("--encoder-length", type=_whole, metavar="N", help="cut inputs to N tokens")
+    add("--decoder-length", type=_whole, metavar="N", help="cut outputs to N tokens")
     add("--skip-bad", action="store_true", help="leave out rows that can't be read, and say how many")
     add("--resume", action="store_true", help="go on from the last finished epoch in --out")
 
@@ -76,7 +83,6 @@ def run(arguments: argparse.Namespace) -> int:
             "Pass --resume to go on, or another --out.",
             "training.command.resume",
         )
-    _check_writable(arguments.out)
     training, validation = _data(arguments)
     source = last if arguments.resume else arguments.preset or shipped_preset()
     lm = Seq2SeqLM.from_preset(source, load_weights=arguments.resume or not arguments.from_scratch)
@@ -86,6 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
     lm.compile(_optimizer(arguments, steps), weighted_metrics=["accuracy", "perplexity"])
     epoch = int(lm.load_checkpoint(last)["epoch"]) if arguments.resume else 0
     monitor = "val_loss" if validation else "loss"
+    _check_writable(arguments.out)
     lm.fit(
         _grouped(lm, training, arguments.batch_size) if arguments.group_by_length else training,
         batch_size=arguments.batch_size,

@@ -175,3 +175,12 @@ def test_an_output_that_can_not_be_written_is_named_at_once(data, preset, tmp_pa
     told = capsys.readouterr().err
     assert str(out) in told
     assert "training.command.output" in told
+
+
+@pytest.mark.parametrize("option", ["--epochs", "--batch-size", "--patience", "--encoder-length"])
+@pytest.mark.parametrize("value", ["0", "-1", "1.5", "many"])
+def test_numbers_that_mean_nothing_are_wrong_usage(option, value, data, preset, tmp_path, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        fit(data, preset, tmp_path / "out", f"{option}={value}")
+    assert "whole number above 0" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
