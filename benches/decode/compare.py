@@ -97,6 +97,7 @@ def make_models(folder: Path, model: str, peers: str) -> None:
 def run_case(case: str, folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     """Times of all engines for one case; each engine gets a new process, for its peak memory."""
     load, work = os.getloadavg()[0], CASES[case]
+    before = bandwidth(arguments.threads)
     names = arguments.engines or ENGINES[case]
     engines = {name: Engine(name, arguments, folder, work.model) for name in names}
     first = {name: engine.ask(case)["tokens"] for name, engine in engines.items()}
@@ -119,7 +120,7 @@ def run_case(case: str, folder: Path, arguments: argparse.Namespace) -> dict[str
         "rounds": arguments.rounds,
         "note": arguments.note,
         "load_before": load,
-        "bandwidth": bandwidth(arguments.threads),
+        "bandwidth": max(before, bandwidth(arguments.threads)),
     }
 
 
