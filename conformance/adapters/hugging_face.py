@@ -6,11 +6,15 @@ from typing import Any
 import numpy as np
 
 from conformance.adapters.engine import Engine, settings_of
+from conformance.adapters.transformers_trace import recording
 from conformance.messages import UnsupportedError
+from conformance.probes import Recorder
 
 
 class HuggingFace(Engine):
     """Float32, and the attention that `from_pretrained` chooses if none is named."""
+
+    capabilities = ("engine", "probe", "trace")
 
     def __init__(self, attention: str | None = None) -> None:
         import torch
@@ -114,6 +118,13 @@ class HuggingFace(Engine):
             found.append(out.logits.numpy())
             first += size
         return {"logits": np.concatenate(found, axis=1)}
+
+    def op_trace(self, inputs: dict[str, Any], forced: Any = None, chunks: Any = None) -> dict[str, Any]:
+        """The tensors inside; with `chunks` those of decoding over the cache."""
+        recorder = Recorder(forced)
+        with recording(self.torch, self.model, recorder):
+            found = self.op_cached_logits(inputs, chunks) if chunks else self.op_logits(inputs)
+        return recorder.arrays() | found
 
     # -- generation ------------------------------------------------------------------------------------------------
     def decode(
