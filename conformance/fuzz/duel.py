@@ -44,7 +44,11 @@ class Duel:
         """The difference on one question, or None: also where one of the two can't be asked."""
         with tempfile.TemporaryDirectory() as scratch:
             folder = write_preset(question["model"], Path(scratch) / "preset")
-            return self._asked(question["call"], folder, Path(scratch))
+            try:
+                return self._asked(question["call"], folder, Path(scratch))
+            finally:
+                for adapter in (self.a, self.b):  # presets of the suite are kept, those drawn come once
+                    getattr(adapter, "loaded", {}).clear()
 
     def _asked(self, call: dict[str, Any], folder: Path, scratch: Path) -> Difference | None:
         replies = [_reply(adapter, call, folder) for adapter in (self.a, self.b)]

@@ -10,6 +10,7 @@ from typing import Any
 from conformance.fuzz.unit import Plan, Report, run_unit
 
 TRIES = 2  # a unit that ends its process this often is a finding itself
+LIFE = 40  # units of one process: what libraries compile for each new shape stays in its memory
 
 
 class Processes:
@@ -22,6 +23,7 @@ class Processes:
         self.idle: list[tuple[Any, Any]] = [self._start() for _ in range(count)]
         self.busy: dict[Any, tuple[Any, Plan, int]] = {}
         self.crashes: Counter[int] = Counter()
+        self.age: Counter[Any] = Counter()
 
     def _start(self) -> tuple[Any, Any]:
         here, there = self.spawn.Pipe()
@@ -48,7 +50,8 @@ class Processes:
             process, plan, unit = self.busy.pop(pipe)
             try:
                 found.append((unit, pipe.recv()))
-                self.idle.append((process, pipe))
+                self.age[pipe] += 1
+                self.idle.append((process, pipe) if self.age[pipe] < LIFE else self._renewed(process, pipe))
             except (EOFError, OSError):
                 process.join()
                 self.idle.append(self._start())
@@ -58,6 +61,12 @@ class Processes:
                 else:
                     found.append((unit, None))
         return found
+
+    def _renewed(self, process: Any, pipe: Any) -> tuple[Any, Any]:
+        """A new process for an old one."""
+        pipe.close()  # at the end of its input it ends itself
+        process.join()
+        return self._start()
 
     def close(self) -> None:
         """End all processes; what they were doing is not entered anywhere."""
