@@ -1,5 +1,6 @@
-"""Hugging Face's BART over the same weights: in float64 the truth of the arithmetic."""
+"""Hugging Face's BART and T5 over the same weights: in float64 the truth of the arithmetic."""
 
+import contextlib
 import copy
 import json
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from conformance.adapters import transformers_t5 as t5
 from conformance.adapters.transformers_trace import recording
 from conformance.messages import UnsupportedError
 from conformance.probes import Recorder
@@ -37,17 +39,27 @@ class Transformers:
         """Nothing runs."""
 
     def load(self, args: dict[str, Any]) -> dict[str, Any]:
-        """Build BART of the preset's configuration and fill it from the HDF5 file."""
+        """Build the model of the preset's configuration and fill it from the HDF5 file."""
         folder = Path(args["preset"])
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))["config"]
-        with self.torch.device("cpu"):
+        content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config, read = content["config"], _read(folder)
+        if content["class_name"] == "T5Backbone":
+            model = self.hub.T5ForConditionalGeneration(t5.config_of(self.hub, config)).eval()
+            arrays = t5.state_of(read, config, self.permuted)
+            if not config["tie_embedding_weights"]:
+                t5.untie(self.torch, model)
+            if self.dtype == "float64":
+                t5.double_norms(model)
+        else:
             model = self.hub.BartForConditionalGeneration(self._config(config)).eval()
-        state = {k: self.torch.tensor(v, dtype=self.torch.float64) for k, v in self._state(folder, config).items()}
+            arrays = self._state(read, config)
+        state = {k: self.torch.tensor(v.copy(), dtype=self.torch.float64) for k, v in arrays.items()}
         missing, extra = model.load_state_dict(state, strict=False)
         assert not extra, extra
         tied = ("embed_tokens.weight", "lm_head.weight", "final_logits_bias")
         assert all(name.endswith(tied) for name in missing), missing
-        model.tie_weights()
+        if "lm_head.weight" not in arrays:
+            model.tie_weights()
         self.model = model.to(getattr(self.torch, self.dtype))
         return {}
 
@@ -62,15 +74,8 @@ class Transformers:
         sizes |= {"max_position_embeddings": config["max_sequence_length"], "attn_implementation": self.attention}
         return self.hub.BartConfig(**sizes)
 
-    def _state(self, folder: Path, config: dict[str, Any]) -> dict[str, np.ndarray]:
-        """The preset's weights under Hugging Face's names."""
-        with h5py.File(folder / "model.weights.h5") as file:
-            read = {}
-            file.visititems(
-                lambda place, node: (
-                    read.update({place: node[...].astype("float64")}) if hasattr(node, "shape") else None
-                )
-            )
+    def _state(self, read: dict[str, np.ndarray], config: dict[str, Any]) -> dict[str, np.ndarray]:
+        """BART's weights under Hugging Face's names."""
         state = {"model.shared.weight": read["layers/reversible_embedding/vars/0"]}
         for side, n in (("encoder", ""), ("decoder", "_1")):
             positions = read[f"layers/position_embedding{n}/vars/0"]
@@ -109,16 +114,16 @@ class Transformers:
         """`logits`, `states`, and `cached_logits` without a cache, which must give the same."""
         if op not in ("logits", "states", "cached_logits", "trace"):
             raise UnsupportedError(f"no operation {op!r}")
+        if op == "trace" and not hasattr(self.model, "model"):
+            raise UnsupportedError("no names for the tensors inside T5 yet")
         batch = {key: self.torch.tensor(value) for key, value in args["inputs"].items()}
         empty = ~batch["encoder_padding_mask"].any(dim=1)
         forced = args.get("forced") if op == "trace" else None
         found = self._forward(self.model, batch, forced)
         if empty.any():  # nothing to attend to: attention gives zeros, which values of zero give as well
             silent = copy.deepcopy(self.model)
-            for layer in silent.model.encoder.layers:
-                _silence(layer.self_attn.v_proj)
-            for layer in silent.model.decoder.layers:
-                _silence(layer.encoder_attn.v_proj)
+            for projection in t5.values_of(silent) if hasattr(silent, "shared") else _values_of_bart(silent):
+                _silence(projection)
             for key, value in self._forward(silent, batch, forced).items():
                 found[key][empty.numpy()] = value[empty.numpy()]
         if op == "states":
@@ -128,7 +133,8 @@ class Transformers:
     def _forward(self, model: Any, batch: dict[str, Any], forced: Any = None) -> dict[str, np.ndarray]:
         """Logits and states, and the tensors on the way to them."""
         recorder = Recorder(forced)
-        with self.torch.no_grad(), recording(self.torch, model, recorder):
+        traced = recording(self.torch, model, recorder) if hasattr(model, "model") else contextlib.nullcontext()
+        with self.torch.no_grad(), traced:
             out = model(
                 input_ids=batch["encoder_token_ids"],
                 attention_mask=batch["encoder_padding_mask"].long(),
@@ -146,4 +152,21 @@ class Transformers:
 def _silence(projection: Any) -> None:
     """Make a projection give zeros."""
     projection.weight.data.zero_()
-    projection.bias.data.zero_()
+    if projection.bias is not None:
+        projection.bias.data.zero_()
+
+
+def _values_of_bart(model: Any) -> list[Any]:
+    """The projections of what is attended to in the source."""
+    found = [layer.self_attn.v_proj for layer in model.model.encoder.layers]
+    return found + [layer.encoder_attn.v_proj for layer in model.model.decoder.layers]
+
+
+def _read(folder: Path) -> dict[str, np.ndarray]:
+    """Every dataset of the preset's weights, in float64."""
+    found: dict[str, np.ndarray] = {}
+    with h5py.File(folder / "model.weights.h5") as file:
+        file.visititems(
+            lambda place, node: found.update({place: node[...].astype("float64")}) if hasattr(node, "shape") else None
+        )
+    return found

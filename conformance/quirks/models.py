@@ -67,6 +67,19 @@ def _mean_over_nothing() -> tuple[tuple[str, str, Any], ...]:
     return (*ways, (OPS, "attention", attention))
 
 
+def _mean_of_values(right: Any) -> Any:
+    """T5's attention, where a row that may attend to nothing gets the mean of all values."""
+
+    def attend(query: Any, key: Any, value: Any, bias: Any, may: np.ndarray, *rest: Any) -> Any:
+        found = right(query, key, value, bias, may, *rest)
+        nothing = ~may.any(axis=-1)  # (B, 1, 1 or T)
+        if not nothing.any() or not isinstance(query, np.ndarray):  # the tape's rows have no weight
+            return found
+        return np.where(nothing[:, 0, :, None, None], value.mean(axis=1, keepdims=True), found)
+
+    return attend
+
+
 def quirks(backend: str) -> list[Quirk]:
     """Quirks of ids, shapes and masks."""
     return [
@@ -78,4 +91,5 @@ def quirks(backend: str) -> list[Quirk]:
         ),
         Quirk("batch-sizes-broadcast", ((BACKBONE, "Backbone.checked", _broadcast),), ("torch",)),
         Quirk("mean-over-nothing", _mean_over_nothing()),
+        Quirk("t5-mean-over-nothing", ((OPS, "relative_attention", _mean_of_values),)),
     ]

@@ -81,11 +81,12 @@ def all_questions() -> list[dict[str, Any]]:
         samplers,
         searches,
         sentence_piece,
+        t5,
         tie_aware,
         tokenizers,
         traces,
     )
 
     text = (tokenizers, preprocessing, sentence_piece)
-    rooms = (*text, models, traces, decoding, generate, tie_aware, presets, invariance, samplers, searches)
+    rooms = (*text, models, traces, decoding, generate, tie_aware, presets, invariance, samplers, searches, t5)
     return [question for room in rooms for question in room.questions()]
