@@ -52,6 +52,8 @@ class Engine:
         if not args.get("load_weights", True) or args.get("dtype") not in (None, "float32"):
             raise UnsupportedError("loads float32 weights as they are in the file")
         folder = self.converted.folder(Path(args["preset"]), args.get("keep", True))
+        if not (folder / "model.safetensors").is_file() and "tokenizers." in self.lacks:
+            raise UnsupportedError("of T5 only the tokenizer is converted")
         settings = json.loads((folder / "config.json").read_text("utf-8"))
         self.special = {name: settings.get(f"{name}_token_id") for name in ("bos", "eos", "pad", "decoder_start")}
         self.lengths = {side: args.get(f"{side}_sequence_length", 1024) for side in ("encoder", "decoder")}

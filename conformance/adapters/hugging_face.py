@@ -84,7 +84,7 @@ class HuggingFace(Engine):
     def forward(self, inputs: dict[str, Any], **more: Any) -> Any:
         """One call of the model."""
         if self.model is None:
-            raise UnsupportedError("only the tokenizer of this preset is converted")
+            raise UnsupportedError("of T5 only the tokenizer is converted")
         names = {
             "encoder_token_ids": "input_ids",
             "encoder_padding_mask": "attention_mask",
@@ -121,6 +121,8 @@ class HuggingFace(Engine):
 
     def op_trace(self, inputs: dict[str, Any], forced: Any = None, chunks: Any = None) -> dict[str, Any]:
         """The tensors inside; with `chunks` those of decoding over the cache."""
+        if self.model is None:
+            raise UnsupportedError("of T5 only the tokenizer is converted")
         recorder = Recorder(forced)
         with recording(self.torch, self.model, recorder):
             found = self.op_cached_logits(inputs, chunks) if chunks else self.op_logits(inputs)
@@ -131,6 +133,8 @@ class HuggingFace(Engine):
         self, sources: list[list[int]], prompts: list[list[int]], length: int, stops: Any, sampler: Any
     ) -> list[list[int]]:
         """`generate` with the prompt as the decoder's ids."""
+        if self.model is None:
+            raise UnsupportedError("of T5 only the tokenizer is converted")
         widest = max(map(len, sources))
         ids = [row + [self.special["pad"]] * (widest - len(row)) for row in sources]
         mask = [[1] * len(row) + [0] * (widest - len(row)) for row in sources]
