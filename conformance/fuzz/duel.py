@@ -56,6 +56,8 @@ class Duel:
             return None
         kinds = ["result" if "result" in reply else "error" for reply in replies]
         shown = [_short(reply) for reply in replies]
+        if missing := [reply for reply in replies if reply.get("error", {}).get("type") == "ModuleNotFoundError"]:
+            return Difference("a module is missing", missing[0]["error"]["message"], *shown)
         if "error" in kinds:
             if kinds[0] == kinds[1] and not any("broken" in reply for reply in replies):
                 return None  # both refuse: which kind of error is the cases' affair
