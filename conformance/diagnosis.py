@@ -17,8 +17,9 @@ from conformance.judge import offered
 from conformance.messages import answer
 from conformance.runner import Verdict, filled_in, true_input
 
-# Rooms in the order in which data flow: a fault shows first in its own, then in those that use it.
-FLOW = ("tokenizers", "preprocessing", "presets", "models", "decoding", "samplers", "generate", "invariance", "task",
+# Rooms in the order in which data flow: a fault shows first in its own, then in those that use it. What is saved and
+# loaded again passes through all others, so presets come after them.
+FLOW = ("tokenizers", "preprocessing", "models", "decoding", "samplers", "generate", "presets", "invariance", "task",
         "training", "autograd", "kernels", "cli")  # fmt: skip
 NUMERIC = ("logits", "states", "cached_logits", "trace", "generate", "train")
 CHUNKS = [3, 1, 1, 3]
@@ -141,6 +142,11 @@ def explained(adapter: Any, info: dict[str, Any], verdicts: Iterable[Verdict]) -
     return [replace(v, block=place.told) if v in failed and (place := _place(v, located, cached)) else v for v in found]
 
 
+def _cached(case: Case) -> bool:
+    """Whether a case decodes over the cache."""
+    return case.chapter == "decoding" or any(step["op"] == "cached_logits" for step in case.steps)
+
+
 def _place(verdict: Verdict, located: list[tuple[Case, Located]], cached: Located | None) -> Located | None:
     """The place that fits a failed case best: the one that its own preset shows."""
     preset = verdict.case.steps[0].get("args", {}).get("preset")
@@ -157,11 +163,13 @@ def faulty(adapter: Any, verdicts: Sequence[Verdict]) -> str:
     if not bad:
         return ""
     chapter = min((v.case.chapter for v in bad), key=FLOW.index)
+    if all(v.message.startswith("step 0 (load)") for v in bad if v.case.chapter == chapter):
+        return "presets.load"  # it did not come to what the chapter is about
     if chapter in ("models", "decoding", "invariance") or any(v.numeric and v.case.chapter == chapter for v in bad):
         places = (locate(adapter, case) for case in read_cases("models.trace.blocks"))
         if place := next(filter(None, places), None):
             return place.block
-        if chapter == "decoding":
+        if all(_cached(v.case) for v in bad if v.case.chapter == chapter):
             return "cache"
     topics: dict[str, list[bool]] = {}
     for v in verdicts:

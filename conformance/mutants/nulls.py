@@ -44,8 +44,9 @@ class Padded(Refimpl):
     def batch(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Some more columns of padding after the encoder's tokens."""
         found = super().batch(inputs)
+        most = getattr(self.lm.backbone, "max_sequence_length", np.inf)  # T5 has no limit
         for key in ("encoder_token_ids", "encoder_padding_mask"):
-            if key in found and found[key].shape[1] + self.more <= self.lm.backbone.max_sequence_length:
+            if key in found and found[key].shape[1] + self.more <= most:
                 found[key] = np.pad(found[key], ((0, 0), (0, self.more)), constant_values=0)
         return found
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from conformance.make.questions import ask, load, step
-from conformance.make.questions.batches import TINY, batch, rows_of
+from conformance.make.questions.batches import DROPOUT0, TINY, batch, rows_of
 
 
 def questions() -> list[dict[str, Any]]:
@@ -11,10 +11,12 @@ def questions() -> list[dict[str, Any]]:
     full = batch("bart_dropout0", [(9, 8), (4, 8)], 9, 8)
     flat = {"encoder_token_ids": [[0, 5, 9, 9]], "encoder_padding_mask": [[True] * 4],
             "decoder_token_ids": [[2, 0, 9, 9]], "decoder_padding_mask": [[True] * 4]}  # fmt: skip
+    empty = DROPOUT0 | {"encoder_padding_mask": [[False] * 9, *DROPOUT0["encoder_padding_mask"][1:]]}
     rows = [
         ("two-layers", "Two layers, ragged rows.", "bart_tiny", rows_of(TINY, 0, 2)),
         ("one-layer", "One layer, full rows: also the truth of decoding over the cache.", "bart_dropout0", full),
         ("flat", "A sum of embeddings whose variance is near the epsilon.", "bart_dropout0", flat),
+        ("nothing-to-attend", "A row without source.", "bart_dropout0", rows_of(empty, 0, 1)),
     ]
     return [
         ask(f"models.trace.blocks#{slug}", about, "Trace", load(preset), step("trace", {"trace": None}, inputs=inputs),
