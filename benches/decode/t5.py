@@ -187,7 +187,9 @@ def measure(folder: Path, peers: str, rounds: int) -> None:
         speeds = {name: rows * NEW / statistics.median(times[name]) for name in ENGINES}
         table.append(f"| {rows} | " + " | ".join(f"{speeds[name]:.1f}" for name in ENGINES) + " |")
         spread = len({token for row in first["refimpl"] for token in row})
-        notes.append(f"* {rows} rows: tokens unlike refimpl's: {', '.join(different) or 'none'}; {spread} different tokens.")
+        notes.append(
+            f"* {rows} rows: tokens unlike refimpl's: {', '.join(different) or 'none'}; {spread} different tokens."
+        )
         print(table[-1], notes[-1], sep="\n", flush=True)
     (ROOT / "benches" / "results" / "decode_t5.md").write_text("\n".join(table + notes) + "\n")
 
