@@ -41,7 +41,8 @@ def test_what_differs_is_shrunk_and_a_unit_does_the_same_wherever_it_runs():
     plan = replace(TOKENIZE, shrink=1000)
     report = run_unit(plan, 0)
     assert report.finding["question"]["call"]["args"]["text"] == ["A1b2-!?"], "nothing smaller has a capital letter"
-    assert report.finding["question"]["model"]["merges"] == []
+    merges = report.finding["question"]["model"]["merges"]
+    assert len(merges) == 1, "KerasHub loads no tokenizer without one"
     again = run_unit(plan, 0)
     assert (again.finding, again.asked) == (report.finding, report.asked)
 
