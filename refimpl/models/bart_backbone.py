@@ -23,6 +23,7 @@ from refimpl.models.layers import (
     keep,
     keys_and_values,
     layer_norm,
+    stack_layers,
 )
 from refimpl.models.weights import Scope, WeightSpec, attention_specs, dense_specs, layer_norm_specs
 from refimpl.presets import register
@@ -140,13 +141,9 @@ class BartBackbone(Backbone):
 
         Spec: models.bart.no-layers
         """
-        rows, length, _ = encoded.shape
-        heads = (self.num_heads, self.hidden_dim // self.num_heads)
-        found = np.empty((rows, self.num_layers, 2, length, *heads), encoded.dtype)
-        for n in range(self.num_layers):
-            layer = weights[f"transformer_decoder_layer_{n}"]["cross_attention"]
-            found[:, n] = np.stack(keys_and_values(encoded, layer), axis=1)
-        return found
+        layers = (weights[f"transformer_decoder_layer_{n}"]["cross_attention"] for n in range(self.num_layers))
+        shape = (len(encoded), self.num_layers, 2, encoded.shape[1], self.num_heads, self.head_dim)
+        return stack_layers((keys_and_values(encoded, layer) for layer in layers), shape, encoded.dtype)
 
     def decode_cached(
         self,

@@ -3,6 +3,7 @@
 Letters: B batch, S source length, T target length, H heads, D head width, E hidden, F intermediate.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,17 @@ def keys_and_values(y: Array, weights: Scope) -> tuple[Array, Array]:
     key = ops.linear(y, weights["key"].kernel, weights["key"].bias)
     value = ops.linear(y, weights["value"].kernel, weights["value"].bias)
     return key, value
+
+
+def stack_layers(pairs: Iterable[tuple[np.ndarray, np.ndarray]], shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """The cache of keys and values of all layers, which may be none. Shapes: pairs (B, S, H, D) -> (B, L, 2, S, H, D).
+
+    Spec: models.bart.no-layers
+    """
+    found = np.empty(shape, dtype)
+    for n, pair in enumerate(pairs):
+        found[:, n] = np.stack(pair, axis=1)
+    return found
 
 
 def attention(x: Array, key: Array, value: Array, may_attend: np.ndarray, weights: Scope, drop: Drop = keep) -> Array:

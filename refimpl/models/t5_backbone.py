@@ -15,7 +15,7 @@ from refimpl.autograd import ops
 from refimpl.errors import ConfigError
 from refimpl.models import t5_weights
 from refimpl.models.backbone import Backbone
-from refimpl.models.layers import Array, Drop, attend_past, attend_tokens, keep
+from refimpl.models.layers import Array, Drop, attend_past, attend_tokens, keep, stack_layers
 from refimpl.models.t5_layers import (
     ACTIVATIONS,
     KeysValues,
@@ -191,8 +191,10 @@ class T5Backbone(Backbone):
     # -- cached decoding -------------------------------------------------------------------------------------------
     def cross_keys_values(self, weights: Scope, encoded: np.ndarray) -> np.ndarray:
         """What every decoder layer attends to in the source. Shapes: (B, S, E) -> (B, L, 2, S, H, D)."""
-        layers = [weights[f"transformer_decoder_layer_{n}"]["cross_attention"] for n in range(self.num_layers)]
-        return np.stack([np.stack(keys_and_values(encoded, y, self.num_heads), axis=1) for y in layers], axis=1)
+        layers = (weights[f"transformer_decoder_layer_{n}"]["cross_attention"] for n in range(self.num_layers))
+        shape = (len(encoded), self.num_layers, 2, encoded.shape[1], self.num_heads, self.head_dim)
+        pairs = (keys_and_values(encoded, layer, self.num_heads) for layer in layers)
+        return stack_layers(pairs, shape, encoded.dtype)
 
     def decode_cached(
         self,

@@ -54,6 +54,16 @@ def test_cached_steps_equal_the_whole_pass_beyond_the_maximal_distance(kind):
         assert logits == pytest.approx(whole[:, first : first + width], rel=1e-11, abs=1e-11)
 
 
+@pytest.mark.parametrize("jit_compile", [True, False])
+def test_a_model_without_layers_generates(jit_compile):
+    lm, inputs = t5(num_layers=0), tokens(3, 4, 8)
+    lm.compile(sampler="greedy", jit_compile=jit_compile)
+    inputs["decoder_padding_mask"] = np.arange(8) < np.array([[1], [2], [1]])
+    ids = lm.generate(inputs, stop_token_ids=None)["decoder_token_ids"]
+    full = lm(inputs | {"decoder_token_ids": ids, "decoder_padding_mask": np.ones_like(ids)})
+    assert (ids[:, 2:] == full.argmax(axis=-1)[:, 1:-1]).all()
+
+
 def test_buckets_worked_by_hand():
     """Distance n to bucket: single up to half, then steps of the logarithm, the last from 128 on."""
     near = {7: 7, 8: 8, 11: 8, 12: 9, 16: 10, 23: 11, 32: 12, 46: 13, 64: 14, 91: 15, 127: 15, 128: 15, 5000: 15}
