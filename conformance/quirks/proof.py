@@ -25,7 +25,7 @@ from conformance.quirks import BACKENDS, all_quirks, switched_on
 from conformance.runner import filled_in, run, run_case
 
 RECORDED = Path(__file__).parent / "keras_hub.json"
-CAPABILITIES = {"core", "probe", "formats", "jax-random"}
+CAPABILITIES = {"core", "probe", "formats", "trace", "jax-random"}
 UNRECORDED = "KerasHub's answer is not recorded yet: python -m conformance.quirks.record"
 CLOSE = 1e-4  # of the largest number: float32 beside float32, where the case has no noise floor
 
@@ -134,6 +134,7 @@ def _unlike(expect: Any, mine: dict[str, Any], other: dict[str, Any]) -> str | N
         if b.dtype.kind != "f":
             found = compare.exact({key: a.tolist()}, {key: b.tolist()})
         else:
+            # A trace's floors were measured inside the right model: they are not those of a block that strays.
             rule = expect.get("numeric", {}).get(key)
             floor = 2 * rule["floor"] if rule else CLOSE * float(np.abs(b[np.isfinite(b)]).max(initial=1e-6))
             same_holes = a.shape == b.shape and np.array_equal(np.isnan(a), np.isnan(b))
@@ -146,9 +147,9 @@ def _unlike(expect: Any, mine: dict[str, Any], other: dict[str, Any]) -> str | N
 def asked(expect: dict[str, Any]) -> set[str]:
     """The keys of the result that an expectation looks at; none where an error is wanted: then all count."""
     rules = [expect.get(kind, {}) for kind in ("exact", "shape", "numeric", "generation")]
-    return {key for rule in rules for key in rule if key not in ("margins", "runners_up")} | set(
-        expect.get("same_as", {}).get("keys", ())
-    )
+    rules.append(expect.get("trace", {}).get("tensors", {}))
+    keys = {key for rule in rules for key in rule if key not in ("margins", "runners_up")}
+    return keys | set(expect.get("same_as", {}).get("keys", ()))
 
 
 def _other_shares(mine: dict[str, Any], other: dict[str, Any]) -> str | None:
