@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from conformance.divergences import read_divergences
 from conformance.fuzz.options import add_arguments as fuzz_arguments
@@ -28,11 +29,13 @@ def parser() -> argparse.ArgumentParser:
     two.add_argument("--strict", action="store_true", help="a required clause without a mutant fails, too")
     three = commands.add_parser("make", help="write the goldens (where the peers are installed)")
     three.add_argument("--check", action="store_true", help="only compare with what is kept")
+    three.add_argument("--only", default="", metavar="PREFIX", help="with --check: only cases whose ids begin so")
     three.add_argument("--cache", metavar="FOLDER", help="keep KerasHub's answers here")
     three.add_argument("--presets", action="store_true", help="write the tiny presets, too")
     four = commands.add_parser("mutants", help="run the suite against backends that are wrong on purpose")
     four.add_argument("--only", default="", metavar="NAME-PREFIX")
     four.add_argument("--workers", type=int, default=2, metavar="N", help="processes")
+    four.add_argument("--keep", type=Path, metavar="FILE", help="write results there, and go on from what is there")
     five = commands.add_parser("fuzz", help="ask two implementations random questions until they differ")
     fuzz_arguments(five)
     six = commands.add_parser("divergences", help="print what KerasHub does beside what it promises")
@@ -58,14 +61,14 @@ def make(options: argparse.Namespace) -> int:
     """Write or check the goldens."""
     from conformance.make.producers import main as produce
 
-    return produce(options.check, options.cache, options.presets)
+    return produce(options.check, options.cache, options.presets, options.only)
 
 
 def mutants(options: argparse.Namespace) -> int:
     """Every mutant must be killed."""
     from conformance.mutants.campaign import run_mutants
 
-    return run_mutants(options.only, options.workers)
+    return run_mutants(options.only, options.workers, options.keep)
 
 
 def fuzz(options: argparse.Namespace) -> int:

@@ -34,7 +34,10 @@ class Ledger:
     def _read(self) -> None:
         """Take up what is there; a last line that was cut off in the writing does not count."""
         units = self.folder / "units.jsonl"
-        for line in units.read_text(encoding="utf-8").splitlines() if units.exists() else ():
+        text = units.read_text(encoding="utf-8") if units.exists() else ""
+        if text and not text.endswith("\n"):
+            units.write_text(text + "\n", encoding="utf-8")  # the next row begins a line
+        for line in text.splitlines():
             try:
                 row = json.loads(line)
             except ValueError:

@@ -46,8 +46,6 @@ def main(backend: str, target: str, asked: str, dtype: str = "") -> None:
     """Write the answers to a file; `asked` is a file of the ids of the questions that are put."""
     ids = set(json.loads(Path(asked).read_text(encoding="utf-8")))
     questions = [q for q in all_questions() if q["by"] != "hand" and q["id"] in ids]
-    if dtype:  # the oracle of the peer itself: forward passes only
-        questions = [q for q in questions if any("numeric" in s.get("expect", {}) for s in q["steps"])]
     adapter = find(backend)
     info = adapter.start()
     content = {"info": info, "answers": answers_of(adapter, questions, **({"dtype": dtype} if dtype else {}))}

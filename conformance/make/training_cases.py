@@ -7,7 +7,9 @@ The updates are written out here from the papers' and Keras's formulas, in float
 
 import json
 import os
+import sys
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
@@ -153,7 +155,7 @@ def main() -> None:
             {"id": id, "about": told, "flags": [flag], "capability": "probe", "steps": steps, "provenance": provenance}
         )
     flags = {flag: FLAGS[flag] for flag in FLAGS if any(flag in case["flags"] for case in cases)}
-    path = GOLDEN / "training" / "steps.json"
+    path = (Path(sys.argv[1]) if len(sys.argv) > 1 else GOLDEN / "training") / "steps.json"
     path.write_text(json.dumps({"format": FORMAT, "flags": flags, "cases": cases}, indent=1) + "\n", encoding="utf-8")
     save_file(arrays, path.with_suffix(".safetensors"))
 

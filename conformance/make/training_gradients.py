@@ -4,6 +4,7 @@ Needs the `peers` extra: python conformance/make/training_gradients.py
 """
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -117,9 +118,10 @@ def main() -> None:
         tensors[f"weight/{name}"] = np.ascontiguousarray(to_ours(name, weight.detach().numpy()))
         tensors[f"gradient/{name}"] = np.ascontiguousarray(to_ours(name, weight.grad.numpy()))
     producer = f"torch {torch.__version__}, transformers {transformers.__version__}, float64"
-    OUT.parent.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, OUT, {"about": json.dumps({"producer": producer, "config": CONFIG})})
-    print(f"{OUT.name}: {len(tensors)} tensors, {OUT.stat().st_size} bytes")
+    out = Path(sys.argv[1]) / "steps" / OUT.name if len(sys.argv) > 1 else OUT
+    out.parent.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, out, {"about": json.dumps({"producer": producer, "config": CONFIG})})
+    print(f"{out.name}: {len(tensors)} tensors, {out.stat().st_size} bytes")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ Needs the `peers` extra: python conformance/make/training_gradients_t5.py
 """
 
 import json
+import sys
 from pathlib import Path
 from types import MethodType
 from typing import Any
@@ -136,7 +137,7 @@ def write(name: str) -> None:
         "producer": f"torch {torch.__version__}, transformers {transformers.__version__}, float64",
         "config": SIZES | kind,
     }
-    path = OUT / f"{name}.safetensors"
+    path = (Path(sys.argv[1]) / "steps" if len(sys.argv) > 1 else OUT) / f"{name}.safetensors"
     save_file(tensors, path, {"about": json.dumps(about)})
     print(f"{path.name}: {len(tensors)} tensors, {path.stat().st_size} bytes")
 

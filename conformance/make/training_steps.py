@@ -7,6 +7,7 @@ KERAS_BACKEND=jax python conformance/make/training_steps.py
 
 import json
 import os
+import sys
 from pathlib import Path
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
@@ -174,11 +175,12 @@ def scores(found: dict, rng: np.random.Generator) -> dict:
 
 
 def main() -> None:
+    folder = Path(sys.argv[1]) / "steps" if len(sys.argv) > 1 else FOLDER
     about = {"about": json.dumps({"producer": PRODUCER, "runs": RUNS})}  # one key: several have no fixed order
-    save_file(runs(), FOLDER / "bart_steps.safetensors", about)
+    save_file(runs(), folder / "bart_steps.safetensors", about)
     text = json.dumps({"producer": PRODUCER} | parts(), indent=1)
-    (FOLDER / "keras_parts.json").write_text(text + "\n", encoding="utf-8")
-    for path in sorted(FOLDER.iterdir()):
+    (folder / "keras_parts.json").write_text(text + "\n", encoding="utf-8")
+    for path in sorted(folder.iterdir()):
         print(f"{path.name}: {path.stat().st_size} bytes")
 
 

@@ -7,36 +7,20 @@ import sys
 import time
 import warnings
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from conformance.cases import read_cases
 from conformance.diagnosis import FLOW, faulty
 from conformance.mutants import Mutant, all_mutants
 from conformance.mutants.blocks import named, right_names
+from conformance.mutants.kept import Kept, OtherCodeError, Result
 from conformance.mutants.nulls import NULLS, Null
 from conformance.runner import Verdict, run
 
 # What must hold: share of mutants killed, null variants flagged, share of killed mutants whose block is named, mutants.
 KILLED, FLAGGED, NAMED, MUTANTS = 0.95, 0, 0.80, 120
 PATIENCE = 300  # seconds for one mutant; one that makes the run endless is noticed by that
-
-
-@dataclass(frozen=True)
-class Result:
-    """What the suite says of one mutant or null variant."""
-
-    name: str
-    case: str = ""
-    message: str = ""
-    block: str = ""
-    named: bool = False
-    seconds: float = 0.0
-
-    @property
-    def killed(self) -> bool:
-        """Whether any case noticed it."""
-        return bool(self.case)
 
 
 def verdicts_of(adapter: Any, info: dict[str, Any]) -> list[Verdict]:
@@ -101,17 +85,28 @@ def judge_null(name: str) -> Result:
     return Result(name, seconds=spent) if first is None else Result(name, first.case.id, first.message, seconds=spent)
 
 
-def run_mutants(only: str = "", workers: int = 2) -> int:
-    """Print a line for each as it is done, then the figures; 1 if one of them is missed."""
+def run_mutants(only: str = "", workers: int = 2, keep: Path | None = None) -> int:
+    """Print a line for each as it is done, then the figures; 1 if one of them is missed.
+
+    What stands in the file `keep` is not run again, and what is found is written there.
+    """
     mutants = [mutant for mutant in all_mutants() if mutant.name.startswith(only)]
     nulls: list[Null] = [] if only else list(NULLS)
-    began = time.perf_counter()
-    killed, flagged = [], []
-    for number, (kind, result) in enumerate(_results(mutants, nulls, workers), 1):
-        (killed if kind == "mutant" else flagged).append(result)
+    try:
+        kept = Kept(keep)
+    except OtherCodeError as error:
+        print(error, file=sys.stderr)
+        return 2
+    todo = [mutant for mutant in mutants if ("mutant", mutant.name) not in kept]
+    left = [null for null in nulls if ("null", null.name) not in kept]
+    began, count = time.perf_counter(), len(mutants) + len(nulls)
+    for number, (kind, result) in enumerate(_results(todo, left, workers), count - len(todo) - len(left) + 1):
+        kept.add(kind, result)
         fault = next((m.fault for m in mutants if m.name == result.name), "null")
-        print(f"[{number:3}/{len(mutants) + len(nulls)}] {told(kind, result, fault)}", flush=True)
+        print(f"[{number:3}/{count}] {told(kind, result, fault)}", flush=True)
     print(f"\n{time.perf_counter() - began:.0f} s")
+    killed = [kept.found["mutant", mutant.name] for mutant in mutants]
+    flagged = [kept.found["null", null.name] for null in nulls]
     return int(not figures(mutants, killed, flagged, bool(only)))
 
 

@@ -6,7 +6,8 @@ from conformance.cases import read_cases
 from conformance.compare import floors
 from conformance.mutants import all_mutants
 from conformance.mutants.blocks import right_names
-from conformance.mutants.campaign import MUTANTS, Result, figures, judge
+from conformance.mutants.campaign import MUTANTS, figures, judge, run_mutants
+from conformance.mutants.kept import Kept, OtherCodeError, Result, fingerprint
 from conformance.mutants.nulls import NULLS
 from conformance.runner import PROFILES, run
 
@@ -25,6 +26,25 @@ def test_figures_are_held_to_what_they_must_be(capsys):
 
 def test_every_mutant_has_a_block():
     assert all(right_names(mutant) for mutant in all_mutants())
+
+
+def test_results_are_kept_and_not_asked_again(tmp_path, capsys):
+    file = tmp_path / "results.jsonl"
+    kept = Kept(file)
+    (mutant,) = [mutant for mutant in all_mutants() if mutant.name == "gelu-tanh"]
+    kept.add("mutant", Result(mutant.name, "models.logits#a", "m", "encoder.layer.0.feed_forward", True, 0.5))
+    with file.open("a") as more:
+        more.write('["mutant", {"name": "cut o')
+    again = Kept(file)
+    assert again.found == kept.found
+    again.add("null", Result("plain"))
+    assert Kept(file).found == again.found, "the row after the one that was cut off counts"
+    assert run_mutants("gelu-tanh", keep=file) == 0
+    assert "1 killed, 100.0%" in capsys.readouterr().out
+    file.write_text(file.read_text().replace(fingerprint(), "0"))
+    with pytest.raises(OtherCodeError, match="other code"):
+        Kept(file)
+    assert run_mutants("gelu-tanh", keep=file) == 2
 
 
 @pytest.mark.filterwarnings("ignore")

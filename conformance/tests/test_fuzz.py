@@ -63,6 +63,8 @@ def test_a_unit_is_entered_once(tmp_path):
         file.write('{"unit": 5, "as')  # the machine went down here
     again = Ledger(tmp_path, plan, resume=True)
     assert (again.done, again.asked, again.current_plan.known) == ({3, 4}, 20, ("s: t",))
+    again.enter(Report(5, 10, 1.0))
+    assert Ledger(tmp_path, plan, resume=True).done == {3, 4, 5}, "the row after the one that was cut off counts"
     with pytest.raises(LedgerError, match="already"):
         Ledger(tmp_path, plan)
     with pytest.raises(LedgerError, match="other settings"):

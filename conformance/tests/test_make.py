@@ -7,6 +7,7 @@ import numpy as np
 
 from conformance.cases import GOLDEN
 from conformance.damage import damaged
+from conformance.make.check import check, unlike
 from conformance.make.kept import arrays_of, kept_cases, unchanged
 from conformance.make.questions import all_questions
 
@@ -56,3 +57,30 @@ def test_weights_are_scaled_and_rounded(tmp_path):
     with h5py.File(brain / H5) as file, h5py.File(GOLDEN / "presets" / "bart_bfloat16" / H5) as other:
         bits = other[place][...].view("<u2").astype("<u4") << 16  # as KerasHub rounds
         assert np.array_equal(file[place][...], bits.view("<f4"))
+
+
+def test_check_compares_arrays_by_value_and_lets_dates_differ():
+    path = GOLDEN / "models" / "logits.json"
+    question = next(q for q in all_questions() if q["id"] == "models.logits#one-layer-ragged")
+    case = kept_cases(GOLDEN, [question])[question["id"]]
+    arrays = arrays_of(case, path)
+    (name,) = arrays
+    made = copy.deepcopy(case)
+    made["provenance"]["date"] = "another"
+    rule = made["steps"][1]["expect"]["numeric"]["logits"]
+    rule["truth"] = "another name"
+    assert unlike(case, arrays, made, {"another name": arrays[name]}) == []
+    moved = arrays[name] + 1e-9
+    assert unlike(case, arrays, made, {"another name": moved}) == [
+        f"{case['id']}: the truth {name} comes out otherwise"
+    ]
+    rule["floor"] *= 5
+    assert len(unlike(case, arrays, made, {"another name": arrays[name]})) == 1
+    rule["floor"] /= 5
+    made["steps"][1]["expect"]["shape"] = {"logits": [1]}
+    (told,) = unlike(case, arrays, made, {"another name": arrays[name]})
+    assert "steps[1].expect" in told
+
+
+def test_check_names_what_it_can_not_find():
+    assert check("no.such") == ["No case's id begins with no.such."]
