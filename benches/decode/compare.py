@@ -1,9 +1,10 @@
 """Decoding side by side: one process an engine, runs taken in turn, medians and ratios, a table and a picture.
 
     python benches/decode/compare.py --peers PYTHON                     (it has keras_hub, transformers, ctranslate2)
-    python benches/decode/compare.py --peers PYTHON --only "batch 1"    (results of other cases are kept)
+    python benches/decode/compare.py --peers PYTHON --only "batch 1" --engines refimpl keras_hub-torch
 
-All engines of a case run the same weights, and must first give the same greedy tokens.
+All engines of a case run the same weights, and must first give the same greedy tokens. Results of cases and engines
+that are not asked this time are kept, and marked as those of their own run.
 """
 
 import argparse
@@ -13,12 +14,13 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from bandwidth import bandwidth
 from report import write
-from work import CASES
+from work import CASES, MODELS
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -72,7 +74,8 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where the models are kept; made if missing")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--engines", nargs="*", help="only these")
+    parser.add_argument("--patience", type=float, default=40, help="seconds after which an engine gets fewer rounds")
+    parser.add_argument("--engines", nargs="*", help="refimpl beside these only")
     parser.add_argument("--only", nargs="*", default=list(CASES), choices=list(CASES), metavar="CASE")
     parser.add_argument("--models-only", action="store_true", help="make the models in --folder, and stop")
     parser.add_argument("--results", type=Path, default=RESULTS)
@@ -80,7 +83,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
-        for model in sorted({CASES[case].model for case in arguments.only}):
+        for model in [name for name in MODELS if any(CASES[case].name == name for case in arguments.only)]:
             make_models(folder, model, arguments.peers)
         for case in () if arguments.models_only else arguments.only:
             keep(case, run_case(case, folder, arguments), arguments.results)
@@ -95,33 +98,41 @@ def make_models(folder: Path, model: str, peers: str) -> None:
 
 
 def run_case(case: str, folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Times of all engines for one case; each engine gets a new process, for its peak memory."""
+    """Times of engines for one case; each engine gets a new process, for its peak memory."""
     load, work = os.getloadavg()[0], CASES[case]
     before = bandwidth(arguments.threads)
-    names = arguments.engines or ENGINES[case]
-    engines = {name: Engine(name, arguments, folder, work.model) for name in names}
+    names = list(dict.fromkeys(["refimpl", *(arguments.engines or ENGINES[case])]))
+    engines = {name: Engine(name, arguments, folder, work.name) for name in names}
     first = {name: engine.ask(case)["tokens"] for name, engine in engines.items()}
-    same = {name: first[name] == first[names[0]] for name in engines}
+    same = {name: first[name] == first["refimpl"] for name in engines}
     print(case, "same tokens:", same, flush=True)
     if work.beams == 1 and not all(same[name] for name in engines if "int8" not in name):
         raise SystemExit("the engines do not give the same greedy tokens")
-    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in engines}
-    for _ in range(arguments.rounds):
-        for name, engine in engines.items():
-            runs[name].append(engine.ask(case))
-    for engine in engines.values():
-        engine.close()
+    runs = in_turn(engines, case, arguments.rounds, arguments.patience)
     rows = {name: summary(runs[name]) | {"same_tokens": same[name]} for name in engines}
     for name, row in rows.items():
         print(f"  {name:24s} {row['tokens_per_second']:8.1f} tokens/s  cpu {row['cpu_seconds']:.2f} s", flush=True)
     return {
         "engines": rows,
+        "date": datetime.now(UTC).isoformat(" ", "minutes")[:16],
         "threads": arguments.threads,
         "rounds": arguments.rounds,
         "note": arguments.note,
         "load_before": load,
         "bandwidth": max(before, bandwidth(arguments.threads)),
     }
+
+
+def in_turn(engines: dict[str, Engine], case: str, rounds: int, patience: float) -> dict[str, list[dict[str, Any]]]:
+    """What each engine answered; one that has used up the patience with it runs twice, or as often as it did."""
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in engines}
+    for n in range(rounds):
+        for name, engine in engines.items():
+            if n < 2 or sum(run["seconds"] for run in runs[name]) < patience:
+                runs[name].append(engine.ask(case))
+    for engine in engines.values():
+        engine.close()
+    return runs
 
 
 def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -133,6 +144,7 @@ def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
         "seconds": seconds,
         "fastest": times[0],
         "slowest": times[-1],
+        "rounds": len(times),
         "cpu_seconds": statistics.median(run["cpu"] for run in runs),
         "peak_mb": runs[-1]["peak_kb"] / 1024,
     }
@@ -143,12 +155,26 @@ def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def keep(case: str, found: dict[str, Any], results: Path) -> None:
-    """Put a case's numbers beside those of the other cases, and write table and picture anew."""
+    """Put what one run found beside what earlier ones did, and write table and picture anew."""
     path = results / "decode.json"
     before = json.loads(path.read_text())["cases"] if path.exists() else {}
-    kept = {name: before[name] for name in CASES if "engines" in before.get(name, {})}
-    cases = kept | {case: found}
-    write({"cases": {name: cases[name] for name in CASES if name in cases}}, results)
+    runs = {name: before[name] for name in CASES if name in before}
+    runs[case] = merged(runs.get(case, []), found)
+    write({"cases": {name: runs[name] for name in CASES if name in runs}}, results)
+
+
+def merged(runs: list[dict[str, Any]], latest: dict[str, Any]) -> list[dict[str, Any]]:
+    """The latest run of a case, then earlier ones for the engines that none after them has; each names its rows.
+
+    An earlier run keeps all its numbers, as ratios are taken within a run.
+    """
+    kept, seen = [], set()
+    for run in [latest, *runs]:
+        shown = [name for name in run["engines"] if name not in seen]
+        seen |= set(shown)
+        if shown:
+            kept.append(run | {"shown": shown})
+    return kept
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from work import CASES, EARLY, END, LATE, Case, cut, inputs, padded, sources, words
+from work import CASES, EARLY, LATE, MODELS, Case, cut, inputs, padded, sources
 
 Rows = list[list[int]]
 Tick = Callable[[], None]
@@ -26,7 +26,7 @@ def refimpl(folder: Path, model: str, kernels: bool = True) -> Run:
     import refimpl
     from refimpl.decoding.stream import stream_step
 
-    task = refimpl.models.BartSeq2SeqLM.from_preset(str(folder / model / "preset"), preprocessor=None)
+    task = refimpl.models.Seq2SeqLM.from_preset(str(folder / model / "preset"), preprocessor=None)
 
     def run(rows: Rows, case: Case, tick: Tick) -> Rows:
         sampler = refimpl.samplers.BeamSampler(num_beams=case.beams) if case.beams > 1 else "greedy"
@@ -36,8 +36,8 @@ def refimpl(folder: Path, model: str, kernels: bool = True) -> Run:
                 found = so_far
                 tick()
         else:
-            found = task.generate(inputs(rows, case), stop_token_ids=(END,) if case.stop else None)
-        return cut(found["decoder_token_ids"][:, 2:], case)
+            found = task.generate(inputs(rows, case), stop_token_ids=(case.model.end,) if case.stop else None)
+        return cut(found["decoder_token_ids"][:, len(case.model.prompt) :], case)
 
     return run
 
@@ -46,7 +46,7 @@ def keras_hub(folder: Path, model: str) -> Run:
     import keras_hub
     import numpy as np
 
-    task = keras_hub.models.BartSeq2SeqLM.from_preset(str(folder / model / "preset"), preprocessor=None)
+    task = keras_hub.models.Seq2SeqLM.from_preset(str(folder / model / "preset"), preprocessor=None)
     compiled = []
 
     def run(rows: Rows, case: Case, _: Tick) -> Rows:
@@ -54,18 +54,18 @@ def keras_hub(folder: Path, model: str) -> Run:
             task.compile(sampler=keras_hub.samplers.BeamSampler(num_beams=case.beams) if case.beams > 1 else "greedy")
             compiled[:] = [case]
         batch = inputs(rows, case, width=32, count=case.rows)  # one shape, or each would be traced
-        found = task.generate(batch, stop_token_ids=[END] if case.stop else None)
-        return cut(np.asarray(found["decoder_token_ids"])[: len(rows), 2:], case)
+        found = task.generate(batch, stop_token_ids=[case.model.end] if case.stop else None)
+        return cut(np.asarray(found["decoder_token_ids"])[: len(rows), len(case.model.prompt) :], case)
 
     return run
 
 
 def transformers(folder: Path, model: str) -> Run:
     import torch
-    from transformers import BartForConditionalGeneration
+    from transformers import AutoModelForSeq2SeqLM
 
-    bart = BartForConditionalGeneration.from_pretrained(folder / model / "transformers", dtype=torch.float32).eval()
-    settings = bart.generation_config
+    lm = AutoModelForSeq2SeqLM.from_pretrained(folder / model / "transformers", dtype=torch.float32).eval()
+    settings = lm.generation_config
     settings.forced_bos_token_id, settings.forced_eos_token_id = None, None
 
     def run(rows: Rows, case: Case, tick: Tick) -> Rows:
@@ -73,13 +73,13 @@ def transformers(folder: Path, model: str) -> Run:
             tick()
             return scores
 
-        ids, mask = padded(rows)
-        settings.eos_token_id = END if case.stop else None
+        ids, mask = padded(rows, case.model.padding)
+        settings.eos_token_id = case.model.end if case.stop else None
         with torch.inference_mode():
-            out = bart.generate(
+            out = lm.generate(
                 input_ids=torch.tensor(ids).long(),
                 attention_mask=torch.tensor(mask).long(),
-                decoder_input_ids=torch.tensor([[END, 0]] * len(rows)),
+                decoder_input_ids=torch.tensor([list(case.model.prompt)] * len(rows)),
                 min_new_tokens=None if case.stop else case.new,
                 max_new_tokens=case.new,
                 max_length=None,
@@ -88,7 +88,7 @@ def transformers(folder: Path, model: str) -> Run:
                 early_stopping=False,
                 logits_processor=[seen],
             )
-        return cut(out.numpy()[:, 2:], case)
+        return cut(out.numpy()[:, len(case.model.prompt) :], case)
 
     return run
 
@@ -99,9 +99,9 @@ def ctranslate2(folder: Path, model: str, kind: str) -> Run:
     translator = ctranslate2.Translator(
         str(folder / model / f"ct2-{kind}"), compute_type=kind, intra_threads=int(os.environ["OMP_NUM_THREADS"])
     )
-    path = folder / model / "transformers" / "vocab.json"
-    numbers = json.loads(path.read_text()) if model == "phonemes" else {word: n for n, word in enumerate(words())}
-    names = {n: word for word, n in numbers.items()}
+    names = json.loads((folder / model / f"ct2-{kind}" / "shared_vocabulary.json").read_text())
+    numbers = {word: n for n, word in enumerate(names)}
+    prompt = [names[n] for n in MODELS[model].prompt[1:]]  # it begins with the first by itself
 
     def run(rows: Rows, case: Case, tick: Tick) -> Rows:
         def seen(_: Any) -> bool:
@@ -110,16 +110,16 @@ def ctranslate2(folder: Path, model: str, kind: str) -> Run:
 
         found = translator.translate_batch(
             [[names[i] for i in row] for row in rows],
-            target_prefix=[["<s>"]] * len(rows),
+            target_prefix=[prompt] * len(rows),
             beam_size=case.beams,
             length_penalty=0,
-            min_decoding_length=1 if case.stop else case.new + 1,
-            max_decoding_length=case.new + 1,
+            min_decoding_length=1 if case.stop else case.new + len(prompt),
+            max_decoding_length=case.new + len(prompt),
             max_input_length=0,
             max_batch_size=case.rows,
             callback=seen if case.new == 512 else None,
         )
-        return cut([[numbers[word] for word in row.hypotheses[0]][1:] for row in found], case)
+        return cut([[numbers[word] for word in row.hypotheses[0]][len(prompt) :] for row in found], case)
 
     return run
 
@@ -160,8 +160,16 @@ def main() -> None:
         case = CASES[json.loads(line)]
         rows = sources(case, folder)
         found = timed(run, case, rows, len(rows) if name.endswith("-sorted") else case.rows)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        print(json.dumps(found | {"peak_kb": peak}), file=answer, flush=True)
+        print(json.dumps(found | {"peak_kb": peak_kb()}), file=answer, flush=True)
+
+
+def peak_kb() -> int:
+    """The most memory that this program has had. What `getrusage` says counts the process that started it as well."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
+    except OSError:  # no Linux
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 if __name__ == "__main__":
