@@ -10,10 +10,10 @@ from llvmlite import ir
 from numba.core import cgutils, types
 
 from refimpl.kernels.jit import instruction
-from refimpl.kernels.vector import LANES, Typed, fma_of, place_of, prefetch_at, splat_of
+from refimpl.kernels.vector import LANES, NEAR, Typed, fma_of, place_of, prefetch_at, splat_of
 
 _F32, _I32, _I64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
-_V16, _V4 = ir.VectorType(_F32, LANES), ir.VectorType(_F32, 4)
+_V16 = ir.VectorType(_F32, LANES)
 _word = types.intp
 
 
@@ -75,72 +75,79 @@ def block_of(rows: int, vectors: int) -> Callable[..., None]:
     return block
 
 
-def eight_of(vectors: int) -> Callable[..., None]:
-    """Add the products of eight inputs to `sums`, while the next eight lines of the matrix are fetched.
+@instruction
+def eight(typing: Any, x: Any, rows: Any, inputs: Any, w: Any, outputs: Any, ahead: Any, sums: Any, step: Any) -> Typed:
+    """Add the products of eight inputs and sixteen columns to `sums`, while the numbers `ahead` are fetched.
 
     Shapes: x `rows` lines `inputs` apart, w eight lines `outputs` apart, sums `rows` lines `step` apart.
     """
 
-    @instruction
-    def eight(typing: Any, x: Any, rows: Any, inputs: Any, w: Any, outputs: Any, sums: Any, step: Any) -> Typed:
-        def generate(context: Any, b: Any, _: Any, args: Any) -> Any:
-            x, rows, inputs, w, outputs, sums, step = args
-            weights = []
+    def generate(context: Any, b: Any, _: Any, args: Any) -> Any:
+        x, rows, inputs, w, outputs, ahead, sums, step = args
+        weights = []
+        for k in range(8):
+            line = _times(b, outputs, k)
+            prefetch_at(b, w, b.add(line, ahead), NEAR)
+            weights.append(_load(b, w, line))
+        with cgutils.for_range(b, rows, intp=_I64) as loop:
+            line, place = b.mul(loop.index, inputs), b.mul(loop.index, step)
+            found = _load(b, sums, place)
             for k in range(8):
-                for v in range(vectors):
-                    prefetch_at(b, w, _plus(b, _times(b, outputs, 8 + k), LANES * v))
-                    weights.append(_load(b, w, _plus(b, _times(b, outputs, k), LANES * v)))
-            with cgutils.for_range(b, rows, intp=_I64) as loop:
-                line = b.mul(loop.index, inputs)
-                places = [_plus(b, b.mul(loop.index, step), LANES * v) for v in range(vectors)]
-                found = [_load(b, sums, place) for place in places]
-                for k in range(8):
-                    number = splat_of(b, _load(b, x, _plus(b, line, k), _F32))
-                    for v in range(vectors):
-                        found[v] = fma_of(b, [number, weights[k * vectors + v], found[v]])
-                for place, sum_here in zip(places, found, strict=True):
-                    b.store(sum_here, place_of(b, sums, place, _V16)).align = 4
-            return context.get_dummy_value()
+                number = splat_of(b, _load(b, x, _plus(b, line, k), _F32))
+                found = fma_of(b, [number, weights[k], found])
+            b.store(found, place_of(b, sums, place, _V16)).align = 4
+        return context.get_dummy_value()
 
-        return types.void(*[_word] * 7), generate
-
-    return eight
+    return types.void(*[_word] * 8), generate
 
 
-def scores_of(rows: int) -> Callable[..., None]:
-    """`dot` of so many rows with each of four tokens: sixteen sums side by side, then their total.
+def scores_of(rows: int, tokens: int) -> Callable[..., None]:
+    """`dot` of so many rows with each of so many tokens: sums of sixteen side by side, then their totals.
 
-    While it runs, the numbers `ahead` of the tokens are fetched.
+    The tokens are lines of the table that lie `apart` numbers from each other, so that several places of it are read at
+    once. While it runs, the numbers `ahead` of them are fetched. Where there are fewer rows, `some`, the last is
+    repeated.
 
-    Shapes: x `rows` lines `width` apart, table four lines `width` apart, of which `whole` numbers are taken; y `rows`
-    lines `ystep` apart.
+    Shapes: x `some` lines `width` apart, of which `whole` numbers are taken; y `some` lines `size` apart, in which the
+    tokens lie `between` numbers from each other.
     """
 
     @instruction
-    def scores(typing: Any, x: Any, width: Any, whole: Any, table: Any, ahead: Any, y: Any, ystep: Any) -> Typed:
+    def scores(
+        typing: Any, x: Any, some: Any, width: Any, whole: Any, table: Any, apart: Any, ahead: Any, y: Any, size: Any,
+        between: Any,
+    ) -> Typed:  # fmt: skip
         def generate(context: Any, b: Any, _: Any, args: Any) -> Any:
-            x, width, whole, table, ahead, y, ystep = args
-            sums = _sums(b, rows, 4)
-            lines = [_times(b, width, n) for n in range(max(rows, 4))]
+            x, some, width, whole, table, apart, ahead, y, size, between = args
+            sums, last = _sums(b, rows, tokens), _plus(b, some, -1)
+            row = [
+                b.select(b.icmp_signed("<", ir.Constant(_I64, r), last), ir.Constant(_I64, r), last)
+                for r in range(rows)
+            ]
+            lines, places = [b.mul(r, width) for r in row], [_times(b, apart, t) for t in range(tokens)]
             with cgutils.for_range_slice(b, ir.Constant(_I64, 0), whole, ir.Constant(_I64, LANES), intp=_I64) as (
                 k,
                 _step,
             ):
                 weights = []
-                for line in lines[:4]:
-                    index = b.add(line, k)
+                for place in places:
+                    index = b.add(place, k)
                     prefetch_at(b, table, b.add(index, ahead))
                     weights.append(_load(b, table, index))
                 for r in range(rows):
                     numbers = _load(b, x, b.add(lines[r], k))
-                    for t in range(4):
+                    for t in range(tokens):
                         b.store(fma_of(b, [numbers, weights[t], b.load(sums[r][t])]), sums[r][t])
-            for r in range(rows):
-                totals = _four_totals(b, [b.load(place) for place in sums[r]])
-                b.store(totals, place_of(b, y, _times(b, ystep, r), _V4)).align = 4
+            pairs = [(r, t) for t in range(tokens) for r in range(rows)]
+            for first in range(0, len(pairs), 4):
+                four = pairs[first : first + 4]
+                totals = _four_totals(b, [b.load(sums[r][t]) for r, t in four])
+                for n, (r, t) in enumerate(four):
+                    index = b.add(b.mul(row[r], size), _times(b, between, t))
+                    b.store(b.extract_element(totals, ir.Constant(_I32, n)), place_of(b, y, index, _F32))
             return context.get_dummy_value()
 
-        return types.void(*[_word] * 7), generate
+        return types.void(*[_word] * 10), generate
 
     return scores
 

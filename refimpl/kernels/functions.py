@@ -27,6 +27,7 @@ _ERF = (
 )  # fmt: skip
 _EXP = tuple(1.0 / math.factorial(n) for n in range(7, -1, -1))  # on half of ln 2 to both sides
 _LN2_HIGH, _LN2_LOW = 0.693359375, -2.12194440e-4  # the first has few bits: its products with whole numbers are exact
+_WHOLE = 1.5 * 2.0**23
 _LOWEST, _HIGHEST = -86.9, 88.7  # beyond, 0 and infinity are given: float32 has hardly any normal numbers there
 
 
@@ -73,9 +74,10 @@ def exp(typing: Any, x: Any) -> Typed:
         n = _call(b, "llvm.rint.v16f32", _F32, [b.fmul(x, _all(_F32, 1.0 / math.log(2.0)))])
         rest = _call(b, "llvm.fmuladd.v16f32", _F32, [n, _all(_F32, -_LN2_HIGH), x])
         rest = _call(b, "llvm.fmuladd.v16f32", _F32, [n, _all(_F32, -_LN2_LOW), rest])
-        whole = _call(b, "llvm.fptosi.sat.v16i32.v16f32", _I32, [n])
-        # n is at most 128, for which float32 has no power of two: one factor of two is put on the polynomial.
-        bits = b.shl(b.add(whole, ir.Constant(_I32, [126] * LANES)), ir.Constant(_I32, [23] * LANES))
+        # Of a float near `_WHOLE` the lowest bits are a whole number; LLVM's conversion would go one by one. n is at
+        # most 128, for which float32 has no power of two: one factor of two is put on the polynomial.
+        whole = b.bitcast(b.fadd(n, _all(_F32, _WHOLE + 126.0)), _I32)
+        bits = b.shl(whole, ir.Constant(_I32, [23] * LANES))
         value = b.fmul(_polynomial(b, _F32, "v16f32", _EXP, rest), _all(_F32, 2.0))
         value = b.fmul(value, b.bitcast(bits, _F32))
         value = b.select(b.fcmp_ordered("<", args[0], _all(_F32, _LOWEST)), _all(_F32, 0.0), value)

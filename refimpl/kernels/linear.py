@@ -10,15 +10,15 @@ rows, threads or columns there are beside it.
 Spec: kernels.order, invariance.rows
 """
 
-from refimpl.kernels.block import block_of, eight_of
+from refimpl.kernels.block import block_of, eight
 from refimpl.kernels.jit import inner, once
 from refimpl.kernels.vector import add, fma, fma1, get, load, put, splat, store, total, zero
 
 _PARTS, _PART = 8, 64  # at most so many parts, of at least so many inputs
 _TILE = 6144  # sums that are worked on together: they fit the first cache
+_AHEAD = 18432  # numbers between what is read and what is fetched: far enough for memory, and they fit the second cache
 PANEL, _ROWS = 192, 512  # columns and rows whose sums fit the second cache, with the weights and inputs of a part
 _eight_by_three, _eight_by_one = block_of(8, 3), block_of(8, 1)
-_eight_by_two_vectors, _eight_by_one_vector = eight_of(2), eight_of(1)
 _one_by_three, _one_by_one = block_of(1, 3), block_of(1, 1)
 
 
@@ -59,32 +59,34 @@ def part_product(x: int, rows: int, inputs: int, kernel: int, outputs: int, n: i
     whole, step = outputs // 16 * 16, padded(outputs)
     for i in range(0, rows * step, 16):
         store(sums, i, zero())
-    width = max(32, _TILE // rows // 32 * 32)
+    width = max(16, _TILE // rows // 16 * 16)
     for start in range(0, whole, width):
-        stop = min(whole, start + width)
-        for k in range(first, first + (end - first) // 8 * 8, 8):
-            _eight_inputs(x + k * 4, rows, inputs, kernel + k * outputs * 4, outputs, start, stop, sums, step)
-        for k in range(first + (end - first) // 8 * 8, end):
-            for c in range(start, stop, 16):
-                weights = load(kernel, k * outputs + c)
-                for r in range(rows):
-                    s = load(sums, r * step + c)
-                    store(sums, r * step + c, fma(splat(get(x, r * inputs + k)), weights, s))
+        _tile(x, rows, inputs, kernel, outputs, first, end, start, min(whole, start + width), whole, sums)
     for c in range(whole, outputs):
         for r in range(rows):
             put(sums, r * step + c, _sum(x + r * inputs * 4, first, end, kernel, outputs, c))
 
 
 @inner
-def _eight_inputs(
-    x: int, rows: int, inputs: int, kernel: int, outputs: int, first: int, end: int, sums: int, step: int
-) -> None:
-    """Add the products of eight inputs for some columns."""
-    pairs = first + (end - first) // 32 * 32
-    for c in range(first, pairs, 32):
-        _eight_by_two_vectors(x, rows, inputs, kernel + c * 4, outputs, sums + c * 4, step)
-    if pairs < end:
-        _eight_by_one_vector(x, rows, inputs, kernel + pairs * 4, outputs, sums + pairs * 4, step)
+def _tile(
+    x: int, rows: int, inputs: int, kernel: int, outputs: int, first: int, end: int, start: int, stop: int, whole: int,
+    sums: int,
+) -> None:  # fmt: skip
+    """Add the products of the inputs `first` to `end` for the columns `start` to `stop`, which fill vectors."""
+    step, eights = padded(outputs), first + (end - first) // 8 * 8
+    lines = max(1, _AHEAD // (stop - start) // 8) * 8
+    for k in range(first, eights, 8):
+        ahead = lines * outputs
+        if k + lines >= eights:  # go on where this thread will: in the next columns, or in the next part
+            ahead += (first - eights) * outputs + stop - start if stop < whole else -start
+        for c in range(start, stop, 16):
+            eight(x + k * 4, rows, inputs, kernel + (k * outputs + c) * 4, outputs, ahead, sums + c * 4, step)
+    for k in range(eights, end):
+        for c in range(start, stop, 16):
+            weights = load(kernel, k * outputs + c)
+            for r in range(rows):
+                s = load(sums, r * step + c)
+                store(sums, r * step + c, fma(splat(get(x, r * inputs + k)), weights, s))
 
 
 @inner

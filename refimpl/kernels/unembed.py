@@ -8,33 +8,44 @@ from refimpl.kernels.jit import inner, once
 from refimpl.kernels.linear import dot
 from refimpl.kernels.vector import fma1, get, put
 
-_four_rows, _one_row = scores_of(4), scores_of(1)
+_eight_rows, _one_row = scores_of(8, 3), scores_of(1, 4)
 
 
 @inner
 def unembed(x: int, rows: int, width: int, table: int, size: int, first: int, end: int, y: int) -> None:
-    """Scores of the tokens `first` to `end`: `dot` of each row with each token's, four tokens at a time.
+    """Scores of the tokens `first` to `end`: `dot` of each row with each token's.
+
+    Three or four places of the table are read at the same time: memory gives more than along one.
 
     Shapes: x (rows, width), table (size, width), y (rows, size).
     """
     once()
-    fours, line, whole = first + (end - first) // 4 * 4, width * 4, width // 16 * 16
-    for v in range(first, fours, 4):
-        tokens, ahead, r = table + v * line, 4 * width, 0
-        while r < rows:
-            if r + 4 <= rows:
-                _four_rows(x + r * line, width, whole, tokens, ahead, y + (r * size + v) * 4, size)
-                r += 4
-            else:
-                _one_row(x + r * line, width, whole, tokens, ahead, y + (r * size + v) * 4, size)
-                r += 1
-            ahead = 0  # fetched already
-        for r in range(rows if whole < width else 0):
-            for t in range(v, v + 4):
-                s = get(y, r * size + t)
+    line, whole, places = width * 4, width // 16 * 16, 4 if rows == 1 else 3
+    each = (end - first) // places
+    for v in range(first, first + each):
+        tokens, out = table + v * line, y + v * 4
+        if rows == 1:
+            _one_row(x, rows, width, whole, tokens, each * width, width, out, size, each)
+        for r in range(0, rows if rows > 1 else 0, 8):
+            ahead = 0 if r else width  # or fetched already
+            _eight_rows(
+                x + r * line,
+                min(8, rows - r),
+                width,
+                whole,
+                tokens,
+                each * width,
+                ahead,
+                out + r * size * 4,
+                size,
+                each,
+            )
+        for n in range(places if whole < width else 0):
+            for r in range(rows):
+                s = get(out, r * size + n * each)
                 for k in range(whole, width):
-                    s = fma1(get(x, r * width + k), get(table, t * width + k), s)
-                put(y, r * size + t, s)
-    for v in range(fours, end):
+                    s = fma1(get(x, r * width + k), get(tokens, n * each * width + k), s)
+                put(out, r * size + n * each, s)
+    for v in range(first + each * places, end):
         for r in range(rows):
             put(y, r * size + v, dot(x + r * line, table + v * line, width))
