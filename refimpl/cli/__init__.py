@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+from refimpl import __version__
 from refimpl.cli import generate, inspect
 from refimpl.errors import NotANumberWarning, RefimplError, TruncationWarning
 from refimpl.training import fit_command
@@ -18,9 +19,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand; errors are one line on standard error that says the mend.
 
     Units: returns the exit code: 0, 1 for a named error, 2 for wrong usage, 130 when interrupted.
-    Spec: cli.errors
+    Spec: cli.errors, cli.version
     """
     parser = argparse.ArgumentParser(prog="refimpl", description="Encoder-decoder language models in NumPy.")
+    parser.add_argument("--version", action="version", version=f"refimpl {__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, module in COMMANDS.items():
         subparser = subparsers.add_parser(

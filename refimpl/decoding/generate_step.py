@@ -19,7 +19,6 @@ def generate_step(
     inputs: Mapping[str, np.ndarray],
     stop_token_ids: tuple[int, ...] | None,
     assistant_model: Any = None,
-    threads: int | None = None,
 ) -> dict[str, np.ndarray]:
     """Generate up to the width of the prompt array.
 
@@ -28,14 +27,34 @@ def generate_step(
     Spec: generate.start-column, generate.ragged-prompts, generate.padding-inert, generate.beams.all,
         generate.stop.after
     """
-    prompt = np.asarray(inputs["decoder_token_ids"])
     batch = model.backbone.checked(inputs)
-    is_prompt = batch["decoder_padding_mask"]
-    if assistant_model is None and threads is None:
-        rows = {**batch, "decoder_token_ids": prompt}  # in the type in which they came
-        parts = in_parts(model, rows, lambda part: generate_step(model, part, stop_token_ids, threads=1))
+    rows = {**batch, "prompt": prompt_of(inputs, model.backbone.vocabulary_size)}
+    if assistant_model is None:
+        parts = in_parts(model, rows, lambda part: _generated(model, part, stop_token_ids, threads=1))
         if parts is not None:
             return parts
+    return _generated(model, rows, stop_token_ids, assistant_model)
+
+
+def prompt_of(inputs: Mapping[str, Any], vocabulary_size: int) -> np.ndarray:
+    """The prompt in the integer type in which it came, so that the output has it too, if it can hold every id.
+
+    Spec: generate.output.types
+    """
+    given = np.asarray(inputs["decoder_token_ids"])
+    fits = given.dtype.kind in "iu" and np.iinfo(given.dtype).max >= vocabulary_size - 1
+    return given if fits else given.astype(np.int32)
+
+
+def _generated(
+    model: Any,
+    batch: Mapping[str, np.ndarray],
+    stop_token_ids: tuple[int, ...] | None,
+    assistant_model: Any = None,
+    threads: int | None = None,
+) -> dict[str, np.ndarray]:
+    """`generate_step` of a batch that was looked at; its `prompt` is of the type that the output shall have."""
+    prompt, is_prompt = batch["prompt"], batch["decoder_padding_mask"]
     # The shortest prompt decides where generation starts; longer prompts keep their tokens in the sampler's loop.
     index = int(is_prompt.sum(axis=1).min())
     steps, cache, hidden_states = prefilled(model, batch, index, threads)

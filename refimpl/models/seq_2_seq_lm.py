@@ -14,7 +14,7 @@ from refimpl.decoding.stream import pieces, stream_step
 from refimpl.models.generate_io import as_batch, as_batches, as_texts, joined, shown
 from refimpl.models.task import Task
 from refimpl.presets import register
-from refimpl.training.arguments import refuse_keras_only
+from refimpl.training.arguments import check_jit_compile, refuse_keras_only
 
 
 @register
@@ -56,12 +56,13 @@ class Seq2SeqLM(Task):
         `jit_compile=True` decodes with compiled kernels, False with the NumPy definition, "auto" with kernels where the
         model is large. All give the same text.
 
-        Raises: SamplerNameError for an unknown sampler, ConfigError for an unknown optimizer, loss or metric,
-            InputTypeError for other arguments of Keras's that would mean something.
-        Spec: samplers.get.names, task.compile.default-sampler, kernels.auto,
-            training.compile.auto, training.compile.keras-only
+        Raises: SamplerNameError for an unknown sampler, ConfigError for an unknown optimizer, loss or metric, or for
+            another `jit_compile`, InputTypeError for other arguments of Keras's that would mean something.
+        Spec: samplers.get.names, task.compile.default-sampler, task.compile.jit-compile,
+            kernels.auto, training.compile.auto, training.compile.keras-only
         """
         refuse_keras_only(kwargs)
+        check_jit_compile(jit_compile)
         self.sampler = samplers.get(sampler)
         self.compile_training(optimizer, loss, metrics, weighted_metrics)
         self.jit_compile = jit_compile
@@ -147,8 +148,7 @@ class Seq2SeqLM(Task):
         self, inputs: Mapping[str, Any], stop_token_ids: tuple[int, ...] | None = None, assistant_model: Any = None
     ) -> dict[str, np.ndarray]:
         """One batch of token ids. Shapes: ids and masks (B, S), (B, T) -> ids and mask (B, T)."""
-        batch = self.backbone.checked(inputs) | {"decoder_token_ids": self._prompt(inputs["decoder_token_ids"])}
-        return generate_step(self, batch, stop_token_ids, assistant_model)
+        return generate_step(self, inputs, stop_token_ids, assistant_model)
 
     def call_encoder(self, token_ids: np.ndarray, padding_mask: np.ndarray) -> np.ndarray:
         """The encoder's output. Shapes: (B, S) -> (B, S, E)."""
@@ -192,12 +192,3 @@ class Seq2SeqLM(Task):
         heads = (model.num_heads, model.head_dim)
         own = np.zeros((rows, model.num_layers, 2, decoder_token_ids.shape[1], *heads), model.dtype)
         return own, np.zeros((rows, model.num_layers, 2, source, *heads), model.dtype)
-
-    def _prompt(self, ids: Any) -> np.ndarray:
-        """The prompt in the integer type in which it came, so that the output has it too, if it can hold every id.
-
-        Spec: generate.output.types
-        """
-        given = np.asarray(ids)
-        fits = given.dtype.kind in "iu" and np.iinfo(given.dtype).max >= self.backbone.vocabulary_size - 1
-        return given if fits else given.astype(np.int32)

@@ -14,7 +14,7 @@ from refimpl.preprocessing import Seq2SeqLMPreprocessor
 from refimpl.presets import PresetFolder, open_preset
 from refimpl.presets.export import write_checkpoint, write_generation, write_tokenizer
 from refimpl.presets.folder import CONFIG_FILE, TASK_FILE, config_of
-from refimpl.presets.registry import classproperty, find_class, presets_of, serialized, subclasses
+from refimpl.presets.registry import class_for, classproperty, find_class, presets_of, serialized
 from refimpl.presets.saving import EXPORTED, replaced_folder, write_json
 from refimpl.training.trainer import Trainer
 
@@ -142,17 +142,7 @@ class Task(Trainer):
                 "Call `Seq2SeqLM.from_preset()` instead.",
                 "presets.task.subclass",
             )
-        backbone = find_class(folder.json(CONFIG_FILE), str(folder.path / CONFIG_FILE))
-        for candidate in (cls, *subclasses(cls)):
-            if candidate.backbone_cls is backbone:
-                return candidate
-        raise PresetError(
-            f"Unable to find a subclass of {cls.__name__} that is compatible with {backbone.__name__} "
-            f"found in preset '{folder}'.",
-            "The preset's architecture must be the one of the class.",
-            "Call Seq2SeqLM.from_preset, which finds the class by itself.",
-            "presets.task.subclass",
-        )
+        return class_for(cls, folder, "Seq2SeqLM", "presets.task.subclass")
 
     def _fit_lengths(self) -> None:
         """Default sequence lengths must not run over the position table."""

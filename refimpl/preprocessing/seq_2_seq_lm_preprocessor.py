@@ -14,15 +14,14 @@ from refimpl.errors import (
     InputError,
     InputTypeError,
     MissingInputError,
-    PresetError,
     TruncationWarning,
 )
 from refimpl.preprocessing.arguments import generated, length_of
 from refimpl.preprocessing.start_end_packer import pack
 from refimpl.presets import PresetFolder, open_preset
 from refimpl.presets.dtype import dtype_policy
-from refimpl.presets.folder import CONFIG_FILE, PREPROCESSOR_FILE
-from refimpl.presets.registry import classproperty, find_class, presets_of, serialized, subclasses
+from refimpl.presets.folder import PREPROCESSOR_FILE
+from refimpl.presets.registry import class_for, classproperty, find_class, presets_of, serialized
 from refimpl.presets.saving import replaced_folder, write_json
 from refimpl.tokenizers.tokenizer import Tokenizer, texts_of
 
@@ -248,17 +247,8 @@ class Seq2SeqLMPreprocessor:
     @classmethod
     def _class_for(cls, folder: PresetFolder) -> type[Self]:
         """The preprocessor class of the preset's backbone, which must be `cls` or derive from it."""
-        backbone = find_class(folder.json(CONFIG_FILE), str(folder.path / CONFIG_FILE)).__name__
-        for candidate in (cls, *subclasses(cls)):
-            if candidate.backbone_name == backbone:
-                return candidate
-        raise PresetError(
-            f"Unable to find a subclass of {cls.__name__} that is compatible with {backbone} "
-            f"found in preset '{folder}'.",
-            "The preset's architecture must be the one of the class.",
-            "Call Seq2SeqLMPreprocessor.from_preset, which finds the class by itself.",
-            "presets.preprocessor.from-preset",
-        )
+        clause = "presets.preprocessor.from-preset"
+        return class_for(cls, folder, "Seq2SeqLMPreprocessor", clause)
 
     def save_to_preset(self, preset_dir: object) -> None:
         """Save preprocessor and tokenizer alone to a preset folder."""

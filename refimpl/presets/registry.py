@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from refimpl.errors import PresetError
 from refimpl.presets.builtin import BUILTIN
+from refimpl.presets.folder import CONFIG_FILE, PresetFolder
 
 C = TypeVar("C", bound=type)
 
@@ -68,6 +69,25 @@ def find_class(described: Mapping[str, Any], file: str) -> Any:
 def subclasses(cls: Any) -> list[Any]:
     """Registered classes that are `cls` or derive from it, by name."""
     return [_classes[name] for name in sorted(_classes) if issubclass(_classes[name], cls)]
+
+
+def class_for(cls: Any, folder: PresetFolder, base: str, clause: str) -> Any:
+    """`cls`, or the class that derives from it, that belongs to the backbone of a preset.
+
+    `base` is the class that a caller who chose wrongly should ask, `clause` what says so.
+
+    Raises: PresetError if there is none.
+    """
+    backbone = find_class(folder.json(CONFIG_FILE), str(folder.path / CONFIG_FILE)).__name__
+    for candidate in (cls, *subclasses(cls)):
+        if _backbone_name(candidate) == backbone:
+            return candidate
+    raise PresetError(
+        f"Unable to find a subclass of {cls.__name__} that is compatible with {backbone} found in preset '{folder}'.",
+        "The preset's architecture must be the one of the class.",
+        f"Call {base}.from_preset, which finds the class by itself.",
+        clause,
+    )
 
 
 def presets_of(cls: Any) -> dict[str, Any]:

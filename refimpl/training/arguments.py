@@ -6,6 +6,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from refimpl.errors import ConfigError, InputTypeError, TrainingDataError
 from refimpl.training.data import BATCH_SIZE, Batches, Samples
 
@@ -91,6 +93,21 @@ _KERAS_ONLY: dict[str, tuple[tuple[Any, ...], str]] = {
     "loss_weights": ((None,), "Leave it out, as there is one output; pass sample_weight to weigh positions."),
     "auto_scale_loss": ((None, True, False), "Leave it out: nothing is trained in half precision."),
 }
+
+
+def check_jit_compile(value: Any) -> None:
+    """What `compile` takes for `jit_compile`; Keras takes anything, and a text other than "auto" as True.
+
+    Raises: ConfigError.
+    Spec: task.compile.jit-compile
+    """
+    if not isinstance(value, (bool, np.bool_)) and not (isinstance(value, str) and value == "auto"):
+        raise ConfigError(
+            f"jit_compile={value!r:.80} was passed.",
+            'It must be True, False or "auto".',
+            "Leave it out for compiled kernels; False runs the plain NumPy definition.",
+            "task.compile.jit-compile",
+        )
 
 
 def refuse_half_precision(dtype: str) -> None:

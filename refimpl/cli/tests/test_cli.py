@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import refimpl
 from refimpl.autograd.blas_threads import spare_threads
 from refimpl.cli import main
 from refimpl.presets import shipped
@@ -54,6 +55,13 @@ def test_errors_are_one_line(arguments, word, preset, capsys):
     error = capsys.readouterr().err
     assert word in error
     assert len(error.splitlines()) == 1
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out == f"refimpl {refimpl.__version__}\n"
 
 
 def test_a_cut_text_is_one_warning(preset, capsys):

@@ -40,6 +40,17 @@ def test_a_row_generates_the_same_alone():
         assert (BARE.generate(alone, stop_token_ids=None)["decoder_token_ids"][0] == together[row]).all()
 
 
+def test_a_batch_is_looked_at_once(monkeypatch):
+    seen = []
+    right = type(BARE.backbone).checked
+    monkeypatch.setattr(type(BARE.backbone), "checked", lambda self, x: seen.append(len(x)) or right(self, x))
+    for kind in (np.int16, np.int64):
+        inputs = prompt()
+        inputs["decoder_token_ids"] = inputs["decoder_token_ids"].astype(kind)
+        assert BARE.generate(inputs, stop_token_ids=None)["decoder_token_ids"].dtype == kind
+    assert seen == [4, 4]
+
+
 def test_stop_tokens_end_the_mask_but_not_in_the_prompt():
     inputs = prompt()
     free = BARE.generate(inputs, stop_token_ids=None)["decoder_token_ids"]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from refimpl import samplers
-from refimpl.errors import RefimplError
+from refimpl.errors import ConfigError, RefimplError, SequenceLengthError
 from refimpl.models import BartBackbone, BartSeq2SeqLM, BartSeq2SeqLMPreprocessor, BartTokenizer
 from refimpl.tests import tiny
 
@@ -126,6 +126,33 @@ def test_sampler_attribute_may_be_a_name():
     lm.sampler = "beam"
     other.compile(sampler="beam")
     assert lm.generate("a plane") == other.generate("a plane")
+
+
+@pytest.mark.parametrize("choice", ["off", "True", None, 1, [], np.ones(2)])
+def test_jit_compile_is_true_false_or_auto(choice):
+    lm = tiny.seq2seq()
+    with pytest.raises(ConfigError, match="jit_compile=.*task.compile.jit-compile"):
+        lm.compile(jit_compile=choice)
+    for right in (True, False, np.False_, "auto"):
+        lm.compile(jit_compile=right)
+
+
+@pytest.mark.parametrize("length", [-2, 2.5, "9", True])
+def test_lengths_are_whole_numbers_above_0(length):
+    """A text was once "cut to -2"."""
+    given = {"encoder_text": ["air"], "decoder_text": ["at"]}
+    preprocessor = BartSeq2SeqLMPreprocessor(tiny.tokenizer())
+    for side in ("encoder", "decoder"):
+        name = f"{side}_sequence_length"
+        with pytest.raises(SequenceLengthError):
+            BartSeq2SeqLMPreprocessor(tiny.tokenizer(), **{name: length})
+        for call in (preprocessor, preprocessor.generate_preprocess):
+            with pytest.raises(SequenceLengthError):
+                call(given, **{name: length})
+        setattr(preprocessor, name, length)
+        with pytest.raises(SequenceLengthError):
+            preprocessor.generate_preprocess(given)
+        setattr(preprocessor, name, 9)
 
 
 @pytest.mark.parametrize("kind", ["int8", "uint8", "int16", "int32", "uint32", "int64", "uint64", "float32", "bool"])
