@@ -1,8 +1,9 @@
 """The names of the tensors inside an encoder-decoder, a short fixed list that all architectures share.
 
 `<side>.embed` is what enters the first norm or layer, `<side>.layer.<n>.<block>` what a block gives before it is added
-to the stream, `..._norm` what a layer norm gives. Where the norms stand is the architecture's affair: the golden's
-`order` tells in which order the truth computes them.
+to the stream, `..._norm` what a norm gives (`<side>.final_norm` the one behind all layers), `<side>.position_bias`
+what relative positions add to the scores of a stack, heads x queries x keys. Where the norms stand is the
+architecture's affair: the golden's `order` tells in which order the truth computes them.
 """
 
 from collections.abc import Mapping
@@ -10,20 +11,8 @@ from typing import Any
 
 import numpy as np
 
-SIDES = {
-    "encoder": ("self_attention", "feed_forward"),
-    "decoder": ("self_attention", "cross_attention", "feed_forward"),
-}
-
-
-def post_norm_order(layers: int) -> list[str]:
-    """The order of an architecture that normalizes after adding, as BART does."""
-    names = []
-    for side, blocks in SIDES.items():
-        names += [f"{side}.embed", f"{side}.embed_norm"]
-        for n in range(layers):
-            names += [f"{side}.layer.{n}.{block}{end}" for block in blocks for end in ("", "_norm")]
-    return [*names, "logits"]
+SIDES = ("encoder", "decoder")
+BIAS = "position_bias"
 
 
 class Recorder:
@@ -44,5 +33,6 @@ class Recorder:
         return np.asarray(self.forced[name]).astype(array.dtype) if name in self.forced else value
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """All tensors; what came in pieces is joined along the positions."""
-        return {name: np.concatenate(parts, axis=1) for name, parts in self.parts.items()}
+        """All tensors. What came in pieces is joined along the positions; a bias over the keys so far can't be."""
+        fits = {name: parts for name, parts in self.parts.items() if len({part.shape[2:] for part in parts}) == 1}
+        return {name: np.concatenate(parts, axis=1) for name, parts in fits.items()}

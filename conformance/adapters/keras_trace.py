@@ -1,26 +1,62 @@
-"""The tensors inside KerasHub's BART: the `call` of its layers is wrapped for the time of one pass."""
+"""The tensors inside KerasHub's BART and T5: the `call` of its layers is wrapped for the time of one pass."""
 
 import contextlib
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from conformance.probes import Recorder
+from conformance.probes import BIAS, SIDES, Recorder
 
-PARTS = {"_self_attention_layer": "self_attention", "_self_attention_layer_norm": "self_attention_norm",
-         "_cross_attention_layer": "cross_attention", "_cross_attention_layer_norm": "cross_attention_norm",
-         "_feedforward_output_dense": "feed_forward", "_feedforward_layer_norm": "feed_forward_norm"}  # fmt: skip
+BART = {"_self_attention_layer": "self_attention", "_self_attention_layer_norm": "self_attention_norm",
+        "_cross_attention_layer": "cross_attention", "_cross_attention_layer_norm": "cross_attention_norm",
+        "_feedforward_output_dense": "feed_forward", "_feedforward_layer_norm": "feed_forward_norm"}  # fmt: skip
+T5 = {"self_attention": "self_attention", "self_attention_layer_norm": "self_attention_norm",
+      "cross_attention": "cross_attention", "cross_attention_layer_norm": "cross_attention_norm",
+      "output_projector": "feed_forward", "layer_norm": "feed_forward_norm"}  # fmt: skip
+Kept = Callable[[str, Any], Any]
 
 
-def layers_of(backbone: Any) -> Iterator[tuple[str, Any]]:
-    """Each tensor's name and the layer that gives it."""
-    for side in ("encoder", "decoder"):
-        yield f"{side}.embed_norm", backbone.get_layer(f"{side}_embeddings_layer_norm")
+def places_of(backbone: Any, kept: Kept) -> Iterator[tuple[Any, str, Any]]:
+    """Objects, names of their methods, and what is put in the place of the method, made from the right one."""
+    t5 = type(backbone).__name__ == "T5Backbone"
+    for side in SIDES:
+        if t5:
+            yield backbone.get_layer(f"{side}_output_layer_norm"), "call", _after(f"{side}.final_norm", kept)
+        else:
+            norm = backbone.get_layer(f"{side}_embeddings_layer_norm")
+            yield norm, "call", _before(f"{side}.embed", kept)
+            yield norm, "call", _after(f"{side}.embed_norm", kept)
         for n in range(backbone.num_layers):
             layer = backbone.get_layer(f"transformer_{side}_layer_{n}")
-            for part, name in PARTS.items():
+            if t5 and n == 0:
+                yield layer, "call", _before(f"{side}.embed", kept)
+                yield layer.self_attention, "compute_bias", _biased(f"{side}.{BIAS}", kept)
+            for part, name in (T5 if t5 else BART).items():
                 if getattr(layer, part, None) is not None:
-                    yield f"{side}.layer.{n}.{name}", getattr(layer, part)
+                    yield getattr(layer, part), "call", _after(f"{side}.layer.{n}.{name}", kept)
+
+
+def _before(name: str, kept: Kept) -> Any:
+    """What comes in is kept."""
+    return lambda right: lambda x, *args, **keywords: right(kept(name, x), *args, **keywords)
+
+
+def _after(name: str, kept: Kept) -> Any:
+    """What comes out is kept, of several things the first."""
+
+    def wrap(right: Any) -> Any:
+        def call(*args: Any, **keywords: Any) -> Any:
+            found = right(*args, **keywords)
+            return (kept(name, found[0]), *found[1:]) if isinstance(found, tuple) else kept(name, found)
+
+        return call
+
+    return wrap
+
+
+def _biased(name: str, kept: Kept) -> Any:
+    """The bias is kept, which is the same for all rows."""
+    return lambda right: lambda *args, **keywords: kept(name, right(*args, **keywords)[0])[None]
 
 
 @contextlib.contextmanager
@@ -30,17 +66,16 @@ def recording(ops: Any, backbone: Any, recorder: Recorder) -> Iterator[None]:
     def kept(name: str, value: Any) -> Any:
         return ops.cast(ops.convert_to_tensor(recorder.seen(name, ops.convert_to_numpy(value))), value.dtype)
 
-    def wrap(name: str, right: Any) -> Any:
-        @functools.wraps(right)  # Keras looks at its signature
-        def call(*args: Any, **keywords: Any) -> Any:
-            args = (kept(name.removesuffix("_norm"), args[0]), *args[1:]) if name.endswith("embed_norm") else args
-            found = right(*args, **keywords)
-            return (kept(name, found[0]), *found[1:]) if isinstance(found, tuple) else kept(name, found)
-
-        return call
-
     with contextlib.ExitStack() as undo:
-        for name, layer in layers_of(backbone):
-            layer.__dict__["call"] = wrap(name, layer.call)
-            undo.callback(layer.__dict__.pop, "call")
+        for layer, method, wrap in places_of(backbone, kept):
+            right = getattr(layer, method)
+            undo.callback(_put_back, layer, method, layer.__dict__.get(method))
+            layer.__dict__[method] = functools.wraps(right)(wrap(right))  # Keras looks at its signature
         yield
+
+
+def _put_back(layer: Any, method: str, before: Any) -> None:
+    """The object's own method again, or none of its own."""
+    layer.__dict__.pop(method)
+    if before is not None:
+        layer.__dict__[method] = before

@@ -6,13 +6,18 @@ from collections.abc import Iterator
 from typing import Any
 
 from conformance.patches import Patch, patched
-from conformance.probes import Recorder
+from conformance.probes import BIAS, Recorder
 
-MODULES = ("refimpl.models.bart_backbone",)
+BART, T5 = "refimpl.models.bart_backbone", "refimpl.models.t5_backbone"
+# Where each function or method takes the weights whose path names what it gives.
+PLACES = (
+    (BART, "attention", 4), (BART, "feed_forward", 1), (BART, "layer_norm", 1),
+    (T5, "attention", 4), (T5, "feed_forward", 1), (T5, "T5Backbone.norm", 2),
+)  # fmt: skip
 _LAYER = re.compile(r"transformer_(encoder|decoder)_layer_(\d+)/(.*)")
 _PARTS = {"self_attention": "self_attention", "cross_attention": "cross_attention", "": "feed_forward",
           "self_attention_layer_norm": "self_attention_norm", "cross_attention_layer_norm": "cross_attention_norm",
-          "feedforward_layer_norm": "feed_forward_norm"}  # fmt: skip
+          "feedforward_layer_norm": "feed_forward_norm", "layer_norm": "feed_forward_norm"}  # fmt: skip
 
 
 def name_of(path: str) -> str:
@@ -20,7 +25,7 @@ def name_of(path: str) -> str:
     if match := _LAYER.fullmatch(path):
         side, number, part = match.groups()
         return f"{side}.layer.{number}.{_PARTS[part.rstrip('/')]}"
-    return f"{path.partition('_')[0]}.embed_norm"
+    return f"{path.partition('_')[0]}.{'final_norm' if 'output' in path else 'embed_norm'}"
 
 
 @contextlib.contextmanager
@@ -39,7 +44,21 @@ def recording(recorder: Recorder) -> Iterator[None]:
 
         return wrap
 
-    places = {"attention": 4, "feed_forward": 1, "layer_norm": 1}
-    patches: list[Patch] = [(module, function, after(at)) for module in MODULES for function, at in places.items()]
+    def biased(right: Any) -> Any:
+        def position_bias(self: Any, weights: Any, side: str, *rest: Any) -> Any:
+            return recorder.seen(f"{side}.{BIAS}", right(self, weights, side, *rest))
+
+        return position_bias
+
+    def entered(right: Any) -> Any:
+        def attend_self(self: Any, x: Any, bias: Any, may_attend: Any, weights: Any, *rest: Any) -> Any:
+            side, number, _ = _LAYER.fullmatch(weights._path).groups()  # type: ignore[union-attr]
+            x = recorder.seen(f"{side}.embed", x) if number == "0" else x
+            return right(self, x, bias, may_attend, weights, *rest)
+
+        return attend_self
+
+    patches: list[Patch] = [(module, function, after(at)) for module, function, at in PLACES]
+    patches += [(T5, f"T5Backbone.{BIAS}", biased), (T5, "T5Backbone.attend_self", entered)]
     with patched(patches, "trace"):
         yield

@@ -1,6 +1,5 @@
 """Hugging Face's BART and T5 over the same weights: in float64 the truth of the arithmetic."""
 
-import contextlib
 import copy
 import json
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 from conformance.adapters import transformers_t5 as t5
 from conformance.adapters.transformers_trace import recording
 from conformance.messages import UnsupportedError
-from conformance.probes import Recorder
+from conformance.probes import BIAS, Recorder
 
 
 class Transformers:
@@ -114,8 +113,6 @@ class Transformers:
         """`logits`, `states`, and `cached_logits` without a cache, which must give the same."""
         if op not in ("logits", "states", "cached_logits", "trace"):
             raise UnsupportedError(f"no operation {op!r}")
-        if op == "trace" and not hasattr(self.model, "model"):
-            raise UnsupportedError("no names for the tensors inside T5 yet")
         batch = {key: self.torch.tensor(value) for key, value in args["inputs"].items()}
         empty = ~batch["encoder_padding_mask"].any(dim=1)
         forced = args.get("forced") if op == "trace" else None
@@ -125,7 +122,8 @@ class Transformers:
             for projection in t5.values_of(silent) if hasattr(silent, "shared") else _values_of_bart(silent):
                 _silence(projection)
             for key, value in self._forward(silent, batch, forced).items():
-                found[key][empty.numpy()] = value[empty.numpy()]
+                if not key.endswith(BIAS):  # one for all rows
+                    found[key][empty.numpy()] = value[empty.numpy()]
         if op == "states":
             return {key: value for key, value in found.items() if key.endswith("_sequence_output")}
         return {k: v for k, v in found.items() if k == "logits" or (op == "trace" and "." in k)}
@@ -133,8 +131,7 @@ class Transformers:
     def _forward(self, model: Any, batch: dict[str, Any], forced: Any = None) -> dict[str, np.ndarray]:
         """Logits and states, and the tensors on the way to them."""
         recorder = Recorder(forced)
-        traced = recording(self.torch, model, recorder) if hasattr(model, "model") else contextlib.nullcontext()
-        with self.torch.no_grad(), traced:
+        with self.torch.no_grad(), recording(self.torch, model, recorder):
             out = model(
                 input_ids=batch["encoder_token_ids"],
                 attention_mask=batch["encoder_padding_mask"].long(),

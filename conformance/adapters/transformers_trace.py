@@ -1,14 +1,41 @@
-"""The tensors inside BART of `transformers`, by hooks on its modules."""
+"""The tensors inside BART and T5 of `transformers`, by hooks on its modules."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from conformance.probes import Recorder
+from conformance.probes import BIAS, SIDES, Recorder
 
-PARTS = {"self_attn": "self_attention", "self_attn_layer_norm": "self_attention_norm",
-         "encoder_attn": "cross_attention", "encoder_attn_layer_norm": "cross_attention_norm", "fc2": "feed_forward",
-         "final_layer_norm": "feed_forward_norm"}  # fmt: skip
+BART = {"self_attn": "self_attention", "self_attn_layer_norm": "self_attention_norm",
+        "encoder_attn": "cross_attention", "encoder_attn_layer_norm": "cross_attention_norm", "fc2": "feed_forward",
+        "final_layer_norm": "feed_forward_norm"}  # fmt: skip
+T5 = {"SelfAttention": "self_attention", "EncDecAttention": "cross_attention", "DenseReluDense": "feed_forward"}
+Kept = Callable[[str, Any], Any]
+
+
+def modules_of_bart(model: Any) -> Iterator[tuple[str, Any]]:
+    """Each tensor's name and the module that gives it; before an arrow the one that takes it."""
+    for side in SIDES:
+        stack = getattr(model.model, side)
+        yield f"> {side}.embed", stack.layernorm_embedding
+        yield f"{side}.embed_norm", stack.layernorm_embedding
+        for n, layer in enumerate(stack.layers):
+            present = (part for part in BART if hasattr(layer, part))
+            yield from ((f"{side}.layer.{n}.{BART[part]}", getattr(layer, part)) for part in present)
+
+
+def modules_of_t5(model: Any) -> Iterator[tuple[str, Any]]:
+    """The same of T5."""
+    for side in SIDES:
+        stack = getattr(model, side)
+        for n, block in enumerate(stack.block):
+            if n == 0:
+                yield f"> {side}.embed", block
+            for layer in block.layer:
+                part = next(part for part in T5 if hasattr(layer, part))
+                yield f"{side}.layer.{n}.{T5[part]}_norm", layer.layer_norm
+                yield f"{side}.layer.{n}.{T5[part]}", getattr(layer, part)
+        yield f"{side}.final_norm", stack.final_layer_norm
 
 
 @contextlib.contextmanager
@@ -28,18 +55,23 @@ def recording(torch: Any, model: Any, recorder: Recorder) -> Iterator[None]:
 
         return hook
 
+    t5 = hasattr(model, "shared")
     with contextlib.ExitStack() as hooks:
-        for side in ("encoder", "decoder"):
-            stack = getattr(model.model, side)
-            norm = stack.layernorm_embedding
-            handles = [norm.register_forward_pre_hook(before(f"{side}.embed"))]
-            handles.append(norm.register_forward_hook(after(f"{side}.embed_norm")))
-            for n, layer in enumerate(stack.layers):
-                present = {part: name for part, name in PARTS.items() if hasattr(layer, part)}
-                handles += [
-                    getattr(layer, part).register_forward_hook(after(f"{side}.layer.{n}.{name}"))
-                    for part, name in present.items()
-                ]
-            for handle in handles:
-                hooks.callback(handle.remove)
+        for name, module in modules_of_t5(model) if t5 else modules_of_bart(model):
+            taken = name.startswith("> ")
+            add = module.register_forward_pre_hook if taken else module.register_forward_hook
+            hooks.callback(add((before if taken else after)(name.removeprefix("> "))).remove)
+        for side in SIDES if t5 else ():
+            hooks.enter_context(_biased(getattr(model, side).block[0].layer[0].SelfAttention, f"{side}.{BIAS}", kept))
         yield
+
+
+@contextlib.contextmanager
+def _biased(attention: Any, name: str, kept: Kept) -> Iterator[None]:
+    """Keep the bias of a stack, which is the same for all rows."""
+    right = attention.compute_bias
+    attention.compute_bias = lambda *args, **keywords: kept(name, right(*args, **keywords)[0])[None]
+    try:
+        yield
+    finally:
+        del attention.compute_bias

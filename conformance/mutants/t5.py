@@ -1,7 +1,6 @@
 # ruff: noqa: ARG001, ARG005, E501, PLW0108  (tables of lambdas read better unbroken)
 """Mutants of T5's forward pass. `fault` is a row of the catalogue of real faults."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -84,7 +83,7 @@ def _transform_on_sum(right: Any) -> Any:
     return lambda self, x, weights, *rest: right(self, self.norm(x, weights["layer_norm"]), weights, *rest)
 
 
-_FAULTS = [
+MUTANTS = [
     Mutant("t5-bucket-sign", "P10", (BUCKETS,), ((LAYERS, "relative_buckets", lambda right: lambda d, both: right(-d, both)),)),
     Mutant("t5-maximal-distance-64", "P10", (BUCKETS,), ((LAYERS, "MAX_DISTANCE", lambda _: 64),)),
     Mutant("t5-maximal-distance-256", "P10", (BUCKETS,), ((LAYERS, "MAX_DISTANCE", lambda _: 256),)),
@@ -125,6 +124,3 @@ _FAULTS = [
     Mutant("t5-own-head-scaled", "N08", (HEAD, "models.logits"),
            ((T5, "T5Backbone.head", _head(lambda m, x, states: x * np.float32(m.hidden_dim**-0.5))),)),
 ]  # fmt: skip
-
-# The tensors that a case can name are BART's: for T5 the case is the place.
-MUTANTS = [replace(mutant, block="models.* decoding.* generate.*") for mutant in _FAULTS]

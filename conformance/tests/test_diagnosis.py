@@ -11,6 +11,7 @@ from conformance.mutants.blocks import named
 from conformance.runner import run
 
 CASE = read_cases("models.trace.blocks#two-layers")[0]
+T5_CASE = read_cases("models.trace.blocks#t5-one-layer")[0]
 MUTANTS = {mutant.name: mutant for mutant in all_mutants()}
 
 
@@ -52,6 +53,21 @@ def test_the_block_is_named(name, block):
     assert "adds the error itself" in found.told
 
 
+@pytest.mark.parametrize(
+    ("name", "block"),
+    [("t5-gelu-tanh", "encoder.layer.0.feed_forward"), ("t5-bucket-sign", "encoder.position_bias"),
+     ("t5-bias-in-cross-attention", "decoder.layer.0.cross_attention"), ("t5-own-head-scaled", "logits"),
+     ("t5-epsilon-always-1e-6", "encoder.layer.0.self_attention_norm"), ("t5-embeddings-scaled", "encoder.embed"),
+     ("t5-no-final-norm-in-the-decoder", "decoder.final_norm")],
+)  # fmt: skip
+def test_the_block_of_t5_is_named(name, block):
+    with MUTANTS[name].active():
+        found = locate(Refimpl(jit_compile=False), T5_CASE)
+    assert found.block == block
+    assert named(MUTANTS[name], found.block)
+    assert "adds the error itself" in found.told
+
+
 def test_without_feeding_the_error_is_followed_to_where_it_grows():
     with MUTANTS["cross-mask-missing"].active():
         fed = locate(NotFed(jit_compile=False), CASE)
@@ -62,14 +78,19 @@ def test_without_feeding_the_error_is_followed_to_where_it_grows():
     assert "encoder.layer.1.feed_forward_norm" in states.told, "between the two nothing was shown"
 
 
-def test_a_fault_of_the_cache_is_told_from_one_of_the_model():
+@pytest.mark.parametrize(
+    ("name", "tensor"),
+    [("causal-mask-forgets-the-cache", "decoder.layer.0.self_attention"),
+     ("t5-bias-of-position-0-in-cached-steps", "decoder.position_bias")],
+)  # fmt: skip
+def test_a_fault_of_the_cache_is_told_from_one_of_the_model(name, tensor):
     adapter = Refimpl(jit_compile=False)
-    with MUTANTS["causal-mask-forgets-the-cache"].active():
+    with MUTANTS[name].active():
         verdicts = list(run(adapter, read_cases("decoding"), adapter.capabilities))
         told = [v.block for v in explained(adapter, adapter.start(), verdicts) if v.verdict == "fail"]
         assert faulty(adapter, verdicts) == "cache"
     assert told
-    assert all("over the cache decoder.layer.0.self_attention is the first to differ" in text for text in told)
+    assert all(f"over the cache {tensor} is the first to differ" in text for text in told)
 
 
 def test_faults_without_numbers_are_named_by_chapter_and_topic():
