@@ -39,44 +39,45 @@ class Converted:
 
 
 def convert(preset: Path, target: Path) -> None:
-    """Write config, weights, generation settings and tokenizer of a BART preset; of a T5 preset only the tokenizer."""
+    """Write config, weights, generation settings and tokenizer of a BART or T5 preset."""
     from transformers import GenerationConfig
 
-    if (preset / "assets/tokenizer/vocabulary.spm").is_file():
-        convert_pieces(preset, target)
-        return
     maker = Transformers("float32")
     maker.load({"preset": preset})
-    words = json.loads((preset / "assets/tokenizer/vocabulary.json").read_text("utf-8"))
-    ids = {f"{name}_token_id": words[token] for name, token in (("bos", "<s>"), ("pad", "<pad>"), ("eos", "</s>"))}
-    ids["decoder_start_token_id"] = words["</s>"]
-    for name, value in (ids | SETTINGS).items():
+    t5 = (preset / "assets/tokenizer/vocabulary.spm").is_file()
+    target.mkdir(parents=True)
+    ids = _write_pieces(preset, target) if t5 else _write_byte_pairs(preset, target)
+    for name, value in (ids if t5 else ids | SETTINGS).items():
         setattr(maker.model.config, name, value)
     maker.model.generation_config = GenerationConfig(**ids)
     maker.model.save_pretrained(target)
-    _write_tokenizer(preset, target, words)
+    if t5:  # as published folders have it; transformers 5 writes True always, and keeps the meaning under another name
+        settings = json.loads((target / "config.json").read_text("utf-8"))
+        settings["tie_word_embeddings"] = settings.pop("scale_decoder_outputs")
+        (target / "config.json").write_text(json.dumps(settings, indent=1), "utf-8")
 
 
-def convert_pieces(preset: Path, target: Path) -> None:
-    """The SentencePiece model under the name that T5's tokenizer looks for, and its special ids."""
+def _write_pieces(preset: Path, target: Path) -> dict[str, int]:
+    """The SentencePiece model under the name that T5's tokenizer looks for. Returns its special ids."""
     from sentencepiece import SentencePieceProcessor
-    from transformers import T5Config
 
-    target.mkdir(parents=True)
     shutil.copy(preset / "assets/tokenizer/vocabulary.spm", target / "spiece.model")
-    pieces = SentencePieceProcessor(model_file=str(target / "spiece.model"))
-    ids = {"pad_token_id": pieces.pad_id(), "eos_token_id": pieces.eos_id(), "decoder_start_token_id": pieces.pad_id()}
-    T5Config(vocab_size=len(pieces), bos_token_id=None, **ids).save_pretrained(target)
     settings = {"tokenizer_class": "T5Tokenizer", "extra_ids": 0, "clean_up_tokenization_spaces": False}
     (target / "tokenizer_config.json").write_text(json.dumps(settings), "utf-8")
+    pieces = SentencePieceProcessor(model_file=str(target / "spiece.model"))
+    pad, end = pieces.pad_id(), pieces.eos_id()
+    return {"pad_token_id": pad, "eos_token_id": end, "decoder_start_token_id": pad}
 
 
-def _write_tokenizer(preset: Path, target: Path, words: dict[str, int]) -> None:
-    """`vocab.json` and `merges.txt`, and which class reads them."""
+def _write_byte_pairs(preset: Path, target: Path) -> dict[str, int]:
+    """`vocab.json` and `merges.txt`, and which class reads them. Returns the special ids."""
     merges = (preset / "assets/tokenizer/merges.txt").read_text("utf-8")
+    words = json.loads((preset / "assets/tokenizer/vocabulary.json").read_text("utf-8"))
     (target / "vocab.json").write_text(json.dumps(words, ensure_ascii=False), "utf-8")
     (target / "merges.txt").write_text("#version: 0.2\n" + merges, "utf-8")
     special = {"bos_token": "<s>", "cls_token": "<s>", "eos_token": "</s>", "sep_token": "</s>", "pad_token": "<pad>"}
     settings: dict[str, Any] = {**special, "unk_token": None, "mask_token": None, "add_prefix_space": False}
     settings |= {"tokenizer_class": "BartTokenizer", "clean_up_tokenization_spaces": False}
     (target / "tokenizer_config.json").write_text(json.dumps(settings), "utf-8")
+    ids = {f"{name}_token_id": words[special[f"{name}_token"]] for name in ("bos", "pad", "eos")}
+    return ids | {"decoder_start_token_id": words["</s>"]}

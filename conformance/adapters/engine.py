@@ -52,8 +52,6 @@ class Engine:
         if not args.get("load_weights", True) or args.get("dtype") not in (None, "float32"):
             raise UnsupportedError("loads float32 weights as they are in the file")
         folder = self.converted.folder(Path(args["preset"]), args.get("keep", True))
-        if not (folder / "model.safetensors").is_file() and "tokenizers." in self.lacks:
-            raise UnsupportedError("of T5 only the tokenizer is converted")
         settings = json.loads((folder / "config.json").read_text("utf-8"))
         self.special = {name: settings.get(f"{name}_token_id") for name in ("bos", "eos", "pad", "decoder_start")}
         self.lengths = {side: args.get(f"{side}_sequence_length", 1024) for side in ("encoder", "decoder")}
@@ -87,7 +85,7 @@ class Engine:
         texts, one = pair["encoder_text"], isinstance(pair["encoder_text"], str)
         spoken = pair.get("decoder_text", "" if one else [""] * len(texts))
         sources = [self.source(text) for text in ([texts] if one else texts)]
-        first = [self.special["decoder_start"], self.special["bos"]]
+        first = [self.special[name] for name in ("decoder_start", "bos") if self.special[name] is not None]
         prompts = [first + self.encode(text) for text in ([spoken] if isinstance(spoken, str) else spoken)]
         length = self.lengths["decoder"] if max_length is None else max_length
         rows = self.rows(sources, prompts, length, stops, sampler)
@@ -95,9 +93,10 @@ class Engine:
         return {"text": found[0] if one else found, "inputs": inputs}
 
     def source(self, text: Any) -> list[int]:
-        """Ids between BART's start and end token, cut to the encoder's length."""
-        ids = self.encode(text)[: self.lengths["encoder"] - 2]
-        return [self.special["bos"], *ids, self.special["eos"]]
+        """Ids between BART's start and end token, or before T5's end token, cut to the encoder's length."""
+        start = [] if self.special["bos"] is None else [self.special["bos"]]
+        ids = self.encode(text)[: self.lengths["encoder"] - len(start) - 1]
+        return [*start, *ids, self.special["eos"]]
 
     def rows(
         self, sources: list[list[int]], prompts: list[list[int]], length: Any, stops: Any, sampler: Any

@@ -39,8 +39,6 @@ class HuggingFace(Engine):
 
     def open(self, folder: Path) -> Any:
         """Model and tokenizer."""
-        if not (folder / "model.safetensors").is_file():
-            return None, self.hub.AutoTokenizer.from_pretrained(folder)
         kind = {} if self.attention is None else {"attn_implementation": self.attention}
         model = self.hub.AutoModelForSeq2SeqLM.from_pretrained(folder, **kind).eval()
         return model, self.hub.AutoTokenizer.from_pretrained(folder)
@@ -55,7 +53,7 @@ class HuggingFace(Engine):
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def source(self, text: Any) -> list[int]:
-        """As BART's tokenizer frames and cuts it."""
+        """As the tokenizer frames and cuts it."""
         return list(self.tokenizer(text, truncation=True, max_length=self.lengths["encoder"])["input_ids"])
 
     def decode_text(self, ids: list[int]) -> str:
@@ -83,8 +81,6 @@ class HuggingFace(Engine):
     # -- arithmetic ------------------------------------------------------------------------------------------------
     def forward(self, inputs: dict[str, Any], **more: Any) -> Any:
         """One call of the model."""
-        if self.model is None:
-            raise UnsupportedError("of T5 only the tokenizer is converted")
         names = {
             "encoder_token_ids": "input_ids",
             "encoder_padding_mask": "attention_mask",
@@ -121,8 +117,6 @@ class HuggingFace(Engine):
 
     def op_trace(self, inputs: dict[str, Any], forced: Any = None, chunks: Any = None) -> dict[str, Any]:
         """The tensors inside; with `chunks` those of decoding over the cache."""
-        if self.model is None:
-            raise UnsupportedError("of T5 only the tokenizer is converted")
         recorder = Recorder(forced)
         with recording(self.torch, self.model, recorder):
             found = self.op_cached_logits(inputs, chunks) if chunks else self.op_logits(inputs)
@@ -133,8 +127,6 @@ class HuggingFace(Engine):
         self, sources: list[list[int]], prompts: list[list[int]], length: int, stops: Any, sampler: Any
     ) -> list[list[int]]:
         """`generate` with the prompt as the decoder's ids."""
-        if self.model is None:
-            raise UnsupportedError("of T5 only the tokenizer is converted")
         widest = max(map(len, sources))
         ids = [row + [self.special["pad"]] * (widest - len(row)) for row in sources]
         mask = [[1] * len(row) + [0] * (widest - len(row)) for row in sources]
@@ -143,7 +135,7 @@ class HuggingFace(Engine):
             eos_token_id=stops,
             pad_token_id=self.special["pad"],
             bos_token_id=self.special["bos"],
-            decoder_start_token_id=self.special["decoder_start"],
+            decoder_start_token_id=prompts[0][0],  # else it is put in front of a prompt that does not begin with it
             **self.sampling(sampler),
         )
         if stops is None:

@@ -22,7 +22,7 @@ from conformance.cases import Case, read_cases
 from conformance.divergences import Divergence, expected_failures, read_divergences
 from conformance.messages import UnsupportedError, answer, decode
 from conformance.quirks import BACKENDS, all_quirks, switched_on
-from conformance.runner import filled_in, run, run_case
+from conformance.runner import filled_in, run, run_case, true_input
 
 RECORDED = Path(__file__).parent / "keras_hub.json"
 CAPABILITIES = {"core", "probe", "formats", "trace", "jax-random"}
@@ -53,8 +53,8 @@ class Replay:
 def replies_to(adapter: Any, case: Case) -> list[dict[str, Any]]:
     """The replies to all steps of a case, whatever they are."""
     with tempfile.TemporaryDirectory() as scratch:
-        steps = enumerate(case.steps)
-        return [answer(adapter, step["op"], filled_in(step, Path(scratch), n)) for n, step in steps]
+        sent = [true_input(case, step, filled_in(step, Path(scratch), n)) for n, step in enumerate(case.steps)]
+        return [answer(adapter, step["op"], args) for step, args in zip(case.steps, sent, strict=True)]
 
 
 @functools.lru_cache(1)

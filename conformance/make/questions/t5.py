@@ -31,7 +31,6 @@ def batch(preset: str, rows: list[tuple[int, int]], source: int, spoken: int) ->
 
 TINY = batch("t5_tiny", [(11, 13), (6, 9), (3, 4)], 11, 13)
 GATED = batch("t5_gated", [(9, 8), (4, 5), (7, 2)], 9, 8)
-EMPTY = GATED | {"encoder_padding_mask": [[False] * 9, *GATED["encoder_padding_mask"][1:]]}  # no source in a row
 
 
 def questions() -> list[dict[str, Any]]:
@@ -103,13 +102,14 @@ def positions() -> list[dict[str, Any]]:
 def masks() -> list[dict[str, Any]]:
     """Padding is inert, and a row without any source."""
     mask, nothing = "models.attention.mask", "models.attention.nothing-to-attend"
+    empty = GATED | {"encoder_padding_mask": [[False] * 9, *GATED["encoder_padding_mask"][1:]]}
     return [
         probe(f"{mask}#t5-poisoned-encoder-padding", "Other tokens under the encoder's mask change nothing.", "Padding",
               "t5_tiny", "logits", rows_of(poisoned(TINY, "encoder", 77), 1, 2)),
         probe(f"{mask}#t5-more-padding", "Five more columns of padding, filled with words.", "Padding", "t5_gated", "states",
               padded(rows_of(GATED, 1), 5, 3, 88)),
         probe(f"{nothing}#t5", "A row without source attends to nothing: its cross-attention adds zeros. The others don't move.",
-              "FullyMasked", "t5_gated", "logits", rows_of(EMPTY, 0, 1), by="zeros"),
+              "FullyMasked", "t5_gated", "logits", rows_of(empty, 0, 1), by="zeros"),
     ]  # fmt: skip
 
 

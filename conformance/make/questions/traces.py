@@ -30,7 +30,12 @@ def questions() -> list[dict[str, Any]]:
             "t5_gated",
             t5.batch("t5_gated", [(131, 2)], 131, 2),
         ),
-        ("t5-nothing-to-attend", "A row of T5 without source.", "t5_gated", rows_of(t5.EMPTY, 0, 1)),
+        (
+            "t5-nothing-to-attend",
+            "A row of T5 without source.",
+            "t5_gated",
+            t5.batch("t5_gated", [(4, 3), (4, 3)], 4, 3) | {"encoder_padding_mask": [[False] * 4, [True] * 4]},
+        ),
     ]
     return [
         ask(f"models.trace.blocks#{slug}", about, "Trace", load(preset), step("trace", {"trace": None}, inputs=inputs),
