@@ -1,7 +1,6 @@
 """Where the threads of one step wait for each other. Built on atomic memory operations: no OpenMP, no TBB.
 
-`sync` is the address of `SIZE` zeroed int64 numbers: threads that arrived, round, stop, and how often a thread waited
-so long that the other one cannot have been running. Each is on a cache line of its own.
+`sync` is the address of `SYNC` zeroed int64 numbers.
 """
 
 import sys
@@ -11,9 +10,9 @@ from llvmlite import ir
 from numba.core import types
 
 from refimpl.kernels.jit import inner, instruction
+from refimpl.kernels.places import ARRIVED, LATE, ROUND, STOP
 from refimpl.kernels.vector import Typed
 
-ARRIVED, ROUND, STOP, LATE, SIZE = 0, 8, 16, 24, 32
 _SPINS = 4000  # some microseconds, longer than a stage's imbalance; then the core is offered to others
 _OFFERS = 300  # then this thread sleeps, so that the one it waits for gets the core
 _NAP = 50  # microseconds

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from refimpl.kernels.noise import bounds
+from refimpl.kernels.entries import bounds
 from refimpl.random import threefry2x32
 from refimpl.random.draws import TINY, log32
 from refimpl.samplers import ranking

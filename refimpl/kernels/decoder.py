@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from refimpl.kernels import loop
-from refimpl.kernels import step as places
+from refimpl.kernels import places
 from refimpl.kernels.architecture import Architecture
+from refimpl.kernels.entries import decode
 from refimpl.kernels.memory import Addresses, Scratch, aligned, integers
 from refimpl.kernels.source import Source
 from refimpl.kernels.team import Team
@@ -53,7 +53,9 @@ class Decoder:
         logits = np.empty((rows, self._backbone.vocabulary_size if head else 0), np.float32)
         scratch.buffers[places.LOGITS] = logits.ctypes.data if head else 0
         starts, counts = self._source.starts[sources], self._source.counts[sources]
-        self._decode(scratch, rows, head, (tokens, positions, table, starts, counts), (loop.ONE_STEP, *loop.NOTHING))
+        self._decode(
+            scratch, rows, head, (tokens, positions, table, starts, counts), (places.ONE_STEP, *places.NOTHING)
+        )
         return logits, scratch.states.copy()
 
     def greedy(
@@ -73,25 +75,25 @@ class Decoder:
         table = np.repeat(np.arange(rows)[:, None], columns, axis=1)
         given = (ids[:, index - 1], np.full(rows, index - 1), table, self._source.starts, self._source.counts)
         arrays = [np.array(array, np.int64) for array in given]  # the loop moves their rows
-        state, chosen = np.array([loop.GO, index, 0]), np.empty(rows, np.int64)
+        state, chosen = np.array([places.GO, index, 0]), np.empty(rows, np.int64)
         live, left = np.arange(rows), rows
-        while left and state[loop.COLUMN] < columns:
-            state[loop.END] = min(columns, state[loop.COLUMN] + _COLUMNS)
+        while left and state[places.COLUMN] < columns:
+            state[places.END] = min(columns, state[places.COLUMN] + _COLUMNS)
             more = (state, ids, forced, live, stops, chosen, float(temperature))
             self._decode(scratch, left, True, arrays, more)
             left = int(scratch.sizes[places.ROWS])
-            if state[loop.TASK] == loop.ASK:
+            if state[places.TASK] == places.ASK:
                 chosen[:left] = ask(logits[:left])
-                state[loop.TASK] = loop.GIVEN
+                state[places.TASK] = places.GIVEN
             else:
-                state[loop.TASK] = loop.GO
+                state[places.TASK] = places.GO
         self._scratch = None  # for another number of rows
-        return int(state[loop.COLUMN])
+        return int(state[places.COLUMN])
 
     def _decode(self, scratch: Scratch, rows: int, head: bool, arrays: Sequence[np.ndarray], more: Any) -> None:
         """Run the compiled loop; `arrays` are tokens, positions, table, starts and counts."""
         self._team.run(
-            loop.decode, self._work(rows, head), scratch.sizes, self._weights.decoder, self._weights.decoder_layers,
+            decode, self._work(rows, head), scratch.sizes, self._weights.decoder, self._weights.decoder_layers,
             scratch.buffers, *(integers(array) for array in arrays), self._zeros, *more,
         )  # fmt: skip
 

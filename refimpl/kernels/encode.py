@@ -11,34 +11,13 @@ from refimpl.kernels.barrier import barrier
 from refimpl.kernels.jit import inner, once, whole
 from refimpl.kernels.linear import product, share
 from refimpl.kernels.rows import attend
-from refimpl.kernels.step import (
-    CROSS,
-    DEPTH,
-    HEADS,
-    KEY,
-    MIXED,
-    NUMBERS,
-    OTHER,
-    PANEL,
-    PANELS,
-    QUERY,
-    ROWS,
-    SCALE,
-    SCORES,
-    SPAN,
-    WIDTH,
-    K,
-    N,
-    Q,
-    S,
-    V,
-    biases_of,
-    embed_rows,
-    feed_forward,
-    join_heads,
-    multiply,
-)  # fmt: skip
+from refimpl.kernels.step import biases_of, embed_rows, feed_forward, join_heads, multiply
 from refimpl.kernels.vector import get, put
+
+from refimpl.kernels.places import (  # isort: skip
+    CROSS, DEPTH, HEADS, KEY, MIXED, NUMBERS, OTHER, PANEL, PANELS, QUERY, ROWS, SCALE, SCORES, SPAN, WIDTH, K, N,
+    Q, S, V,
+)  # fmt: skip
 
 
 @inner

@@ -1,18 +1,69 @@
-"""How entry points are compiled: when first called, without the GIL, and kept on disk.
+"""How kernels are compiled by Numba; imported only where there is no code on disk.
 
 Spec: kernels.cache
 """
 
 from collections.abc import Callable
-from contextlib import suppress
-from pathlib import Path
 from typing import Any, TypeVar
 
+import llvmlite.binding as llvm
+import numpy as np
 from numba import njit
-from numba.core import types
+from numba.core import compiler, types
+from numba.core.codegen import JITCodeLibrary
 from numba.extending import intrinsic
+from numba.np.numpy_support import from_dtype
+
+from refimpl.kernels.kept import Code, Kinds
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+_OPTIONS = {"nogil": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
+
+class _Part(JITCodeLibrary):  # type: ignore[misc]
+    """The code of a function that only other compiled code calls: it is optimized there, once for all that call it.
+
+    Numba would optimize each function with all that it calls, and make machine code of it, at every level anew.
+    """
+
+    _shared_module: Any
+
+    def finalize(self) -> None:
+        self._raise_if_finalized()
+        self._finalized = True
+
+    def _optimize_functions(self, ll_module: Any) -> None:
+        ll_module.data_layout = self._codegen._data_layout
+
+    @property
+    def codegen(self) -> Any:
+        return self
+
+    def set_env(self, name: str, environment: Any) -> None:
+        """Numba leaves a Python object with the machine code; there is none, and it is used by Python objects only."""
+
+    def get_pointer_to_function(self, name: str) -> int:
+        return 0  # "not defined": nobody calls it from here
+
+    def _get_module_for_linking(self) -> Any:
+        """This function and all that it calls, each to be dropped where it is there already."""
+        if self._shared_module is None:
+            module = self._final_module.clone()
+            for function in module.functions:
+                if not function.is_declaration and function.linkage == llvm.Linkage.external:
+                    function.linkage = "linkonce_odr"
+            for library in dict.fromkeys(self._linking_libraries):
+                module.link_in(library._get_module_for_linking(), preserve=True)
+            self._shared_module = module
+        return self._shared_module
+
+
+class _Compiler(compiler.Compiler):  # type: ignore[misc]
+    """Numba's compiler, which puts the code into a `_Part`."""
+
+    def define_pipelines(self) -> Any:
+        self.state.library = _Part(self.state.targetctx.codegen(), self.state.func_id.func_qualname)
+        return super().define_pipelines()
 
 
 def inner(function: Function) -> Function:
@@ -20,17 +71,34 @@ def inner(function: Function) -> Function:
 
     Divisions give what IEEE 754 says and raise nothing. No fastmath flag is set, here or anywhere.
     """
-    return njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+    return njit(pipeline_class=_Compiler, **_OPTIONS)(function)
+
+
+def entry(function: Callable[..., Any]) -> Any:
+    """Compile a function that `entries` hands to Python. What it calls in turn is compiled into it."""
+    return njit(**_OPTIONS)(function)
+
+
+def compiled(function: Any, kinds: Kinds) -> tuple[int, Code]:
+    """Address and machine code of an entry point for arguments of these kinds."""
+    signature = tuple(_type_of(kind) for kind in kinds)
+    function.compile(signature)
+    result = function.overloads[signature]
+    name, library = result.fndesc.llvm_func_name, result.library
+    address, code = library.get_pointer_to_function(name), bytes(library._get_compiled_object())
+    declared = [found.name for found in library._final_module.functions if found.is_declaration]
+    return address, Code(name, [found for found in declared if found.encode() + b"\0" in code], code)
+
+
+def _type_of(kind: str) -> Any:
+    """Numba's type of an argument: `int`, `float`, or an array as its element type and dimensions."""
+    numbers = {"int": types.int64, "float": types.float64}
+    return numbers.get(kind) or types.Array(from_dtype(np.dtype(kind[:-1])), int(kind[-1]), "C")
 
 
 def instruction(function: Callable[..., tuple[Any, Callable[..., Any]]]) -> Callable[..., Any]:
     """A function that says which LLVM instructions take its place."""
     return intrinsic(function)
-
-
-def plain(function: Function) -> Function:
-    """An `inner` function as Python can call it."""
-    return function.py_func  # type: ignore[attr-defined]
 
 
 @instruction
@@ -52,48 +120,3 @@ def once(typing: Any) -> Any:
 def whole(typing: Any, x: Any) -> Any:
     """A constant as any other whole number, so that functions are not compiled again for each constant."""
     return types.int64(types.int64), lambda _, __, ___, args: args[0]
-
-
-def entry(function: Callable[..., Any]) -> Any:
-    """Compile a function that Python calls. What it calls in turn is compiled into it.
-
-    The cache lies beside the source, in the user's cache folder if that cannot be written, or where NUMBA_CACHE_DIR
-    says. Where none can be written, each process compiles anew.
-    """
-    try:
-        compiled = njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True, cache=True)(function)
-    except RuntimeError:  # no folder for the cache
-        return njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True)(function)
-    _stamp_with_all_sources(compiled)
-    _never_fail(compiled)
-    return compiled
-
-
-def _never_fail(compiled: Any) -> None:
-    """A full disk or a damaged file costs time only: the function is compiled, as if there were no cache."""
-    cache = compiled._cache
-    load, save = getattr(cache, "load_overload", None), getattr(cache, "save_overload", None)
-    if load is None or save is None:
-        return
-
-    def load_if_whole(*given: Any) -> Any:
-        try:
-            return load(*given)
-        except Exception:  # what a damaged pickle raises can be anything
-            with suppress(OSError):
-                cache.flush()  # the next process finds a whole one
-            return None
-
-    def save_if_possible(*given: Any) -> None:
-        with suppress(Exception):  # OSError, or what reading the damaged index raises
-            save(*given)
-
-    cache.load_overload, cache.save_overload = load_if_whole, save_if_possible
-
-
-def _stamp_with_all_sources(compiled: Any) -> None:
-    """Make the cache stale when any kernel changed: Numba looks at the file of the entry point alone."""
-    stats = [path.stat() for path in sorted(Path(__file__).parent.glob("*.py"))]
-    file = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
-    if file is not None:
-        file._source_stamp = tuple((stat.st_mtime, stat.st_size) for stat in stats)

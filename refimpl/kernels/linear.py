@@ -10,16 +10,17 @@ rows, threads or columns there are beside it.
 Spec: kernels.order, invariance.rows
 """
 
+from refimpl.kernels import places
 from refimpl.kernels.block import block_of, eight
 from refimpl.kernels.jit import inner, once
 from refimpl.kernels.vector import add, fma, fma1, get, load, put, splat, store, total, zero
 
-_PARTS, _PART = 8, 64  # at most so many parts, of at least so many inputs
 _TILE = 6144  # sums that are worked on together: they fit the first cache
 _AHEAD = 18432  # numbers between what is read and what is fetched: far enough for memory, and they fit the second cache
-PANEL, _ROWS = 192, 512  # columns and rows whose sums fit the second cache, with the weights and inputs of a part
+PANEL, _ROWS = places.PANEL_COLUMNS, 512  # and rows whose sums fit the second cache
 _eight_by_three, _eight_by_one = block_of(8, 3), block_of(8, 1)
 _one_by_three, _one_by_one = block_of(1, 3), block_of(1, 1)
+parts_of, padded = inner(places.parts_of), inner(places.padded)
 
 
 @inner
@@ -30,22 +31,10 @@ def share(size: int, unit: int, rank: int, team: int) -> tuple[int, int]:
 
 
 @inner
-def parts_of(inputs: int) -> int:
-    """Into how many parts the sums over so many inputs are cut."""
-    return max(1, min(_PARTS, inputs // _PART))
-
-
-@inner
 def part(inputs: int, n: int) -> tuple[int, int]:
     """First and end of the inputs of a part."""
     parts, eights = parts_of(inputs), inputs // 8
     return eights * n // parts * 8, inputs if n == parts - 1 else eights * (n + 1) // parts * 8
-
-
-@inner
-def padded(outputs: int) -> int:
-    """How far rows of sums lie apart: not a page, for then writing one would hold up reading the next."""
-    return (outputs + 15) // 16 * 16 + 16
 
 
 @inner

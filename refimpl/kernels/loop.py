@@ -11,21 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from refimpl.kernels.barrier import STOP, barrier, read
+from refimpl.kernels.barrier import barrier, read
 from refimpl.kernels.encode import encode
 from refimpl.kernels.jit import entry, inner, once
-from refimpl.kernels.step import LOGITS, ROWS, VOCABULARY, step
+from refimpl.kernels.step import step
 from refimpl.kernels.vector import get
 
-# Places in `state`, and what `state[TASK]` says: one step and no choice; go on; go on with the tokens `chosen`; encode;
-# and what comes back: a choice that is not sure; done.
-TASK, COLUMN, END, PLACES = range(4)
-ONE, GO, GIVEN, ENCODE, ASK, DONE = range(6)
+from refimpl.kernels.places import (  # isort: skip
+    ASK, COLUMN, DONE, ENCODE, END, GIVEN, GO, LOGITS, ONE, ROWS, STOP, TASK, VOCABULARY,
+)  # fmt: skip
+
 _UNSURE = -1
-_NONE = np.zeros(0, np.int64)
-# What a task takes that is no loop: ids, forced, live, stops, chosen, temperature.
-NOTHING = (np.zeros((0, 0), np.int64), np.zeros((0, 0), np.bool_), _NONE, _NONE, _NONE, 0.0)
-ONE_STEP, ENCODING = np.array([ONE, 0, 0]), np.array([ENCODE, 0, 0])
 _LOWEST = np.float32(-math.inf)
 
 

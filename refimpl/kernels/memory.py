@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from refimpl.kernels import step as places
+from refimpl.kernels import places
 from refimpl.kernels.architecture import Architecture
-from refimpl.kernels.jit import plain
-from refimpl.kernels.linear import PANEL, padded, parts_of
+from refimpl.kernels.places import PANEL_COLUMNS, padded, parts_of
 
 
 class Addresses:
@@ -91,10 +90,10 @@ class Scratch:
             products = [(wide, line, 3), (line, wide, 1), (wide, inner, 1 + self.sizes[places.GATED]), (inner, wide, 1)]
             if self.sizes[places.OWN_HEAD]:
                 products.append((wide, int(self.sizes[places.VOCABULARY]), 1))
-            room = max(count * plain(parts_of)(k) * rows * plain(padded)(n) for k, n, count in products)
+            room = max(count * parts_of(k) * rows * padded(n) for k, n, count in products)
             self.set(places.PARTS, aligned(room))
         else:
-            panel = max(-(-k // 8 // plain(parts_of)(k)) * 8 + 8 for k in (wide, line, inner)) * PANEL
+            panel = max(-(-k // 8 // parts_of(k)) * 8 + 8 for k in (wide, line, inner)) * PANEL_COLUMNS
             self.sizes[places.PANELS] = panel
             self.set(places.PANEL, aligned(threads, panel))
 

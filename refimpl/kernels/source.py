@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from refimpl.kernels import step as places
+from refimpl.kernels import places
 from refimpl.kernels.architecture import Architecture
-from refimpl.kernels.loop import ENCODING, NOTHING, decode
+from refimpl.kernels.entries import decode
 from refimpl.kernels.memory import Addresses, Scratch, aligned, integers
 from refimpl.kernels.team import Team
 from refimpl.kernels.twin import replaced
@@ -46,5 +46,5 @@ class Source:
         team.run(
             decode, work, scratch.sizes, weights.encoder, weights.encoder_layers, scratch.buffers, integers(tokens),
             integers(columns), weights.decoder_layers, integers(self.starts[rows]), integers(self.counts[rows]),
-            np.zeros((1, max(1, int(self.counts.max()))), np.int64), ENCODING, *NOTHING,
+            np.zeros((1, max(1, int(self.counts.max()))), np.int64), places.ENCODING, *places.NOTHING,
         )  # fmt: skip

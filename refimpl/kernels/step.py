@@ -15,18 +15,12 @@ from refimpl.kernels.rows import activate, add_and_norm, add_and_rms_norm, atten
 from refimpl.kernels.unembed import unembed
 from refimpl.kernels.vector import get, put
 
-# Places in `sizes`.
-ROWS, WIDTH, HEADS, DEPTH, INNER, VOCABULARY, LAYERS, POSITIONS, SLOTS, SOURCE, ACTIVATION, SCORES = range(12)
-PANELS, FEW = 12, 13  # numbers of a thread's panel; whether rows are so few that threads share parts
-GATED, RMS, OWN_HEAD, SPAN, ORIGIN, SIZES = range(14, 20)  # kinds of parts; a line of biases and where distance 0 is
-# Places in `tops` and in the rows of `layers`: addresses of weights.
-TOKEN, POSITION, GAMMA, BETA, HEAD = range(5)  # and after the head a bias
-QUERY, KEY, VALUE, OUT, NORM = 0, 2, 4, 6, 8  # kernel and bias, or gamma and beta; self-attention
-CROSS, FIRST, SECOND, LAST_NORM, WEIGHTS = 10, 20, 24, 26, 28  # a gate lies after the first
-# Places in `buffers`: addresses of what the step reads and writes.
-# X is what is added to, N what its norm gave (X itself if that goes on), H and G the feed-forward's inside and gate.
-X, N, Q, K, V, MIXED, Y, H, G, S, OWN, OTHER, LOGITS, PARTS, PANEL, BIAS, NUMBERS, BUFFERS = range(18)
-EPSILON, SCALE, HEAD_SCALE = range(3)  # places in `buffers[NUMBERS]`
+from refimpl.kernels.places import (  # isort: skip
+    ROWS, WIDTH, HEADS, DEPTH, INNER, VOCABULARY, LAYERS, POSITIONS, SLOTS, SOURCE, ACTIVATION, SCORES, PANELS, FEW,
+    GATED, RMS, OWN_HEAD, SPAN, ORIGIN, TOKEN, POSITION, GAMMA, BETA, HEAD, QUERY, OUT, NORM, CROSS, FIRST, SECOND,
+    LAST_NORM, X, N, Q, K, V, MIXED, Y, H, G, S, OWN, OTHER, LOGITS, PARTS, PANEL, BIAS, NUMBERS, EPSILON,
+    SCALE, HEAD_SCALE,
+)  # fmt: skip
 
 
 @inner

@@ -14,9 +14,8 @@ from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
-from numba import config
 
-from refimpl.kernels.barrier import LATE, SIZE, STOP
+from refimpl.kernels.places import LATE, STOP, SYNC
 
 _WORTH_A_THREAD = 400_000  # products; fewer take less time than it takes to wake a thread
 _LATE = 3  # barriers of one run at which a thread waited long: the cores may be taken
@@ -29,7 +28,7 @@ class Team:
 
     def __init__(self, most: int | None = None) -> None:
         self.most = most or number_of_threads()
-        self.sync = np.zeros(SIZE, np.int64)
+        self.sync = np.zeros(SYNC, np.int64)
         self._queues: list[SimpleQueue[Task | None]] = []
         self._done: SimpleQueue[None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
@@ -111,4 +110,5 @@ def number_of_threads() -> int:
     More threads than CPUs would wait for each other in turn.
     """
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(int(config.NUMBA_NUM_THREADS), cpus))
+    wanted = os.environ.get("NUMBA_NUM_THREADS", "")
+    return max(1, min(int(wanted) if wanted.strip().isdecimal() else cpus, cpus))

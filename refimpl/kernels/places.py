@@ -1,0 +1,43 @@
+"""What Python and the compiled functions say to each other: places in arrays, and how sums are cut into parts.
+
+Nothing here imports Numba, which takes longer to import than a small model to answer.
+"""
+
+import numpy as np
+
+# Places in `sizes`.
+ROWS, WIDTH, HEADS, DEPTH, INNER, VOCABULARY, LAYERS, POSITIONS, SLOTS, SOURCE, ACTIVATION, SCORES = range(12)
+PANELS, FEW = 12, 13  # numbers of a thread's panel; whether rows are so few that threads share parts
+GATED, RMS, OWN_HEAD, SPAN, ORIGIN, SIZES = range(14, 20)  # kinds of parts; a line of biases and where distance 0 is
+# Places in `tops` and in the rows of `layers`: addresses of weights.
+TOKEN, POSITION, GAMMA, BETA, HEAD = range(5)  # and after the head a bias
+QUERY, KEY, VALUE, OUT, NORM = 0, 2, 4, 6, 8  # kernel and bias, or gamma and beta; self-attention
+CROSS, FIRST, SECOND, LAST_NORM, WEIGHTS = 10, 20, 24, 26, 28  # a gate lies after the first
+# Places in `buffers`: addresses of what the step reads and writes.
+# X is what is added to, N what its norm gave (X itself if that goes on), H and G the feed-forward's inside and gate.
+X, N, Q, K, V, MIXED, Y, H, G, S, OWN, OTHER, LOGITS, PARTS, PANEL, BIAS, NUMBERS, BUFFERS = range(18)
+EPSILON, SCALE, HEAD_SCALE = range(3)  # places in `buffers[NUMBERS]`
+# Places in `state`, and what `state[TASK]` says: one step and no choice; go on; go on with the tokens `chosen`; encode;
+# and what comes back: a choice that is not sure; done.
+TASK, COLUMN, END = range(3)
+ONE, GO, GIVEN, ENCODE, ASK, DONE = range(6)
+_NONE = np.zeros(0, np.int64)
+# What a task takes that is no loop: ids, forced, live, stops, chosen, temperature.
+NOTHING = (np.zeros((0, 0), np.int64), np.zeros((0, 0), np.bool_), _NONE, _NONE, _NONE, 0.0)
+ONE_STEP, ENCODING = np.array([ONE, 0, 0]), np.array([ENCODE, 0, 0])
+# Places in `sync`, each on a cache line of its own: threads that arrived, round, stop, and how often a thread waited so
+# long that the other one cannot have been running.
+ARRIVED, ROUND, STOP, LATE, SYNC = 0, 8, 16, 24, 32
+
+_PARTS, _PART = 8, 64  # at most so many parts, of at least so many inputs
+PANEL_COLUMNS = 192  # whose sums fit the second cache, with the weights and inputs of a part
+
+
+def parts_of(inputs: int) -> int:
+    """Into how many parts the sums over so many inputs are cut."""
+    return max(1, min(_PARTS, inputs // _PART))
+
+
+def padded(outputs: int) -> int:
+    """How far rows of sums lie apart: not a page, for then writing one would hold up reading the next."""
+    return (outputs + 15) // 16 * 16 + 16
