@@ -8,13 +8,13 @@ from refimpl.models import Seq2SeqLM
 from refimpl.presets.shipped import shipped_preset
 
 FOLDER = shipped_preset("t5_g2p_en")
-# What KerasHub 0.32.0 generates from this folder on PyTorch.
+# What KerasHub 0.32.0 generates from this folder on JAX.
 SAID = {
     "spelling to phonemes: dismore": "D IH S M AO R",
     "spelling to phonemes: grady": "G R EY D IY",
     "spelling to phonemes: current's": "K ER AH N T S",
     "phonemes to spelling: G R EY D IY": "grady",
-    "phonemes to spelling: K ER AH N T S": "currunts",
+    "phonemes to spelling: K ER AH N T S": "currents",
 }
 
 
