@@ -87,19 +87,24 @@ def _located(off: Errors, alone: Errors, order: Sequence[str]) -> Located | None
     tensor = wrong[0] if wrong else ""
     if guilty:
         block = guilty[0]
-        told = f"{block} adds the error itself: {alone[block]:.3g} floors where it is fed with the truth's input"
+        told = f"{block} adds the error itself: {_size(alone[block])} where it is fed with the truth's input"
         if tensor and tensor != block:
-            told += f"; in the whole pass {tensor} is the first to differ ({off[tensor]:.3g} floors)"
+            told += f"; in the whole pass {tensor} is the first to differ ({_size(off[tensor])})"
         return Located(tensor or block, block, told)
     known = list(off)
     before = known[known.index(tensor) - 1] if known.index(tensor) else ""
-    told = f"{tensor} is the first to differ ({off[tensor]:.3g} floors"
+    told = f"{tensor} is the first to differ ({_size(off[tensor])}"
     told += f", after {off[before]:.3g} at {before})" if before else ")"
     if alone:
         told += "; fed with the truth's input every block is right, so what it was fed with differs"
     elif before and order.index(tensor) - order.index(before) > 1:
         told += f"; what stands between {before} and {tensor} was not shown"
     return Located(tensor, tensor, told)
+
+
+def _size(ratio: float) -> str:
+    """A difference in floors; what has none is missing, or can't be compared."""
+    return f"{ratio:.3g} floors" if np.isfinite(ratio) else "missing, not finite, or of another shape"
 
 
 def locate_in_cache(adapter: Any, case: Case) -> Located | None:

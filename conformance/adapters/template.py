@@ -6,6 +6,7 @@ What you leave out is "unsupported". conformance/TUTORIAL.md goes through it in 
 arguments stand in golden/README.md.
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +25,29 @@ class Template:
         """Who answers.
 
         `core`: the whole API, what is missing is a failure. `probe`: logits and the like. `trace`: the tensors inside.
-        Name only what the library means to have.
+        Name only what the library means to have. What it has not by design stands in `lacks`, with the reason.
         """
-        return {"implementation": "my library", "version": "0.1", "backend": "cpu", "capabilities": ["probe"]}
+        return {
+            "implementation": "my library",
+            "version": "0.1",
+            "backend": "cpu",
+            "capabilities": ["probe"],
+            "lacks": {},  # beginning of clause ids -> reason, as in {"training.": "it is for inference only"}
+        }
 
     def load(self, args: dict[str, Any]) -> dict[str, Any]:
-        """Load the preset in the folder `args["preset"]`; later calls use it. What the library raises is its answer."""
+        """Load the preset in the folder `args["preset"]`; later calls use it. What the library raises is its answer.
+
+        `keep` is False where the folder will change: an adapter that keeps what it has loaded must not use that then.
+        """
         if more := set(args) - {"preset", "keep"}:
             raise UnsupportedError(f"load with {', '.join(sorted(more))}")
         folder = Path(args["preset"])
+        kind = json.loads((folder / "config.json").read_text(encoding="utf-8"))["class_name"]
+        if kind != "BartBackbone":  # the suite has presets of T5, too
+            raise UnsupportedError(f"no {kind}")
         self.model = folder  # my_library.load(folder)
-        return {}
+        return {"class": "BartSeq2SeqLM"}
 
     def call(self, op: str, args: dict[str, Any]) -> dict[str, Any]:
         """One operation: `op_logits` answers "logits", and so on. An unknown one is unsupported, never an error."""

@@ -37,6 +37,8 @@ def fuzz(options: argparse.Namespace) -> int:
         pool.close()
     print(f"{len(ledger.done)} units ({len(ledger.done) - before} new), {ledger.asked} questions, "
           f"{len(ledger.signatures)} kinds of difference in {options.out / 'findings'}")  # fmt: skip
+    if len(ledger.done) == before:
+        print("No unit ended in the time; give it more --seconds, or fewer --examples.", file=sys.stderr)
     for path in sorted((options.out / "findings").glob("*.json")):
         found = json.loads(path.read_text(encoding="utf-8"))
         print(

@@ -7,6 +7,7 @@ how far float64 moves when every weight moves by half a unit in its last place.
 import json
 import shutil
 import tempfile
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,13 @@ import numpy as np
 
 from conformance import compare
 from conformance.fuzz.models import write_preset
+from conformance.fuzz.promised import comparable, near_tie_of_beams, promised, sampler_of
 from conformance.make.truth import EPSILON, noise
 from conformance.messages import answer
 
 NUMERIC = {"logits": ("logits",), "cached_logits": ("logits",),
            "states": ("encoder_sequence_output", "decoder_sequence_output")}  # fmt: skip
+ROOM = 3  # the weights are one of several places at which float32 rounds, and of many questions one is the worst
 VAGUE = 0.05  # where the floor is this share of the truth's size, float32 says nothing
 
 
@@ -37,8 +40,9 @@ class Difference:
 class Duel:
     """Two adapters, started."""
 
-    def __init__(self, a: Any, b: Any) -> None:
+    def __init__(self, a: Any, b: Any, abilities: Sequence[Iterable[str]] = ((), ())) -> None:
         self.a, self.b = a, b
+        self.abilities = [set(each) for each in abilities]
 
     def difference(self, question: dict[str, Any]) -> Difference | None:
         """The difference on one question, or None: also where one of the two can't be asked."""
@@ -51,6 +55,8 @@ class Duel:
                     getattr(adapter, "loaded", {}).clear()
 
     def _asked(self, call: dict[str, Any], folder: Path, scratch: Path) -> Difference | None:
+        if not comparable(call, self.abilities):
+            return None
         replies = [_reply(adapter, call, folder) for adapter in (self.a, self.b)]
         if any("unsupported" in reply for reply in replies):
             return None
@@ -61,6 +67,7 @@ class Duel:
         if "error" in kinds:
             if kinds[0] == kinds[1] and not any("broken" in reply for reply in replies):
                 return None  # both refuse: which kind of error is the cases' affair
+            kinds = [reply["error"].get("type", "error") if "error" in reply else "result" for reply in replies]
             return Difference(f"{_kind(call)}: {kinds[0]} and {kinds[1]}", "one gives a result, one an error", *shown)
         one, other = (reply["result"] for reply in replies)
         told = self._compared(call, folder, scratch, one, other)
@@ -70,7 +77,10 @@ class Duel:
         """What differs and how, or None."""
         if call["op"] in NUMERIC:
             return self._numbers(call, folder, scratch, one, other)
+        one, other = promised(call, one), promised(call, other)
         if told := compare.exact(_plain(other), _plain(one)):
+            if near_tie_of_beams(call, one, other):
+                return None
             if call["op"] == "generate" and self._near_tie(*self._as_ids(call, folder, one, other), folder, scratch):
                 return None
             return ("other tokens" if call["op"] in ("generate", "sample") else "other result"), told
@@ -102,7 +112,7 @@ class Duel:
         if not np.isfinite(truth).all():
             return None
         floor, floor_99 = noise(truth, honest[1:])
-        floor, floor_99 = 2 * floor, 2 * floor_99  # the weights are one of several places at which float32 rounds
+        floor, floor_99 = ROOM * floor, ROOM * floor_99
         return None if floor > VAGUE * np.abs(truth).max() else (truth, floor, floor_99)
 
     def _as_ids(self, call: dict[str, Any], folder: Path, one: Any, other: Any) -> tuple[Any, Any, Any]:
@@ -188,8 +198,7 @@ def _plain(result: Any) -> Any:
 
 def _kind(call: dict[str, Any]) -> str:
     """The operation, and the sampler if there is one."""
-    sampler = call["args"].get("sampler")
-    return call["op"] + (f" {sampler['class_name'].partition('>')[2]}" if isinstance(sampler, dict) else "")
+    return f"{call['op']} {sampler_of(call)}".strip()
 
 
 def _short(reply: dict[str, Any]) -> str:

@@ -57,9 +57,8 @@ def duel_of(plan: Plan) -> Duel:
     key = (plan.a, plan.b)
     if key not in _DUELS:
         adapters = [find(plan.a), find(plan.b)]
-        for adapter in adapters:
-            adapter.start()
-        _DUELS[key] = Duel(*adapters)
+        told = [adapter.start() for adapter in adapters]
+        _DUELS[key] = Duel(*adapters, [info.get("capabilities", ()) for info in told])
     return _DUELS[key]
 
 

@@ -1,0 +1,65 @@
+"""What two implementations can be held to on one question: some is left open, and engines leave more open."""
+
+from typing import Any
+
+import numpy as np
+
+from conformance.adapters.engine import until
+from conformance.compare import LIMIT
+from conformance.make.search import Search
+from conformance.make.truth import EPSILON
+
+DRAWING = ("RandomSampler", "TopKSampler", "TopPSampler")
+
+
+def sampler_of(call: dict[str, Any]) -> str:
+    """The class of the sampler that a call names, without package."""
+    sampler = call["args"].get("sampler")
+    return str(sampler["class_name"].partition(">")[2]) if isinstance(sampler, dict) else ""
+
+
+def comparable(call: dict[str, Any], abilities: list[set[str]]) -> bool:
+    """Whether the clauses say one answer to this question for implementations of these capabilities.
+
+    What is drawn is the same where both draw JAX's numbers only; engines set finished beams aside, each in its way
+    (known to the cases of samplers.beam.finished-go-on), and know padding at the end of a source only.
+    """
+    if sampler_of(call) in DRAWING and not all("jax-random" in each for each in abilities):
+        return False
+    if not any("engine" in each for each in abilities):
+        return True
+    if sampler_of(call) == "BeamSampler" and call["args"].get("stop_token_ids"):
+        return False
+    inputs = call["args"].get("inputs")
+    masks = inputs["encoder_padding_mask"] if call["op"] == "generate" and isinstance(inputs, dict) else []
+    return all(mask == sorted(mask, reverse=True) for mask in masks)
+
+
+def promised(call: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
+    """A result without what may be anything: sampled rows end with their first stop token."""
+    if call["op"] != "sample" or sampler_of(call) == "BeamSampler":
+        return result
+    stops, index = call["args"].get("stop_token_ids"), call["args"]["index"]
+    return result | {"ids": [[until(row, index, stops) for row in rows] for rows in result["ids"]]}
+
+
+def near_tie_of_beams(call: dict[str, Any], *results: dict[str, Any]) -> bool:
+    """Whether all rows are results of beam search over the table, by float64 and with either choice at a near-tie."""
+    args = call["args"]
+    if call["op"] != "sample" or sampler_of(call) != "BeamSampler" or args.get("stop_token_ids"):
+        return False
+    table = np.array(args["logits"], np.float64)
+    width, index, count = len(args["prompt"][0]), args["index"], args["sampler"]["config"]["num_beams"]
+    tolerance = 2 * LIMIT * EPSILON * max(1.0, float(np.abs(table).max())) * width
+
+    def score(rows: np.ndarray) -> dict[str, np.ndarray]:
+        return {"logits": table[rows]}
+
+    for n, prompt in enumerate(args["prompt"]):
+        try:
+            right = Search(score, width, tolerance).beams(prompt[:index], count)
+        except SystemExit:  # more near-ties than can be followed
+            continue
+        if any(rows[n] not in right for result in results for rows in result["ids"]):
+            return False
+    return True
