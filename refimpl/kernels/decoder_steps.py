@@ -13,7 +13,6 @@ from refimpl.kernels.architecture import Architecture
 from refimpl.kernels.choices import defined
 from refimpl.kernels.decoder import Decoder
 from refimpl.kernels.memory import Addresses
-from refimpl.kernels.release import release_compiler
 from refimpl.kernels.samplers import looks_at_states, sampler_of
 from refimpl.kernels.source import Source
 from refimpl.kernels.team import Team
@@ -47,7 +46,6 @@ class DecoderSteps:
         if columns > 0:
             _, states, _ = self._run(prompt, self.cache, 0, columns, False)
             self.hidden_states[:, :columns] = states
-            release_compiler()
 
     def next(self, prompt: np.ndarray, cache: np.ndarray, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Logits (R, V) and states (R, E) for column `index`, from the token before it."""

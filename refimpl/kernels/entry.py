@@ -7,8 +7,10 @@ Spec: kernels.cache, kernels.memory
 """
 
 import ctypes
+import gc
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -16,7 +18,7 @@ import numpy as np
 
 from refimpl.kernels import kept
 from refimpl.kernels.kept import Kinds
-from refimpl.kernels.release import release_compiler
+from refimpl.kernels.release import release_libraries
 
 _FAILED = -1  # what Numba's functions return for an exception; here none is raised
 
@@ -45,7 +47,7 @@ class Entry:
 
     def _made(self, kinds: Kinds) -> Callable[..., int]:
         address = kept.load(self._name, kinds) or self._compiled(kinds)
-        release_compiler()
+        release_libraries()
         function = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, *_c_types(kinds))(address)
         self._functions[kinds] = function
         return function
@@ -53,9 +55,22 @@ class Entry:
     def _compiled(self, kinds: Kinds) -> int:
         jit = import_module("refimpl.kernels.jit")
         function = getattr(import_module(self._module), self._name)
-        address, code = jit.compiled(function, kinds)
+        with _uncollected():
+            address, code = jit.compiled(function, kinds)
         kept.keep(self._name, kinds, code)
         return int(address)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """No search for garbage meanwhile: a tenth of compiling would be looking through what it makes and keeps."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _flattened(args: tuple[Any, ...]) -> tuple[Kinds, list[Any]]:

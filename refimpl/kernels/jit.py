@@ -48,22 +48,53 @@ class _Part(JITCodeLibrary):  # type: ignore[misc]
     def _get_module_for_linking(self) -> Any:
         """This function and all that it calls, each to be dropped where it is there already."""
         if self._shared_module is None:
-            module = self._final_module.clone()
-            for function in module.functions:
-                if not function.is_declaration and function.linkage == llvm.Linkage.external:
-                    function.linkage = "linkonce_odr"
-            for library in dict.fromkeys(self._linking_libraries):
-                module.link_in(library._get_module_for_linking(), preserve=True)
-            self._shared_module = module
+            self._shared_module = self.own()
+            _link_called(self, self._shared_module)
         return self._shared_module
+
+    def own(self) -> Any:
+        """This function alone."""
+        module = self._final_module.clone()
+        for function in module.functions:
+            if not function.is_declaration and function.linkage == llvm.Linkage.external:
+                function.linkage = "linkonce_odr"
+        return module
+
+
+class _Whole(JITCodeLibrary):  # type: ignore[misc]
+    """The code of an entry point, with all that it calls."""
+
+    def finalize(self) -> None:
+        _link_called(self, self._final_module)
+        self._linking_libraries = []
+        super().finalize()
+
+
+def _link_called(library: Any, module: Any) -> None:
+    """Put into a module all that a function calls, and what that calls, each once."""
+    found, new = {library}, [library]
+    while new:
+        for called in new.pop()._linking_libraries:
+            if called not in found:
+                found.add(called)
+                if isinstance(called, _Part):
+                    new.append(called)
+                module.link_in(called.own() if isinstance(called, _Part) else called._get_module_for_linking(), True)
 
 
 class _Compiler(compiler.Compiler):  # type: ignore[misc]
-    """Numba's compiler, which puts the code into a `_Part`."""
+    """Numba's compiler, which puts the code into a library of this class."""
+
+    library = _Part
 
     def define_pipelines(self) -> Any:
-        self.state.library = _Part(self.state.targetctx.codegen(), self.state.func_id.func_qualname)
+        self.state.library = self.library(self.state.targetctx.codegen(), self.state.func_id.func_qualname)
+        self.state.library.enable_object_caching()
         return super().define_pipelines()
+
+
+class _EntryCompiler(_Compiler):
+    library = _Whole
 
 
 def inner(function: Function) -> Function:
@@ -76,7 +107,7 @@ def inner(function: Function) -> Function:
 
 def entry(function: Callable[..., Any]) -> Any:
     """Compile a function that `entries` hands to Python. What it calls in turn is compiled into it."""
-    return njit(**_OPTIONS)(function)
+    return njit(pipeline_class=_EntryCompiler, **_OPTIONS)(function)
 
 
 def compiled(function: Any, kinds: Kinds) -> tuple[int, Code]:

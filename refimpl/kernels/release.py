@@ -1,4 +1,4 @@
-"""Give back the memory that the compiler's own code takes, once kernels are loaded.
+"""Give back the memory that the code of compiler and file formats takes, once weights and kernels are loaded.
 
 Spec: kernels.memory
 """
@@ -10,13 +10,13 @@ from functools import cache
 from pathlib import Path
 
 _DONTNEED = 4  # Linux's number of this advice
-_LIBRARY = "llvmlite"
+_LIBRARIES = ("llvmlite", "hdf5", "h5py", "sentencepiece", "safetensors", "crypto")  # in names of files
 _SMAPS = Path("/proc/self/smaps")
 
 
 @cache
-def release_compiler() -> None:
-    """Let go of LLVM's code and constants, some 60 MB that a loaded kernel needs no more.
+def release_libraries() -> None:
+    """Let go of the code and constants of LLVM and others, some 60 MB that a loaded kernel needs no more.
 
     They are as the file has them, so what is used again is read again. Where the system has no such advice, nothing
     happens.
@@ -32,12 +32,12 @@ def release_compiler() -> None:
 
 
 def unchanged(smaps: str) -> Iterator[tuple[int, int]]:
-    """First and end of each range of the library that cannot be written and of which this process has no copy."""
+    """First and end of each range of those libraries that cannot be written and of which this process has no copy."""
     bounds: list[int] = []
     for line in smaps.splitlines():
         words = line.split()
         if not words[0].endswith(":"):  # a new range
-            ours = _LIBRARY in words[-1] and "w" not in words[1]
+            ours = "w" not in words[1] and ".so" in words[-1] and any(name in words[-1] for name in _LIBRARIES)
             bounds = [int(bound, 16) for bound in words[0].split("-")] if ours else []
         elif bounds and words[0] == "Anonymous:" and words[1] == "0":
             yield bounds[0], bounds[1]
