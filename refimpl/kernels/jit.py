@@ -64,6 +64,8 @@ class _Part(JITCodeLibrary):  # type: ignore[misc]
 class _Whole(JITCodeLibrary):  # type: ignore[misc]
     """The code of an entry point, with all that it calls."""
 
+    _linking_libraries: list[Any]
+
     def finalize(self) -> None:
         _link_called(self, self._final_module)
         self._linking_libraries = []
