@@ -9,13 +9,14 @@ from typing import Any
 from llvmlite import ir
 from numba.core import types
 
-from refimpl.kernels.jit import inner, instruction
+from refimpl.kernels.jit import inner, instruction, once
 from refimpl.kernels.places import ARRIVED, LATE, ROUND, STOP
-from refimpl.kernels.vector import Typed
+from refimpl.kernels.vector import Typed, fetch_near
 
 _SPINS = 4000  # some microseconds, longer than a stage's imbalance; then the core is offered to others
 _OFFERS = 300  # then this thread sleeps, so that the one it waits for gets the core
 _NAP = 50  # microseconds
+_FETCHED = 6144  # cache lines at most: they fit the second cache
 _I64 = ir.IntType(64)
 _POSIX = sys.platform != "win32"
 _sched_yield: Any = types.ExternalFunction("sched_yield", types.int32())
@@ -59,6 +60,17 @@ def _let_others_run(times: int) -> None:
 @inner
 def barrier(sync: int, team: int) -> None:
     """Return when all `team` threads are here, or when the step was given up."""
+    barrier_and_fetch(sync, team, 0, 0, 0)
+
+
+@inner
+def barrier_and_fetch(sync: int, team: int, address: int, run: int, stride: int) -> None:
+    """The same; while it waits, a thread fetches what it will read next: `run` bytes of every `stride` from an address.
+
+    A core that is taken away for a moment, as by another virtual machine, holds up all threads. So their memory at
+    least does not stand still.
+    """
+    once()
     if team == 1:
         return
     now = read(sync, ROUND)
@@ -66,8 +78,14 @@ def barrier(sync: int, team: int) -> None:
         add_at(sync, ARRIVED, -team)
         add_at(sync, ROUND, 1)
         return
-    spins = 0
+    spins, at, end, fetched = 0, address, address + run, _FETCHED if address else 0
     while read(sync, ROUND) == now and read(sync, STOP) == 0:
+        if fetched > 0:
+            fetch_near(at, 0)
+            at, fetched = at + 64, fetched - 1
+            if at >= end:
+                at, end = end - run + stride, end + stride
+            continue
         spins += 1
         if spins > _SPINS:
             _let_others_run(spins - _SPINS)

@@ -38,17 +38,21 @@ def _sums(b: Any, rows: int, columns: int) -> list[list[Any]]:
 
 
 def block_of(rows: int, vectors: int) -> Callable[..., None]:
-    """`y = (y +) x w (+ bias)`, each sum over `count` inputs in their order.
+    """`y = (before +) (z +) x w (+ bias)`, each sum over `count` inputs in their order.
 
-    Shapes: x `rows` lines `xstep` apart, w `count` lines `wstep` apart, y `rows` lines `ystep` apart.
+    z is added if `again`, the others unless their address is 0.
+
+    Shapes: x `rows` lines `xstep` apart, w `count` lines `wstep` apart, z and before `rows` lines `zstep` apart, y
+    `rows` lines `ystep` apart.
     """
 
     @instruction
     def block(
-        typing: Any, x: Any, xstep: Any, w: Any, wstep: Any, count: Any, y: Any, ystep: Any, again: Any, bias: Any
-    ) -> Typed:
+        typing: Any, x: Any, xstep: Any, w: Any, wstep: Any, count: Any, again: Any, z: Any, before: Any,
+        zstep: Any, bias: Any, y: Any, ystep: Any,
+    ) -> Typed:  # fmt: skip
         def generate(context: Any, b: Any, _: Any, args: Any) -> Any:
-            x, xstep, w, wstep, count, y, ystep, again, bias = args
+            x, xstep, w, wstep, count, again, z, before, zstep, bias, y, ystep = args
             sums = _sums(b, rows, vectors)
             lines = [_times(b, xstep, r) for r in range(rows)]
             with cgutils.for_range(b, count, intp=_I64) as loop:
@@ -59,18 +63,19 @@ def block_of(rows: int, vectors: int) -> Callable[..., None]:
                     for v in range(vectors):
                         b.store(fma_of(b, [number, weights[v], b.load(sums[r][v])]), sums[r][v])
             nothing = ir.Constant(_I64, 0)
-            places = [(r, v, _plus(b, _times(b, ystep, r), LANES * v)) for r in range(rows) for v in range(vectors)]
-            with b.if_then(b.icmp_signed("!=", again, nothing)):
-                for r, v, index in places:
-                    b.store(b.fadd(_load(b, y, index), b.load(sums[r][v])), sums[r][v])
-            with b.if_then(b.icmp_signed("!=", bias, nothing)):
-                for r, v, _index in places:
-                    b.store(b.fadd(b.load(sums[r][v]), _load(b, bias, ir.Constant(_I64, LANES * v))), sums[r][v])
-            for r, v, index in places:
-                b.store(b.load(sums[r][v]), place_of(b, y, index, _V16)).align = 4
+            for wanted, address, step in ((again, z, zstep), (before, before, zstep), (bias, bias, nothing)):
+                with b.if_then(b.icmp_signed("!=", wanted, nothing)):
+                    for r in range(rows):
+                        for v in range(vectors):
+                            more = _load(b, address, _plus(b, _times(b, step, r), LANES * v))
+                            b.store(b.fadd(more, b.load(sums[r][v])), sums[r][v])
+            for r in range(rows):
+                for v in range(vectors):
+                    place = place_of(b, y, _plus(b, _times(b, ystep, r), LANES * v), _V16)
+                    b.store(b.load(sums[r][v]), place).align = 4
             return context.get_dummy_value()
 
-        return types.void(*[_word] * 9), generate
+        return types.void(*[_word] * 12), generate
 
     return block
 
@@ -150,6 +155,24 @@ def scores_of(rows: int, tokens: int) -> Callable[..., None]:
         return types.void(*[_word] * 10), generate
 
     return scores
+
+
+@instruction
+def four_dots(typing: Any, x: Any, a: Any, b: Any, c: Any, d: Any, whole: Any, y: Any) -> Typed:
+    """`dot` of `whole` numbers at `x` with those at four addresses, to four numbers at `y`."""
+
+    def generate(context: Any, b: Any, _: Any, args: Any) -> Any:
+        x, *others, whole, y = args
+        (sums,) = _sums(b, 1, 4)
+        with cgutils.for_range_slice(b, ir.Constant(_I64, 0), whole, ir.Constant(_I64, LANES), intp=_I64) as (k, _step):
+            numbers = _load(b, x, k)
+            for place, other in zip(sums, others, strict=True):
+                b.store(fma_of(b, [numbers, _load(b, other, k), b.load(place)]), place)
+        totals = _four_totals(b, [b.load(place) for place in sums])
+        b.store(totals, place_of(b, y, ir.Constant(_I64, 0), totals.type)).align = 4
+        return context.get_dummy_value()
+
+    return types.void(*[_word] * 7), generate
 
 
 def _four_totals(b: Any, values: list[Any]) -> Any:

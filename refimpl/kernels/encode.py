@@ -10,13 +10,13 @@ import numpy as np
 from refimpl.kernels.barrier import barrier
 from refimpl.kernels.jit import inner, once, whole
 from refimpl.kernels.linear import product, share
-from refimpl.kernels.rows import attend
-from refimpl.kernels.step import biases_of, embed_rows, feed_forward, join_heads, multiply
+from refimpl.kernels.products import NOWHERE, columns
+from refimpl.kernels.rows import attend, copy, fetch_line
+from refimpl.kernels.step import biases_of, embed_rows, feed_forward, join_heads, scores_of
 from refimpl.kernels.vector import get, put
 
 from refimpl.kernels.places import (  # isort: skip
-    CROSS, DEPTH, HEADS, KEY, MIXED, NUMBERS, OTHER, PANEL, PANELS, QUERY, ROWS, SCALE, SCORES, SPAN, WIDTH, K, N,
-    Q, S, V,
+    CROSS, DEPTH, HEADS, KEY, MIXED, NUMBERS, OTHER, PANEL, PANELS, QUERY, ROWS, SCALE, SCORES, WIDTH, K, N, Q, V,
 )  # fmt: skip
 
 
@@ -27,20 +27,30 @@ def _attend_all(
 ) -> None:  # fmt: skip
     """A thread's heads of attention to all tokens of the row's sequence, which may have gaps between them."""
     once()
-    heads, depth = sizes[HEADS], sizes[DEPTH]
+    heads, depth, rows = sizes[HEADS], sizes[DEPTH], sizes[ROWS]
     line = heads * depth
-    first, end = share(sizes[ROWS] * heads, whole(1), rank, team)
-    scores = buffers[S] + rank * sizes[SCORES] * 4
-    for pair in range(first, end):
-        r, head = pair // heads, pair % heads * depth * 4
+    first, end = share(rows * heads, whole(1), rank, team)
+    scores = scores_of(sizes, rank, buffers)
+    gathered = scores + sizes[SCORES] * 4
+    keys, copied = buffers[PANEL] + rank * sizes[PANELS] * 4, -1
+    for pair in range(first, end):  # the rows of a sequence one after the other: they read the same keys, without gaps
+        r, head = pair % rows, pair // rows * depth * 4
+        count = counts[r]
+        values = keys + count * depth * 4
         place = starts[r] * line * 4 + head
+        if copied != place:
+            for t in range(count):
+                copy(buffers[K] + place + t * line * 4, depth, keys + t * depth * 4)
+                copy(buffers[V] + place + t * line * 4, depth, values + t * depth * 4)
+            copied = place
         row = r * line * 4 + head
-        biases = biases_of(sizes, buffers, pair % heads, positions[r])
-        for t in range(counts[r] if sizes[SPAN] else 0):
-            put(scores, t, get(biases, positions[starts[r] + t]))
+        fetch_line(buffers[Q] + row + line * 4, depth)  # of the next row
+        biases = biases_of(sizes, buffers, pair // rows, positions[r])
+        for t in range(count if biases else 0):
+            put(gathered, t, get(biases, positions[starts[r] + t]))
         attend(
-            buffers[Q] + row, zeros, whole(0), counts[r], whole(1), buffers[K] + place, buffers[V] + place, line, depth,
-            scores, buffers[MIXED] + row, get(buffers[NUMBERS], SCALE), sizes[SPAN],
+            buffers[Q] + row, zeros, whole(0), count, whole(1), keys, values, depth, whole(1), depth, scores,
+            sizes[SCORES], gathered if biases else 0, whole(0), buffers[MIXED] + row, get(buffers[NUMBERS], SCALE),
         )  # fmt: skip
 
 
@@ -62,14 +72,11 @@ def encode(
         barrier(sync, team)
         for n in range(len(layers)):
             weights = layers[n]
-            multiply(
-                sizes, rank, team, buffers, weights, whole(N), sizes[WIDTH], whole(QUERY), whole(3), line, whole(Q)
-            )
+            columns(sizes, rank, team, buffers, weights, whole(N), sizes[WIDTH], whole(QUERY), whole(3), line, whole(Q))
             barrier(sync, team)
             _attend_all(sizes, rank, team, buffers, positions, starts, counts, zeros)
-            barrier(sync, team)
-            join_heads(sizes, rank, team, sync, buffers, weights, whole(0))
-            feed_forward(sizes, rank, team, sync, buffers, weights)
+            join_heads(sizes, rank, team, sync, buffers, weights, whole(0), NOWHERE)
+            feed_forward(sizes, rank, team, sync, buffers, weights, NOWHERE)
     first, end = share(line, whole(16), rank, team)
     for n in range(len(decoder)):
         for part in range(2):

@@ -15,7 +15,7 @@ from refimpl.kernels.barrier import barrier, read
 from refimpl.kernels.encode import encode
 from refimpl.kernels.jit import entry, inner, once
 from refimpl.kernels.step import step
-from refimpl.kernels.vector import get
+from refimpl.kernels.vector import get, higher, load, not_below, peak, splat
 
 from refimpl.kernels.places import (  # isort: skip
     ASK, COLUMN, DONE, ENCODE, END, GIVEN, GO, LOGITS, ONE, ROWS, STOP, TASK, VOCABULARY,
@@ -27,22 +27,17 @@ _LOWEST = np.float32(-math.inf)
 
 @inner
 def highest(x: int, size: int) -> Any:
-    """The highest of some numbers that is one. Eight are compared side by side, as one after the other waits."""
+    """The highest of some numbers that is one."""
     once()
-    a, b, c, d, e, f, g, h = _LOWEST, _LOWEST, _LOWEST, _LOWEST, _LOWEST, _LOWEST, _LOWEST, _LOWEST
-    eights = size // 8 * 8
-    for i in range(0, eights, 8):
-        a, b, c, d = _more(get(x, i), a), _more(get(x, i + 1), b), _more(get(x, i + 2), c), _more(get(x, i + 3), d)
-        e, f, g = _more(get(x, i + 4), e), _more(get(x, i + 5), f), _more(get(x, i + 6), g)
-        h = _more(get(x, i + 7), h)
-    for i in range(eights, size):
-        a = _more(get(x, i), a)
-    return _more(_more(_more(a, b), _more(c, d)), _more(_more(e, f), _more(g, h)))
-
-
-@inner
-def _more(x: Any, y: Any) -> Any:
-    return x if x > y else y
+    a, b, c, d = splat(_LOWEST), splat(_LOWEST), splat(_LOWEST), splat(_LOWEST)
+    fours = size // 64 * 64
+    for i in range(0, fours, 64):
+        a, b = higher(load(x, i), a), higher(load(x, i + 16), b)
+        c, d = higher(load(x, i + 32), c), higher(load(x, i + 48), d)
+    best = peak(higher(higher(a, b), higher(c, d)))
+    for i in range(fours, size):
+        best = get(x, i) if get(x, i) > best else best
+    return best
 
 
 @inner
@@ -54,8 +49,13 @@ def likeliest(logits: int, size: int, temperature: float) -> int:
     once()
     best = highest(logits, size)
     least = best - np.float32(1e-6) * (abs(best) + np.float32(temperature))
-    token, near = 0, 0
-    for i in range(size):
+    token, near, whole = 0, 0, size // 16 * 16
+    for i in range(0, whole, 16):
+        if not_below(load(logits, i), splat(least)):
+            for n in range(i, i + 16):
+                if not get(logits, n) < least:
+                    token, near = n, near + 1
+    for i in range(whole, size):
         if not get(logits, i) < least:
             token, near = i, near + 1
     scaled = best / np.float32(temperature) if temperature else best

@@ -8,7 +8,7 @@ import numpy as np
 
 from refimpl.kernels import places
 from refimpl.kernels.architecture import Architecture
-from refimpl.kernels.places import PANEL_COLUMNS, padded, parts_of
+from refimpl.kernels.places import padded, panel_of, parts_of, room_of
 
 
 class Addresses:
@@ -78,24 +78,27 @@ class Scratch:
     def make_room(self, threads: int, longest: int, few: int = 0) -> None:
         """Make room for each thread's attention weights over so many positions, and for products.
 
-        Up to `few` rows, threads share the inputs of a product rather than its columns.
+        Up to `few` rows, threads share the inputs of most products rather than the columns.
         """
         width = -(-max(longest, 1) // 16) * 16
         self.sizes[places.SCORES] = width
-        self.set(places.S, aligned(threads, width))
+        self.set(places.S, aligned(threads, int(self.sizes[places.HEADS]) + 1, width))
         rows, line = int(self.sizes[places.ROWS]), self._arrays[places.Q].shape[1]
         wide, inner = (int(self.sizes[place]) for place in (places.WIDTH, places.INNER))
         self.sizes[places.FEW] = rows <= few
         if rows <= few:
-            products = [(wide, line, 3), (line, wide, 1), (wide, inner, 1 + self.sizes[places.GATED]), (inner, wide, 1)]
-            if self.sizes[places.OWN_HEAD]:
-                products.append((wide, int(self.sizes[places.VOCABULARY]), 1))
-            room = max(count * parts_of(k) * rows * padded(n) for k, n, count in products)
-            self.set(places.PARTS, aligned(room))
+            products = (
+                (places.PARTS, wide, line, 3),
+                (places.PARTS_OUT, line, wide, 1),
+                (places.PARTS_SECOND, inner, wide, 1),
+            )
+            for place, k, n, count in products:
+                self.set(place, aligned(count * parts_of(k) * rows * padded(n)))
+            room = room_of(rows, max(line, wide))
         else:
-            panel = max(-(-k // 8 // parts_of(k)) * 8 + 8 for k in (wide, line, inner)) * PANEL_COLUMNS
-            self.sizes[places.PANELS] = panel
-            self.set(places.PANEL, aligned(threads, panel))
+            room = max(2 * longest * int(self.sizes[places.DEPTH]), *(panel_of(k) for k in (wide, line, inner)))
+        self.sizes[places.PANELS] = -(-room // 16) * 16
+        self.set(places.PANEL, aligned(threads, int(self.sizes[places.PANELS])))
 
     def set_bias(self, bias: np.ndarray | None, origin: int) -> None:
         """What is added to scores: of a key so many positions behind the query, the number at `origin` plus as many.
@@ -103,7 +106,9 @@ class Scratch:
         Shapes: bias (H, 1, span) or None.
         """
         if bias is not None:
-            self.set(places.BIAS, np.ascontiguousarray(bias[:, 0], np.float32))
+            room = aligned(bias.size + 16)  # whole vectors are read
+            room[: bias.size], room[bias.size :] = bias.reshape(-1), 0
+            self.set(places.BIAS, room)
             self.sizes[places.SPAN], self.sizes[places.ORIGIN] = bias.shape[2], origin
 
     @property

@@ -15,7 +15,8 @@ QUERY, KEY, VALUE, OUT, NORM = 0, 2, 4, 6, 8  # kernel and bias, or gamma and be
 CROSS, FIRST, SECOND, LAST_NORM, WEIGHTS = 10, 20, 24, 26, 28  # a gate lies after the first
 # Places in `buffers`: addresses of what the step reads and writes.
 # X is what is added to, N what its norm gave (X itself if that goes on), H and G the feed-forward's inside and gate.
-X, N, Q, K, V, MIXED, Y, H, G, S, OWN, OTHER, LOGITS, PARTS, PANEL, BIAS, NUMBERS, BUFFERS = range(18)
+X, N, Q, K, V, MIXED, Y, H, G, S, OWN, OTHER, LOGITS, PANEL, BIAS, NUMBERS = range(16)
+PARTS, PARTS_OUT, PARTS_SECOND, BUFFERS = range(16, 20)  # no two products in turn leave their sums at one place
 EPSILON, SCALE, HEAD_SCALE = range(3)  # places in `buffers[NUMBERS]`
 # Places in `state`, and what `state[TASK]` says: one step and no choice; go on; go on with the tokens `chosen`; encode;
 # and what comes back: a choice that is not sure; done.
@@ -30,7 +31,8 @@ ONE_STEP, ENCODING = np.array([ONE, 0, 0]), np.array([ENCODE, 0, 0])
 ARRIVED, ROUND, STOP, LATE, SYNC = 0, 8, 16, 24, 32
 
 _PARTS, _PART = 8, 64  # at most so many parts, of at least so many inputs
-PANEL_COLUMNS = 192  # whose sums fit the second cache, with the weights and inputs of a part
+PANEL_COLUMNS, PANEL_ROWS = 192, 512  # whose sums fit the second cache, with the weights and inputs of a part
+TILE = 6144  # sums of few rows that are worked on together: they fit the first cache
 
 
 def parts_of(inputs: int) -> int:
@@ -41,3 +43,13 @@ def parts_of(inputs: int) -> int:
 def padded(outputs: int) -> int:
     """How far rows of sums lie apart: not a page, for then writing one would hold up reading the next."""
     return (outputs + 15) // 16 * 16 + 16
+
+
+def panel_of(inputs: int) -> int:
+    """Numbers that products of many rows need beside the results: columns of a part's weights, sums of two groups."""
+    return (inputs // max(1, min(_PARTS, inputs // _PART)) + 16 + 2 * PANEL_ROWS) * PANEL_COLUMNS
+
+
+def room_of(rows: int, outputs: int) -> int:
+    """Numbers that a thread keeps beside the results of products of so many rows or fewer."""
+    return rows * (outputs + 32) + 3 * (TILE + 48 * rows)

@@ -8,71 +8,39 @@ Spec: kernels.step, kernels.order
 
 import numpy as np
 
-from refimpl.kernels.barrier import barrier
+from refimpl.kernels.barrier import barrier, barrier_and_fetch
 from refimpl.kernels.jit import inner, once, whole
-from refimpl.kernels.linear import add_parts, padded, part_product, parts_of, product, share
-from refimpl.kernels.rows import activate, add_and_norm, add_and_rms_norm, attend, scale_row, times
+from refimpl.kernels.linear import share
+from refimpl.kernels.products import NOWHERE, columns, columns_of, finish, lines_of, multiply, own_lines
+from refimpl.kernels.rows import activate, add_and_norm, add_and_rms_norm, attend, copy, scale_row, times
 from refimpl.kernels.unembed import unembed
 from refimpl.kernels.vector import get, put
 
 from refimpl.kernels.places import (  # isort: skip
-    ROWS, WIDTH, HEADS, DEPTH, INNER, VOCABULARY, LAYERS, POSITIONS, SLOTS, SOURCE, ACTIVATION, SCORES, PANELS, FEW,
-    GATED, RMS, OWN_HEAD, SPAN, ORIGIN, TOKEN, POSITION, GAMMA, BETA, HEAD, QUERY, OUT, NORM, CROSS, FIRST, SECOND,
-    LAST_NORM, X, N, Q, K, V, MIXED, Y, H, G, S, OWN, OTHER, LOGITS, PARTS, PANEL, BIAS, NUMBERS, EPSILON,
-    SCALE, HEAD_SCALE,
+    ACTIVATION, BETA, BIAS, CROSS, DEPTH, EPSILON, FIRST, GAMMA, GATED, HEAD, HEAD_SCALE, HEADS, INNER, LAST_NORM,
+    LAYERS, LOGITS, MIXED, NORM, NUMBERS, ORIGIN, OTHER, OUT, OWN, OWN_HEAD, PARTS, PARTS_OUT, PARTS_SECOND, POSITION,
+    POSITIONS, QUERY, RMS, ROWS, SCALE, SCORES, SECOND, SLOTS, SOURCE, SPAN, TOKEN, VOCABULARY, WIDTH, G, H, K, N, Q,
+    S, V, X, Y,
 )  # fmt: skip
 
 
 @inner
-def multiply(
-    sizes: np.ndarray, rank: int, team: int, buffers: np.ndarray, weights: np.ndarray, x: int, inputs: int, place: int,
-    count: int, outputs: int, y: int,
-) -> None:  # fmt: skip
-    """A thread's part of `count` products of the same rows, from `buffers[x]` to `buffers[y]` and the places after it.
-
-    Where rows are few, parts of sums are left in `buffers[PARTS]`, and `finish` adds them, after a barrier.
-    """
-    once()
-    rows = sizes[ROWS]
-    if sizes[FEW]:
-        parts = parts_of(inputs)
-        first, end = share(count * parts, whole(1), rank, team)
-        for n in range(first, end):
-            kernel, sums = weights[place + n // parts * 2], buffers[PARTS] + n * rows * padded(outputs) * 4
-            part_product(buffers[x], rows, inputs, kernel, outputs, n % parts, sums)
-    else:
-        first, end = share(outputs, whole(16), rank, team)
-        panel = buffers[PANEL] + rank * sizes[PANELS] * 4
-        for n in range(count):
-            kernel, bias = weights[place + n * 2], weights[place + n * 2 + 1]
-            product(buffers[x], rows, inputs, kernel, bias, outputs, first, end, buffers[y + n], panel)
-
-
-@inner
-def finish(
-    sizes: np.ndarray, buffers: np.ndarray, weights: np.ndarray, inputs: int, place: int, n: int, outputs: int, r: int,
-    first: int, end: int, y: int,
-) -> None:  # fmt: skip
-    """Columns `first` to `end` of row `r` of the product `n` that `multiply` began, to `buffers[y + n]`."""
-    once()
-    if sizes[FEW]:
-        rows = sizes[ROWS]
-        sums = buffers[PARTS] + n * parts_of(inputs) * rows * padded(outputs) * 4
-        out = buffers[y + n] + r * outputs * 4
-        add_parts(sums, rows, inputs, outputs, weights[place + 2 * n + 1], r, first, end, out)
-
-
-@inner
 def join_heads(
-    sizes: np.ndarray, rank: int, team: int, sync: int, buffers: np.ndarray, weights: np.ndarray, place: int
-) -> None:
-    """Project attention's result back, add it to the row and normalize."""
+    sizes: np.ndarray, rank: int, team: int, sync: int, buffers: np.ndarray, weights: np.ndarray, place: int,
+    following: tuple[int, int, int],
+) -> None:  # fmt: skip
+    """Project attention's result back, add it to the row and normalize. Then the lines `following` will be read."""
     once()
     inputs = sizes[HEADS] * sizes[DEPTH]
-    multiply(sizes, rank, team, buffers, weights, whole(MIXED), inputs, place + OUT, whole(1), sizes[WIDTH], whole(Y))
-    barrier(sync, team)
-    _norm(sizes, rank, team, buffers, weights, inputs, place + OUT, place + NORM)
-    barrier(sync, team)
+    if not own_lines(sizes, team, inputs, sizes[DEPTH]):
+        barrier(sync, team)
+    multiply(
+        sizes, rank, team, buffers, weights, whole(MIXED), inputs, place + OUT, whole(1), sizes[WIDTH], whole(Y),
+        whole(PARTS_OUT),
+    )  # fmt: skip
+    barrier_and_fetch(sync, team, *following)
+    _norm(sizes, rank, team, buffers, weights, inputs, place + OUT, place + NORM, whole(PARTS_OUT))
+    barrier_and_fetch(sync, team, *following)
 
 
 @inner
@@ -90,14 +58,16 @@ def _norm_row(sizes: np.ndarray, buffers: np.ndarray, r: int, y: int, gain: int,
 @inner
 def _norm(
     sizes: np.ndarray, rank: int, team: int, buffers: np.ndarray, weights: np.ndarray, inputs: int, place: int,
-    norm: int,
+    norm: int, parts: int,
 ) -> None:  # fmt: skip
     """A thread's rows of `x + y` and its norm, where y is the product with the weights at `place`."""
     once()
     width = sizes[WIDTH]
     first, end = share(sizes[ROWS], whole(1), rank, team)
     for r in range(first, end):
-        finish(sizes, buffers, weights, inputs, place, whole(0), width, r, whole(0), width, whole(Y))
+        finish(
+            sizes, team, buffers, weights, inputs, place, whole(0), whole(1), width, r, whole(0), width, whole(Y), parts
+        )
         _norm_row(sizes, buffers, r, buffers[Y] + r * width * 4, weights[norm], weights[norm + 1])
 
 
@@ -119,8 +89,16 @@ def embed_rows(
 
 
 @inner
+def scores_of(sizes: np.ndarray, rank: int, buffers: np.ndarray) -> int:
+    """Where a thread keeps attention's weights: a line for each head, and one more."""
+    return buffers[S] + rank * (sizes[HEADS] + 1) * sizes[SCORES] * 4
+
+
+@inner
 def biases_of(sizes: np.ndarray, buffers: np.ndarray, head: int, position: int) -> int:
-    """Where the biases of a query at a position begin: there is that of the key at position 0."""
+    """Where the biases of a query at a position begin: there is that of the key at position 0. Address 0 if none."""
+    if not sizes[SPAN]:
+        return 0
     return buffers[BIAS] + (head * sizes[SPAN] + sizes[ORIGIN] - position) * 4
 
 
@@ -131,9 +109,9 @@ def _remember(
     """Copy columns of a row's new key and value to the cache."""
     once()
     line = sizes[HEADS] * sizes[DEPTH]
-    for i in range(first, end):
-        put(keys, slot * line + i, get(buffers[K], r * line + i))
-        put(keys + half, slot * line + i, get(buffers[V], r * line + i))
+    new, place = (r * line + first) * 4, (slot * line + first) * 4
+    copy(buffers[K] + new, end - first, keys + place)
+    copy(buffers[V] + new, end - first, keys + half + place)
 
 
 @inner
@@ -148,22 +126,23 @@ def _attend_own(
     half = sizes[POSITIONS] * sizes[SLOTS] * line * 4
     keys = buffers[OWN] + 2 * layer * half
     first, end = share(line, depth, rank, team)
-    scores = buffers[S] + rank * sizes[SCORES] * 4
     for r in range(sizes[ROWS]):
         for n in range(3):
-            finish(sizes, buffers, weights, sizes[WIDTH], whole(QUERY), n, line, r, first, end, whole(Q))
+            finish(
+                sizes, team, buffers, weights, sizes[WIDTH], whole(QUERY), n, whole(3), line, r, first, end, whole(Q),
+                whole(PARTS),
+            )  # fmt: skip
         slot = positions[r] * sizes[SLOTS] + table[r, positions[r]]
         _remember(sizes, buffers, keys, half, r, slot, first, end)
+    keys += first * 4
     for r in range(sizes[ROWS]):
-        for i in range(first, end, depth):
-            row, head = (r * line + i) * 4, i * 4
-            biases = biases_of(sizes, buffers, i // depth, positions[r])
-            for t in range(positions[r] + 1 if sizes[SPAN] else 0):
-                put(scores, t, get(biases, t))
-            attend(
-                buffers[Q] + row, table, r, positions[r] + 1, sizes[SLOTS], keys + head, keys + half + head, line,
-                depth, scores, buffers[MIXED] + row, get(buffers[NUMBERS], SCALE), sizes[SPAN],
-            )  # fmt: skip
+        row = (r * line + first) * 4
+        attend(
+            buffers[Q] + row, table, r, positions[r] + 1, sizes[SLOTS], keys, keys + half, line, (end - first) // depth,
+            depth, scores_of(sizes, rank, buffers), sizes[SCORES],
+            biases_of(sizes, buffers, first // depth, positions[r]), sizes[SPAN], buffers[MIXED] + row,
+            get(buffers[NUMBERS], SCALE),
+        )  # fmt: skip
 
 
 @inner
@@ -177,40 +156,44 @@ def _attend_source(
     line = sizes[HEADS] * depth
     block = sizes[SOURCE] * line * 4
     first, end = share(line, depth, rank, team)
-    scores = buffers[S] + rank * sizes[SCORES] * 4
     for r in range(sizes[ROWS]):
-        finish(sizes, buffers, weights, sizes[WIDTH], whole(CROSS), whole(0), line, r, first, end, whole(Q))
-        for i in range(first, end, depth):
-            row = (r * line + i) * 4
-            keys = buffers[OTHER] + 2 * layer * block + (starts[r] * line + i) * 4
-            attend(
-                buffers[Q] + row, zeros, whole(0), counts[r], whole(1), keys, keys + block, line, depth, scores,
-                buffers[MIXED] + row, get(buffers[NUMBERS], SCALE), whole(0),
-            )  # fmt: skip
+        finish(
+            sizes, team, buffers, weights, sizes[WIDTH], whole(CROSS), whole(0), whole(1), line, r, first, end,
+            whole(Q), whole(PARTS),
+        )  # fmt: skip
+        row = (r * line + first) * 4
+        keys = buffers[OTHER] + 2 * layer * block + (starts[r] * line + first) * 4
+        attend(
+            buffers[Q] + row, zeros, whole(0), counts[r], whole(1), keys, keys + block, line, (end - first) // depth,
+            depth, scores_of(sizes, rank, buffers), sizes[SCORES], whole(0), whole(0), buffers[MIXED] + row,
+            get(buffers[NUMBERS], SCALE),
+        )  # fmt: skip
 
 
 @inner
-def feed_forward(sizes: np.ndarray, rank: int, team: int, sync: int, buffers: np.ndarray, weights: np.ndarray) -> None:
+def feed_forward(
+    sizes: np.ndarray, rank: int, team: int, sync: int, buffers: np.ndarray, weights: np.ndarray,
+    following: tuple[int, int, int],
+) -> None:  # fmt: skip
     """Widen, activate, multiply by the gate if there is one, narrow, add and normalize."""
     once()
     width, inner = sizes[WIDTH], sizes[INNER]
-    multiply(sizes, rank, team, buffers, weights, whole(N), width, whole(FIRST), 1 + sizes[GATED], inner, whole(H))
-    if sizes[FEW]:
-        barrier(sync, team)
+    columns(sizes, rank, team, buffers, weights, whole(N), width, whole(FIRST), 1 + sizes[GATED], inner, whole(H))
     first, end = share(inner, whole(16), rank, team)
     for r in range(sizes[ROWS]):
-        finish(sizes, buffers, weights, width, whole(FIRST), whole(0), inner, r, first, end, whole(H))
-        spare = buffers[S] + rank * sizes[SCORES] * 4
         place = (r * inner + first) * 4
-        activate(sizes[ACTIVATION], buffers[H] + place, end - first, spare)
+        activate(sizes[ACTIVATION], buffers[H] + place, end - first, scores_of(sizes, rank, buffers))
         if sizes[GATED]:
-            finish(sizes, buffers, weights, width, whole(FIRST), whole(1), inner, r, first, end, whole(H))
             times(buffers[H] + place, buffers[G] + place, end - first)
-    barrier(sync, team)
-    multiply(sizes, rank, team, buffers, weights, whole(H), inner, whole(SECOND), whole(1), width, whole(Y))
-    barrier(sync, team)
-    _norm(sizes, rank, team, buffers, weights, inner, whole(SECOND), whole(LAST_NORM))
-    barrier(sync, team)
+    if not own_lines(sizes, team, inner, whole(16)):
+        barrier(sync, team)
+    multiply(
+        sizes, rank, team, buffers, weights, whole(H), inner, whole(SECOND), whole(1), width, whole(Y),
+        whole(PARTS_SECOND),
+    )  # fmt: skip
+    barrier_and_fetch(sync, team, *following)
+    _norm(sizes, rank, team, buffers, weights, inner, whole(SECOND), whole(LAST_NORM), whole(PARTS_SECOND))
+    barrier_and_fetch(sync, team, *following)
 
 
 @inner
@@ -226,12 +209,7 @@ def _score(sizes: np.ndarray, rank: int, team: int, sync: int, tops: np.ndarray,
         barrier(sync, team)
         states = buffers[Y]
     if sizes[OWN_HEAD]:
-        multiply(sizes, rank, team, buffers, tops, whole(N), width, whole(HEAD), whole(1), vocabulary, whole(LOGITS))
-        if sizes[FEW]:
-            barrier(sync, team)
-        first, end = share(vocabulary, whole(16), rank, team)
-        for r in range(rows):
-            finish(sizes, buffers, tops, width, whole(HEAD), whole(0), vocabulary, r, first, end, whole(LOGITS))
+        columns(sizes, rank, team, buffers, tops, whole(N), width, whole(HEAD), whole(1), vocabulary, whole(LOGITS))
     else:
         first, end = share(vocabulary, whole(4), rank, team)
         unembed(states, rows, width, tops[HEAD], vocabulary, first, end, buffers[LOGITS])
@@ -254,16 +232,23 @@ def step(
     barrier(sync, team)
     for n in range(sizes[LAYERS]):
         weights = layers[n]
-        multiply(sizes, rank, team, buffers, weights, whole(N), width, whole(QUERY), whole(3), line, whole(Q))
-        barrier(sync, team)
+        multiply(
+            sizes, rank, team, buffers, weights, whole(N), width, whole(QUERY), whole(3), line, whole(Q), whole(PARTS)
+        )
+        barrier_and_fetch(sync, team, *lines_of(sizes, rank, team, weights, whole(OUT), line, whole(1), width))
         _attend_own(sizes, rank, team, buffers, weights, n, positions, table)
-        barrier(sync, team)
-        join_heads(sizes, rank, team, sync, buffers, weights, whole(0))
-        multiply(sizes, rank, team, buffers, weights, whole(N), width, whole(CROSS), whole(1), line, whole(Q))
-        barrier(sync, team)
+        following = lines_of(sizes, rank, team, weights, whole(CROSS), width, whole(1), line)
+        join_heads(sizes, rank, team, sync, buffers, weights, whole(0), following)
+        multiply(
+            sizes, rank, team, buffers, weights, whole(N), width, whole(CROSS), whole(1), line, whole(Q), whole(PARTS)
+        )
+        barrier_and_fetch(sync, team, *lines_of(sizes, rank, team, weights, whole(CROSS + OUT), line, whole(1), width))
         _attend_source(sizes, rank, team, buffers, weights, n, starts, counts, zeros)
-        barrier(sync, team)
-        join_heads(sizes, rank, team, sync, buffers, weights, whole(CROSS))
-        feed_forward(sizes, rank, team, sync, buffers, weights)
+        following = columns_of(sizes, rank, team, weights, whole(FIRST), sizes[INNER])
+        join_heads(sizes, rank, team, sync, buffers, weights, whole(CROSS), following)
+        following = NOWHERE
+        if n + 1 < sizes[LAYERS]:
+            following = lines_of(sizes, rank, team, layers[n + 1], whole(QUERY), width, whole(3), line)
+        feed_forward(sizes, rank, team, sync, buffers, weights, following)
     if buffers[LOGITS]:
         _score(sizes, rank, team, sync, tops, buffers)

@@ -108,6 +108,17 @@ def fetch(typing: Any, address: Any, index: Any) -> Typed:
 
 
 @instruction
+def fetch_near(typing: Any, address: Any, index: Any) -> Typed:
+    """The same, to the second cache."""
+
+    def generate(context: Any, b: Any, _: Any, args: Any) -> Any:
+        prefetch_at(b, *args, NEAR)
+        return context.get_dummy_value()
+
+    return types.void(_address, _address), generate
+
+
+@instruction
 def get(typing: Any, address: Any, index: Any) -> Typed:
     """One number from memory."""
     return _f32(_address, _address), lambda _, b, __, args: b.load(place_of(b, args[0], args[1], _F32))
@@ -166,6 +177,23 @@ def positive(typing: Any, x: Any) -> Typed:
 
 
 @instruction
+def higher(typing: Any, x: Any, y: Any) -> Typed:
+    """The higher of two in every lane; `y` where `x` is no number."""
+    return vector(vector, vector), lambda _, b, __, args: b.select(b.fcmp_ordered(">", *args), *args)
+
+
+@instruction
+def not_below(typing: Any, x: Any, y: Any) -> Typed:
+    """A bit for each lane in which x is not below y, or one of them is no number."""
+
+    def generate(_: Any, b: Any, __: Any, args: Any) -> Any:
+        bits = b.bitcast(b.fcmp_unordered(">=", *args), ir.IntType(LANES))
+        return b.zext(bits, ir.IntType(64))
+
+    return types.int64(vector, vector), generate
+
+
+@instruction
 def fma(typing: Any, x: Any, y: Any, z: Any) -> Typed:
     """`x * y + z` in every lane."""
     return vector(vector, vector, vector), lambda _, b, __, args: fma_of(b, list(args))
@@ -177,16 +205,27 @@ def fma1(typing: Any, x: Any, y: Any, z: Any) -> Typed:
     return _f32(_f32, _f32, _f32), lambda _, b, __, args: fma_of(b, list(args), _F32, "f32")
 
 
+def halved(b: Any, value: Any, join: Callable[[Any, Any], Any]) -> Any:
+    """Halves are joined until one number is left."""
+    width = LANES
+    while width > 1:
+        width //= 2
+        halves = [ir.Constant(ir.VectorType(_I32, width), list(range(s, s + width))) for s in (0, width)]
+        value = join(*[b.shuffle_vector(value, value, half) for half in halves])
+    return b.extract_element(value, ir.Constant(_I32, 0))
+
+
 @instruction
 def total(typing: Any, x: Any) -> Typed:
     """The sum of the lanes: halves are added until one number is left."""
+    return _f32(vector), lambda _, b, __, args: halved(b, args[0], b.fadd)
+
+
+@instruction
+def peak(typing: Any, x: Any) -> Typed:
+    """The highest of the lanes, none of which may be NaN."""
 
     def generate(_: Any, b: Any, __: Any, args: Any) -> Any:
-        value, width = args[0], LANES
-        while width > 1:
-            width //= 2
-            halves = [ir.Constant(ir.VectorType(_I32, width), list(range(s, s + width))) for s in (0, width)]
-            value = b.fadd(*[b.shuffle_vector(value, value, half) for half in halves])
-        return b.extract_element(value, ir.Constant(_I32, 0))
+        return halved(b, args[0], lambda x, y: b.select(b.fcmp_ordered(">", x, y), x, y))
 
     return _f32(vector), generate

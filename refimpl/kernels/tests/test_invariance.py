@@ -75,6 +75,17 @@ def test_any_number_of_threads(task, threads, monkeypatch):
     assert np.array_equal(logits(task, inputs, threads, monkeypatch), expected)
 
 
+@pytest.mark.parametrize("threads", [2, 3, 4])
+def test_threads_that_need_not_wait(threads, monkeypatch):
+    """Two and four threads multiply by the lines whose inputs they made; three must wait for each other."""
+    sizes = {"vocabulary_size": 203, "num_layers": 2, "num_heads": 4, "hidden_dim": 256, "intermediate_dim": 512}
+    lm = BartSeq2SeqLM(adversarial(BartBackbone(**sizes, max_sequence_length=30)), None)
+    lm.compile(sampler="greedy", jit_compile=True)
+    inputs = batch(6, 7, 10, size=203)
+    expected = logits(lm, inputs)
+    assert np.array_equal(logits(lm, inputs, threads, monkeypatch), expected)
+
+
 @pytest.mark.parametrize("sampler", ["greedy", TopKSampler(k=1)], ids=["loop", "row-by-row"])
 def test_finished_rows_are_not_computed(task, monkeypatch, sampler):
     """Once a row has stopped, steps have one row less; the other rows' tokens do not change."""

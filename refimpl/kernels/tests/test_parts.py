@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numba import njit
 
-from refimpl.kernels import functions, linear, rows
+from refimpl.kernels import few, functions, linear, rows
 from refimpl.kernels.linear import share
 from refimpl.kernels.unembed import unembed
 from refimpl.kernels.vector import load, store
@@ -25,12 +25,26 @@ def product(x, size, inputs, kernel, bias, outputs, first, end, y, panel):
 
 
 @njit(nogil=True)
-def parts_added(x, size, inputs, kernel, bias, outputs, first, end, y, sums):
-    for n in range(linear.parts_of(inputs)):
-        part = sums + n * size * linear.padded(outputs) * 4
-        linear.part_product(x, size, inputs, kernel, outputs, n, part)
-    for r in range(size):
-        linear.add_parts(sums, size, inputs, outputs, bias, r, first, end, y + r * outputs * 4)
+def few_columns(x, size, inputs, kernel, bias, outputs, first, end, y, room):
+    few.columns_product(x, size, inputs, kernel, bias, outputs, first, end, y, room)
+
+
+def units_shared_by(team):
+    """Whole groups of parts, or single parts, as so many threads share them."""
+
+    @njit(nogil=True)
+    def units_added(x, size, inputs, kernel, bias, outputs, first, end, y, room):
+        units, parts = few.units_of(inputs, 1, team)
+        step = size * few.padded(outputs) * 4
+        for n in range(0, units * parts, parts):
+            few.unit_product(x, size, inputs, kernel, outputs, n, parts, room + n * step, room + units * parts * step)
+        for r in range(size):
+            few.add_units(room, size, inputs, outputs, bias, parts, r, first, end, y + r * outputs * 4)
+
+    return units_added
+
+
+WAYS = (product, few_columns, units_shared_by(1), units_shared_by(3))
 
 
 @njit(nogil=True)
@@ -41,7 +55,7 @@ def scores(x, size, width, table, tokens, first, end, y):
 @njit(nogil=True)
 def attended(query, slots, count, keys, values, depth, spare, out):
     scale = np.float32(1.0 / math.sqrt(depth))
-    rows.attend(query, slots, 0, count, 1, keys, values, depth, depth, spare, out, scale, 0)
+    rows.attend(query, slots, 0, count, 1, keys, values, depth, 1, depth, spare, 16, 0, 0, out, scale)
 
 
 def place(array):
@@ -86,13 +100,13 @@ def test_products(size, inputs, outputs):
     truth = x.astype(np.float64) @ kernel + bias
     assert np.abs(y - truth).max() <= 1e-6 * (1 + np.sqrt(inputs)) * 4
     for team in (1, 2, 3):
-        for way in (product, parts_added):
+        for way in WAYS:
             found = np.zeros_like(y)
             for rank in range(team):
                 way(place(x), *weights, *share.py_func(outputs, 16, rank, team), place(found), place(room))
             assert (found == y).all()
     last, alone = x[-1:].copy(), np.zeros((1, outputs), np.float32)
-    for way in (product, parts_added):
+    for way in WAYS:
         way(place(last), 1, *weights[1:], 0, outputs, place(alone), place(room))
         assert (alone[0] == y[-1]).all()
 
