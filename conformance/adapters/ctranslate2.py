@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from conformance.adapters.engine import ragged, settings_of
-from conformance.adapters.token_engine import TokenEngine, byte_pairs
+from conformance.adapters.token_engine import TokenEngine, text_of
 from conformance.messages import UnsupportedError
 
 
@@ -25,7 +25,8 @@ class CTranslate2(TokenEngine):
 
         super().__init__()
         self.engine, self.converter, self.compute_type = ctranslate2, TransformersConverter, compute_type
-        self.translator: Any = None
+        self.folder = Path()
+        self.translators: dict[tuple[Path, str], Any] = {}
         self.words: list[str] = []
 
     def start(self) -> dict[str, Any]:
@@ -42,17 +43,27 @@ class CTranslate2(TokenEngine):
         """Convert once more, into CTranslate2's own format."""
         target = folder.with_name(folder.name + "-ct2")
         self.converter(str(folder)).convert(str(target), force=True)
-        settings = json.loads((target / "config.json").read_text("utf-8"))
-        settings["unk_token"] = settings["unk_token"] or "<pad>"  # null can be written but not read
-        (target / "config.json").write_text(json.dumps(settings), "utf-8")
-        model = self.engine.Translator(str(target), device="cpu", compute_type=self.compute_type, intra_threads=1)
-        return model, json.loads((folder / "vocab.json").read_text("utf-8")), byte_pairs(folder)
+        return target, json.loads((target / "shared_vocabulary.json").read_text("utf-8")), text_of(folder)
 
     def use(self, opened: Any) -> None:
         """From here on this model is asked."""
-        self.translator, ids, self.text = opened
-        self.words = sorted(ids, key=ids.__getitem__)
-        self.ids = ids
+        self.folder, self.words, self.text = opened
+        self.ids = {word: id for id, word in enumerate(self.words)}
+
+    def translator(self, rows: list[list[int]]) -> Any:
+        """The engine for rows that start as these do: the decoder's start token is a setting of the model's folder."""
+        if len({row[0] for row in rows}) > 1:
+            raise UnsupportedError("puts one start token of the decoder in front of all rows")
+        start = self.words[rows[0][0]]
+        if (self.folder, start) not in self.translators:
+            file = self.folder / "config.json"
+            settings = json.loads(file.read_text("utf-8")) | {"decoder_start_token": start}
+            settings["unk_token"] = settings["unk_token"] or "<pad>"  # null can be written but not read
+            file.write_text(json.dumps(settings), "utf-8")
+            self.translators[self.folder, start] = self.engine.Translator(
+                str(self.folder), device="cpu", compute_type=self.compute_type, intra_threads=1
+            )
+        return self.translators[self.folder, start]
 
     def tokens(self, rows: list[list[int]]) -> list[list[str]]:
         """Ids as CTranslate2 takes them."""
@@ -69,9 +80,7 @@ class CTranslate2(TokenEngine):
             raise UnsupportedError("has no padding masks: a row is a list of tokens")
         if not masks[0].any(axis=1).all():
             raise UnsupportedError("does not run a row whose source is empty")
-        if {row[0] for row in inputs["decoder_token_ids"]} != {self.special["decoder_start"]}:
-            raise UnsupportedError("puts the start token of the decoder in front itself")
-        said = self.translator.translate_batch(
+        said = self.translator(inputs["decoder_token_ids"]).translate_batch(
             self.tokens(ragged(inputs, "encoder")),
             self.tokens([row[1:] for row in inputs["decoder_token_ids"]]),
             beam_size=1,
@@ -91,9 +100,7 @@ class CTranslate2(TokenEngine):
         self, sources: list[list[int]], prompts: list[list[int]], length: int, stops: Any, sampler: Any
     ) -> list[list[int]]:
         """`translate_batch` with the prompt as prefix. Its length leaves the decoder's start token out."""
-        if {prompt[0] for prompt in prompts} != {self.special["decoder_start"]}:
-            raise UnsupportedError("puts the start token of the decoder in front itself")
-        said = self.translator.translate_batch(
+        said = self.translator(prompts).translate_batch(
             self.tokens(sources),
             self.tokens([prompt[1:] for prompt in prompts]),
             max_decoding_length=length - 1,

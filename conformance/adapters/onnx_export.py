@@ -59,10 +59,12 @@ def export(folder: Path) -> None:
     settings = model.config
     batch, source, target, before = (torch.export.Dim(name) for name in ("batch_size", "source", "target", "past"))
     ids, mask = torch.full((3, 5), 2), torch.ones(3, 5, dtype=torch.int64)
-    heads = settings.decoder_attention_heads
+    t5 = settings.model_type == "t5"
+    layers = settings.num_decoder_layers if t5 else settings.decoder_layers
+    heads, width = settings.num_attention_heads, settings.d_kv if t5 else settings.d_model // settings.num_attention_heads
     states = torch.randn(3, 5, settings.d_model)
-    past = [torch.randn(3, heads, 4, settings.d_model // heads) for _ in range(2 * settings.decoder_layers)]
-    names = [f"{n}.decoder.{kind}" for n in range(settings.decoder_layers) for kind in ("key", "value")]
+    past = [torch.randn(3, heads, 4, width) for _ in range(2 * layers)]
+    names = [f"{n}.decoder.{kind}" for n in range(layers) for kind in ("key", "value")]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         _write(Encoder(model), (ids, mask), folder / ENCODER, ["input_ids", "attention_mask"], ["last_hidden_state"],

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from conformance.adapters.engine import settings_of
-from conformance.adapters.token_engine import TokenEngine, byte_pairs
+from conformance.adapters.token_engine import TokenEngine, text_of
 from conformance.messages import UnsupportedError
 
 NO_LOOP = "runs graphs: where to stop is decided by the caller's loop"
@@ -49,7 +49,7 @@ class OnnxRuntime(TokenEngine):
         options.intra_op_num_threads = 1
         providers = ["CPUExecutionProvider"]
         graphs = [self.engine.InferenceSession(str(folder / name), options, providers) for name in (ENCODER, DECODER)]
-        return *graphs, byte_pairs(folder)
+        return *graphs, text_of(folder)
 
     def use(self, opened: Any) -> None:
         """From here on this model is asked."""

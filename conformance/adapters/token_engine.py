@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from conformance.adapters.engine import LACKS, Engine
+from conformance.messages import UnsupportedError
 
 NO_TEXT = "takes tokens, and has no tokenizer of its own"
 
@@ -16,6 +17,8 @@ class TokenEngine(Engine):
 
     def encode(self, text: Any) -> list[int]:
         """Ids of a text, without start and end."""
+        if self.text is None:
+            raise UnsupportedError("texts of T5 are not asked here")
         return list(self.text.encode(text, add_special_tokens=False).ids)
 
     def decode_text(self, ids: list[int]) -> str:
@@ -23,8 +26,10 @@ class TokenEngine(Engine):
         return str(self.text.decode(ids, skip_special_tokens=True))
 
 
-def byte_pairs(folder: Path) -> Any:
-    """GPT-2's byte-level BPE from `vocab.json` and `merges.txt`."""
+def text_of(folder: Path) -> Any:
+    """GPT-2's byte-level BPE from `vocab.json` and `merges.txt`; None for T5, which is asked in ids alone."""
+    if not (folder / "vocab.json").is_file():
+        return None
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
     made = Tokenizer(models.BPE.from_file(str(folder / "vocab.json"), str(folder / "merges.txt")))
