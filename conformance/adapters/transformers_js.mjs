@@ -40,7 +40,6 @@ let now;
 async function load({ preset, keep = true, load_weights = true, dtype = "float32", ...rest }) {
   if (!load_weights || dtype !== "float32") throw new Unsupported("loads float32 weights as they are in the file");
   if (!keep) throw new Unsupported("a changed copy of a preset is not exported again");
-  if (existsSync(join(preset, "assets/tokenizer/vocabulary.spm"))) throw new Unsupported("SentencePiece models are not converted");
   if (!loaded.has(preset)) {
     const name = basename(preset), words = ["-m", "conformance.adapters.onnx_export", preset, join(scratch, name)];
     if (!existsSync(join(scratch, name, "onnx", "decoder_model_merged.onnx"))) {
@@ -95,12 +94,13 @@ async function rows(sources, prompts, length, stops, sampler) {
   const filled = (row, value) => [...row, ...Array(widest - row.length).fill(value)];
   for (const size of new Set(prompts.map((row) => row.length))) {
     const members = prompts.flatMap((row, n) => (row.length === size ? [n] : []));
-    const plain = size === 2 && members.every((n) => prompts[n][0] === decoder_start_token_id && prompts[n][1] === bos_token_id);
+    const start = bos_token_id == null ? [prompts[members[0]][0]] : [decoder_start_token_id, bos_token_id];
+    const plain = members.every((n) => prompts[n].join() === start.join());
     const said = await now.model.generate({
       inputs: tensor(members.map((n) => filled(sources[n], pad_token_id))),
       attention_mask: tensor(members.map((n) => filled(sources[n].map(() => 1), 0))),
       ...(plain ? {} : { decoder_input_ids: tensor(members.map((n) => prompts[n])) }), // version 4.3.1 does not look at it
-      generation_config: new hub.GenerationConfig({ ...settings, ...(plain ? { forced_bos_token_id: bos_token_id } : {}) }),
+      generation_config: new hub.GenerationConfig({ ...settings, decoder_start_token_id: start[0], ...(plain && start[1] != null ? { forced_bos_token_id: start[1] } : {}) }),
     });
     said.tolist().forEach((row, m) => {
       const end = row.findIndex((token, n) => n >= size && stops?.includes(Number(token)));
@@ -127,8 +127,9 @@ async function generate({ inputs, max_length, stop_token_ids = "auto", sampler =
   const pair = typeof inputs === "string" || Array.isArray(inputs) ? { encoder_text: inputs } : inputs;
   const one = typeof pair.encoder_text === "string", texts = [pair.encoder_text].flat();
   const spoken = [pair.decoder_text ?? texts.map(() => "")].flat();
-  const sources = texts.map((text) => [bos_token_id, ...encode(text).slice(0, now.encoder_length - 2), eos_token_id]);
-  const prompts = spoken.map((text) => [decoder_start_token_id, bos_token_id, ...encode(text)]);
+  const begin = bos_token_id == null ? [] : [bos_token_id]; // T5 has no such token
+  const sources = texts.map((text) => [...begin, ...encode(text).slice(0, now.encoder_length - begin.length - 1), eos_token_id]);
+  const prompts = spoken.map((text) => [decoder_start_token_id, ...begin, ...encode(text)]);
   const said = (await rows(sources, prompts, max_length ?? now.decoder_length, stops, sampler)).map((row) => decode(row, true));
   return { text: one ? said[0] : said, inputs };
 }
