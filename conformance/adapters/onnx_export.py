@@ -61,7 +61,8 @@ def export(folder: Path) -> None:
     ids, mask = torch.full((3, 5), 2), torch.ones(3, 5, dtype=torch.int64)
     t5 = settings.model_type == "t5"
     layers = settings.num_decoder_layers if t5 else settings.decoder_layers
-    heads, width = settings.num_attention_heads, settings.d_kv if t5 else settings.d_model // settings.num_attention_heads
+    heads = settings.num_attention_heads
+    width = settings.d_kv if t5 else settings.d_model // heads
     states = torch.randn(3, 5, settings.d_model)
     past = [torch.randn(3, heads, 4, width) for _ in range(2 * layers)]
     names = [f"{n}.decoder.{kind}" for n in range(layers) for kind in ("key", "value")]
