@@ -1,10 +1,10 @@
 """From process start to text, side by side: a new process each time, runs taken in turn, medians.
 
-    python benches/start/compare.py --peers PYTHON       (it has keras_hub and transformers)
+    python benches/start/compare.py --peers PYTHON       (it has keras_hub, transformers and ctranslate2)
 
-Each process loads the shipped preset and generates from one word. `fresh` is the first run on a machine: an empty
-folder for Numba's compiled code. The peers' processes are started the same way both times; what they cache by
-themselves stays.
+Each process loads the shipped preset and generates from one word; `refimpl` is the README's first command. `fresh` is
+the first run on a machine: an empty folder for compiled code. The peers' processes are started the same way both
+times; what they cache by themselves stays. Results of engines that are not asked this time are kept, with their date.
 """
 
 import argparse
@@ -15,39 +15,53 @@ import subprocess
 import sys
 import tempfile
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benches" / "results"
 TEXT = "EH L AH F AH N T"
-REFIMPL = """
+DEFINITION = """
 import refimpl
 from refimpl.presets.shipped import shipped_preset
 lm = refimpl.models.Seq2SeqLM.from_preset(shipped_preset())
-lm.compile(sampler="greedy", jit_compile={compiled})
+lm.compile(sampler="greedy", jit_compile=False)
 print(lm.generate("elephant"))
 """
 KERAS_HUB = """
 import keras_hub
 lm = keras_hub.models.Seq2SeqLM.from_preset({preset!r})
+lm.preprocessor.encoder_sequence_length = 32
 lm.compile(sampler="greedy")
-print(lm.generate("elephant"))
+print(lm.generate("elephant", max_length=32))
 """
 TRANSFORMERS = """
 import json
 import torch
 from pathlib import Path
 from transformers import BartForConditionalGeneration
-folder = Path({checkpoint!r})
+folder = Path({folder!r}) / "transformers"
 bart = BartForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
 ids = torch.tensor([{ids}])
 out = bart.generate(ids, decoder_input_ids=torch.tensor([[2, 0]]), max_length=32, num_beams=1, do_sample=False)
 names = {{n: word for word, n in json.loads((folder / "vocab.json").read_text()).items()}}
 print("".join(names[n] for n in out[0].tolist() if n > 2).replace("\\u0120", " ").strip())
 """
+CTRANSLATE2 = """
+import json
+import ctranslate2
+from pathlib import Path
+folder = Path({folder!r}) / "ct2-float32"
+translator = ctranslate2.Translator(str(folder), compute_type="float32")
+names = json.loads((folder / "shared_vocabulary.json").read_text())
+source = [names[n] for n in {ids}]
+out = translator.translate_batch([source], target_prefix=[["<s>"]], beam_size=1, max_decoding_length=32)
+said = [word for word in out[0].hypotheses[0] if word not in names[:3]]
+print("".join(said).replace("\\u0120", " ").strip())
+"""
 KERAS = ("keras_hub-jax", "keras_hub-tensorflow", "keras_hub-torch")
-ENGINES = ("refimpl", "refimpl-fresh", "refimpl-definition", "transformers", *KERAS)
+ENGINES = ("refimpl", "refimpl-fresh", "refimpl-definition", "ctranslate2", "transformers", *KERAS)
 
 
 def main() -> None:
@@ -60,55 +74,60 @@ def main() -> None:
     arguments = parser.parse_args()
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
-        programs = write_programs(Path(folder))
+        programs = write_programs(Path(folder), arguments.peers)
         times: dict[str, list[float]] = {name: [] for name in arguments.engines}
         for n in range(arguments.rounds + 1):
             for name in arguments.engines:
-                seconds = started(name, programs[name.partition("-")[0]], arguments.peers, Path(folder), n)
+                seconds = started(name, programs, arguments.peers, Path(folder), n)
                 if n:  # the first round warms caches, those of the disk as well
                     times[name].append(seconds)
-    found = {
+    run = {
         "rounds": arguments.rounds,
         "load_before": load,
         "note": arguments.note,
-        "engines": {
-            name: {"seconds": statistics.median(runs), "fastest": min(runs), "slowest": max(runs)}
-            for name, runs in times.items()
-        },
+        "date": datetime.now(UTC).isoformat(" ", "minutes")[:16],
     }
-    write(found, arguments.results)
+    write({name: run | spread(runs) for name, runs in times.items()}, arguments.results)
 
 
-def write_programs(folder: Path) -> dict[str, str]:
-    """A program an engine, and what transformers needs to read."""
+def spread(runs: list[float]) -> dict[str, float]:
+    """The median and how far runs lie from it."""
+    return {"seconds": statistics.median(runs), "fastest": min(runs), "slowest": max(runs)}
+
+
+def write_programs(folder: Path, peers: str) -> dict[str, list[str]]:
+    """Arguments of Python for each library, after the models that they read were made."""
     sys.path.insert(0, str(ROOT))
-    import refimpl
     from refimpl.presets.shipped import shipped_preset
 
-    lm = refimpl.models.Seq2SeqLM.from_preset(shipped_preset())
-    lm.export_to_transformers(folder / "checkpoint")
-    batch = lm.preprocessor.generate_preprocess(["elephant"])
-    ids = batch["encoder_token_ids"][0][batch["encoder_padding_mask"][0]].tolist()
+    for python, flags in ((sys.executable, ()), (peers, ("--convert",))):
+        command = [python, str(ROOT / "benches" / "decode" / "model.py"), str(folder), "phonemes", *flags]
+        subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True, capture_output=True)
+    import refimpl
+
+    preprocessor = refimpl.models.Seq2SeqLM.from_preset(shipped_preset()).preprocessor
+    batch = preprocessor.generate_preprocess(["elephant"])
+    told = {"ids": batch["encoder_token_ids"][0][batch["encoder_padding_mask"][0]].tolist()}
+    told |= {"folder": str(folder / "phonemes"), "preset": str(shipped_preset())}
     return {
-        "refimpl": REFIMPL,
-        "keras_hub": KERAS_HUB.format(preset=str(shipped_preset())),
-        "transformers": TRANSFORMERS.format(checkpoint=str(folder / "checkpoint"), ids=ids),
+        "refimpl": ["-m", "refimpl.cli", "generate", "elephant"],
+        "refimpl-definition": ["-c", DEFINITION],
+        "keras_hub": ["-c", KERAS_HUB.format(**told)],
+        "transformers": ["-c", TRANSFORMERS.format(**told)],
+        "ctranslate2": ["-c", CTRANSLATE2.format(**told)],
     }
 
 
-def started(name: str, program: str, peers: str, folder: Path, n: int) -> float:
+def started(name: str, programs: dict[str, list[str]], peers: str, folder: Path, n: int) -> float:
     """Seconds of a process that prints the text."""
     library, _, kind = name.partition("-")
     cache = folder / (f"numba-{n}" if kind == "fresh" else "numba")
     settings = {"PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(cache), "TF_CPP_MIN_LOG_LEVEL": "3"}
     if library == "keras_hub":
         settings["KERAS_BACKEND"] = kind
-    python = sys.executable if library == "refimpl" else peers
-    code = program.replace("{compiled}", str(kind != "definition"))
+    command = [sys.executable if library == "refimpl" else peers, *programs.get(name, programs[library])]
     start = time.perf_counter()
-    done = subprocess.run(
-        [python, "-c", code], env=os.environ | settings, cwd=folder, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(command, env=os.environ | settings, cwd=folder, capture_output=True, text=True, check=False)
     seconds = time.perf_counter() - start
     if TEXT not in done.stdout:
         raise SystemExit(f"{name} printed {done.stdout!r}: {done.stderr[-2000:]}")
@@ -120,23 +139,27 @@ def write(found: dict[str, Any], folder: Path) -> None:
     """`start.json` and `start.md`, engines that were not asked this time kept."""
     path = folder / "start.json"
     if path.exists():
-        found["engines"] = json.loads(path.read_text())["engines"] | found["engines"]
+        found = json.loads(path.read_text()) | found
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(found, indent=1) + "\n")
     lines = [
         "# From process start to text",
         "",
         "The shipped phoneme preset, one word; made by `benches/start/compare.py`: a new process each time, engines in",
-        f"turn, medians of {found['rounds']} rounds, load {found['load_before']:.1f} before. `refimpl-fresh` compiles, "
-        f"its cache being empty.{' ' + found['note'] if found['note'] else ''}",
+        "turn, medians. CTranslate2 and transformers have no tokenizer of it: they get token ids. `refimpl` is the",
+        "README's first command; `refimpl-fresh` finds no compiled code.",
         "",
-        "| engine | seconds | fastest | slowest |",
-        "|---|---|---|---|",
+        "| engine | seconds | fastest | slowest | rounds | run |",
+        "|---|---|---|---|---|---|",
     ]
-    for name in [name for name in ENGINES if name in found["engines"]]:
-        row = found["engines"][name]
-        lines.append(f"| {name} | {row['seconds']:.2f} | {row['fastest']:.2f} | {row['slowest']:.2f} |")
-    text = "\n".join(lines) + "\n"
+    rows = {name: found[name] for name in ENGINES if name in found}
+    for name, row in rows.items():
+        numbers = f"{row['seconds']:.2f} | {row['fastest']:.2f} | {row['slowest']:.2f} | {row['rounds']}"
+        lines.append(f"| {name} | {numbers} | {row['date']} |")
+    runs = {
+        row["date"]: f"* {row['date']}: load {row['load_before']:.1f} before. {row['note']}" for row in rows.values()
+    }
+    text = "\n".join([*lines, "", *(line.strip() for line in runs.values())]) + "\n"
     (folder / "start.md").write_text(text)
     print(text)
 
