@@ -112,7 +112,7 @@ def fetch_near(typing: Any, address: Any, index: Any) -> Typed:
     """The same, to the second cache."""
 
     def generate(context: Any, b: Any, _: Any, args: Any) -> Any:
-        prefetch_at(b, *args, NEAR)
+        prefetch_at(b, args[0], args[1], NEAR)
         return context.get_dummy_value()
 
     return types.void(_address, _address), generate
