@@ -1,4 +1,4 @@
-"""BART in MLX, Apple's array library, on its CPU backend: what an author of a port writes after TUTORIAL.md."""
+"""BART and T5 in MLX, Apple's array library, on its CPU backend: what an author of a port writes after TUTORIAL.md."""
 
 import json
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from conformance.adapters.mlx_t5 import T5
 from conformance.messages import UnsupportedError
 
 
@@ -20,7 +21,8 @@ class Mlx:
         self.mx, self.nn = mlx.core, mlx.nn
         self.mx.set_default_device(self.mx.cpu)
         self.weights: dict[str, Any] = {}
-        self.sizes: dict[str, int] = {}
+        self.sizes: dict[str, Any] = {}
+        self.model: Any = self  # of T5 another one
 
     def start(self) -> dict[str, Any]:
         """A port of the forward pass."""
@@ -39,7 +41,7 @@ class Mlx:
         if more := set(args) - {"preset", "keep", "encoder_sequence_length", "decoder_sequence_length", "preprocessor"}:
             raise UnsupportedError(f"load with {', '.join(sorted(more))}")
         config = json.loads((Path(args["preset"]) / "config.json").read_text("utf-8"))
-        if config["class_name"] != "BartBackbone":
+        if config["class_name"] not in ("BartBackbone", "T5Backbone"):
             raise UnsupportedError(f"no {config['class_name']}")
         self.sizes, self.weights = config["config"], {}
 
@@ -49,6 +51,7 @@ class Mlx:
 
         with h5py.File(Path(args["preset"]) / "model.weights.h5") as file:
             file.visititems(keep)
+        self.model = T5(self.mx, self.nn, self.sizes, self.weights) if config["class_name"] == "T5Backbone" else self
         return {}
 
     def call(self, op: str, args: dict[str, Any]) -> dict[str, Any]:
@@ -64,13 +67,13 @@ class Mlx:
     # -- operations ------------------------------------------------------------------------------------------------
     def op_states(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """What comes out of both sides."""
-        encoded, decoded = self.forward(self.checked(inputs))
+        encoded, decoded = self.model.forward(self.checked(inputs))
         return {"encoder_sequence_output": np.array(encoded), "decoder_sequence_output": np.array(decoded)}
 
     def op_logits(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Scores of every decoder position."""
-        _, decoded = self.forward(self.checked(inputs))
-        return {"logits": np.array(decoded @ self.weights["reversible_embedding/vars/0"].T)}
+        _, decoded = self.model.forward(self.checked(inputs))
+        return {"logits": np.array(self.model.logits(decoded))}
 
     def checked(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """The four arrays. MLX reads past the end of a table without a word, so ids are looked at here."""
@@ -82,8 +85,9 @@ class Mlx:
             ids, mask = batch[f"{side}_token_ids"], batch[f"{side}_padding_mask"]
             if ids.min() < 0 or ids.max() >= self.sizes["vocabulary_size"]:
                 raise ValueError(f"{side}_token_ids are not below {self.sizes['vocabulary_size']}")
-            if ids.shape[1] > self.sizes["max_sequence_length"] or mask.shape != ids.shape:
-                raise ValueError(f"{side}: {ids.shape[1]} columns, {self.sizes['max_sequence_length']} positions")
+            most = self.sizes.get("max_sequence_length", ids.shape[1])  # T5 learns no positions
+            if ids.shape[1] > most or mask.shape != ids.shape:
+                raise ValueError(f"{side}: {ids.shape[1]} columns, {most} positions, mask {mask.shape}")
         if len({len(array) for array in batch.values()}) > 1:
             raise ValueError("sources and targets differ in number")
         return {key: self.mx.array(value) for key, value in batch.items()}
@@ -104,6 +108,10 @@ class Mlx:
             y = self.attend(place, "self", y, y, earlier)
             y = self.feed_forward(place, self.attend(place, "cross", y, x, seen))
         return x, y
+
+    def logits(self, decoded: Any) -> Any:
+        """Scores of all tokens by the token table."""
+        return decoded @ self.weights["reversible_embedding/vars/0"].T
 
     def embed(self, ids: Any, side: str) -> Any:
         """Tokens and positions, normalised."""

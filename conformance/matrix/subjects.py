@@ -45,6 +45,6 @@ SUBJECTS = (
     Subject("ctranslate2", "CTranslate2", "ctranslate2", "ctranslate2"),
     Subject("ctranslate2-int8", "CTranslate2, int8", "ctranslate2-int8", "ctranslate2", profile="int8"),
     Subject("onnxruntime", "ONNX Runtime", "onnxruntime", "onnxruntime"),
-    Subject("mlx", "BART in MLX", "mlx", "mlx"),
+    Subject("mlx", "BART and T5 in MLX", "mlx", "mlx"),
     Subject("transformers-js", "transformers.js", command="node conformance/adapters/transformers_js.mjs"),
 )
