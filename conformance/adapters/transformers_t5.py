@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-ACTIVATIONS = {"relu": "relu", "gelu": "gelu_python", "silu": "silu"}
+ACTIVATIONS = {"relu": "relu", "gelu": "gelu_python", "silu": "silu", "gelu_approximate": "gelu_new"}
 PARTS = {"query": "q", "key": "k", "value": "v", "output": "o"}
 
 

@@ -1,18 +1,13 @@
 """Write golden/training/steps/bart_gradients.safetensors: every gradient of a whole BART by PyTorch in float64.
 
-Needs the `peers` extra: python conformance/make/training_gradients.py
+Needs the `peers` extra: python -m conformance.make.training_gradients
 """
 
-import json
-import sys
-from pathlib import Path
-
 import numpy as np
-import torch
 import transformers
-from safetensors.numpy import save_file
 
-OUT = Path(__file__).parents[2] / "golden" / "training" / "steps" / "bart_gradients.safetensors"
+from conformance.make.gradients import adversarial, ragged, write
+
 CONFIG = {
     "vocabulary_size": 37,
     "num_layers": 2,
@@ -60,8 +55,8 @@ def to_ours(name: str, array: np.ndarray) -> np.ndarray:
     return array
 
 
-def build() -> torch.nn.Module:
-    """A model with weights that hide nothing: no zeros, no ones, gains far from 1."""
+def build() -> transformers.PreTrainedModel:
+    """The model of CONFIG."""
     config = transformers.BartConfig(
         vocab_size=CONFIG["vocabulary_size"],
         d_model=CONFIG["hidden_dim"],
@@ -74,55 +69,9 @@ def build() -> torch.nn.Module:
         max_position_embeddings=CONFIG["max_sequence_length"],
         attn_implementation="eager",
     )
-    model = transformers.BartForConditionalGeneration(config).double().eval()
-    rng = np.random.default_rng(20)
-    with torch.no_grad():
-        for name, weight in model.named_parameters():
-            centre = 1.0 if "norm" in name and name.endswith("weight") else 0.1
-            weight.copy_(torch.from_numpy(centre + 0.4 * rng.standard_normal(tuple(weight.shape))))
-    return model
-
-
-def batch() -> dict[str, np.ndarray]:
-    """Ragged rows; some ids stand in the source, in the target and among the labels."""
-    rng = np.random.default_rng(21)
-    widths = {"encoder": (7, [7, 3, 5]), "decoder": (5, [5, 2, 4])}
-    arrays = {}
-    for side, (width, lengths) in widths.items():
-        ids = rng.integers(3, CONFIG["vocabulary_size"], (3, width))
-        ids[:, 1] = 11
-        arrays[f"{side}_token_ids"] = ids
-        arrays[f"{side}_padding_mask"] = np.arange(width) < np.array(lengths)[:, None]
-    arrays["labels"] = np.roll(arrays["decoder_token_ids"], -1, axis=1)
-    arrays["weights"] = arrays["decoder_padding_mask"] * np.array([[1.0], [0.5], [2.0]])
-    return arrays
-
-
-def main() -> None:
-    model, arrays = build(), batch()
-    t = {key: torch.from_numpy(value) for key, value in arrays.items()}
-    logits = model(
-        input_ids=t["encoder_token_ids"],
-        attention_mask=t["encoder_padding_mask"].long(),
-        decoder_input_ids=t["decoder_token_ids"],
-        decoder_attention_mask=t["decoder_padding_mask"].long(),
-    ).logits
-    each = torch.nn.functional.cross_entropy(logits.flatten(0, 1), t["labels"].flatten(), reduction="none")
-    loss = (each * t["weights"].flatten()).sum() / each.numel()
-    loss.backward()
-    parameters = dict(model.named_parameters())
-    tensors = {f"batch/{key}": np.ascontiguousarray(value) for key, value in arrays.items()}
-    tensors |= {"logits": logits.detach().numpy(), "loss": loss.detach().numpy().reshape(1)}
-    for name, theirs in their_names().items():
-        weight = parameters[theirs]
-        tensors[f"weight/{name}"] = np.ascontiguousarray(to_ours(name, weight.detach().numpy()))
-        tensors[f"gradient/{name}"] = np.ascontiguousarray(to_ours(name, weight.grad.numpy()))
-    producer = f"torch {torch.__version__}, transformers {transformers.__version__}, float64"
-    out = Path(sys.argv[1]) / "steps" / OUT.name if len(sys.argv) > 1 else OUT
-    out.parent.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, out, {"about": json.dumps({"producer": producer, "config": CONFIG})})
-    print(f"{out.name}: {len(tensors)} tensors, {out.stat().st_size} bytes")
+    return adversarial(transformers.BartForConditionalGeneration(config), 20)
 
 
 if __name__ == "__main__":
-    main()
+    batch = ragged(21, CONFIG["vocabulary_size"], {"encoder": [7, 3, 5], "decoder": [5, 2, 4]})
+    write("bart_gradients", build(), batch, their_names(), to_ours, CONFIG)
