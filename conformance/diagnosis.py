@@ -23,6 +23,7 @@ FLOW = ("tokenizers", "preprocessing", "models", "decoding", "samplers", "genera
         "training", "autograd", "kernels", "cli")  # fmt: skip
 NUMERIC = ("logits", "states", "cached_logits", "trace", "generate", "train")
 CHUNKS = [3, 1, 1, 3]
+ELSEWHERE = 1e5  # floors; honest half precision strays by less
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,9 @@ def _located(off: Errors, alone: Errors, order: Sequence[str]) -> Located | None
     if not wrong and not guilty:
         return None
     tensor = wrong[0] if wrong else ""
+    if len(alone) > 3 and min(alone.values()) > ELSEWHERE:
+        told = "every block is far off where it is fed with the truth's input: these are not the preset's weights"
+        return Located(tensor or guilty[0], "presets.load", told)
     if guilty:
         block = guilty[0]
         told = f"{block} adds the error itself: {_size(alone[block])} where it is fed with the truth's input"

@@ -22,7 +22,7 @@ def comparable(call: dict[str, Any], abilities: list[set[str]]) -> bool:
     """Whether the clauses say one answer to this question for implementations of these capabilities.
 
     What is drawn is the same where both draw JAX's numbers only; engines set finished beams aside, each in its way
-    (known to the cases of samplers.beam.finished-go-on), and know padding at the end of a source only.
+    (known to the cases of samplers.beam.finished-go-on), and know padding after the end of a source only.
     """
     if sampler_of(call) in DRAWING and not all("jax-random" in each for each in abilities):
         return False
@@ -32,7 +32,7 @@ def comparable(call: dict[str, Any], abilities: list[set[str]]) -> bool:
         return False
     inputs = call["args"].get("inputs")
     masks = inputs["encoder_padding_mask"] if call["op"] == "generate" and isinstance(inputs, dict) else []
-    return all(mask == sorted(mask, reverse=True) for mask in masks)
+    return all(mask[0] and mask == sorted(mask, reverse=True) for mask in masks)
 
 
 def promised(call: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:

@@ -58,6 +58,9 @@ PLACES = (
     ("refimpl.decoding*", "*", "generate* samplers* cache"),
     ("refimpl.tokenizers*", "*save*", "presets* tokenizers*"),
     ("refimpl.tokenizers*", "*", "tokenizers*"),
+    ("refimpl.preprocessing*", "*._class_for", "presets* preprocessing*"),  # what of a preprocessor belongs to presets
+    ("refimpl.preprocessing*", "*.get_config", "presets* preprocessing*"),
+    ("refimpl.preprocessing*", "*.fit_to_positions", "presets* preprocessing*"),
     ("refimpl.preprocessing*", "*generate_preprocess", "preprocessing* generate.max-length*"),
     ("refimpl.preprocessing*", "*", "preprocessing*"),
     ("refimpl.presets*", "*", "presets*"),

@@ -1,5 +1,6 @@
 """The first difference: the block that adds an error is told from those that inherit it."""
 
+import numpy as np
 import pytest
 
 from conformance.adapters.refimpl import Refimpl
@@ -98,3 +99,24 @@ def test_faults_without_numbers_are_named_by_chapter_and_topic():
     with MUTANTS["text-stripped"].active():
         verdicts = list(run(adapter, read_cases("tokenizers"), adapter.capabilities))
     assert faulty(adapter, verdicts) == "tokenizers.detokenize"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_weights_of_another_model_are_told_from_coarse_ones():
+    with MUTANTS["weights-never-loaded"].active():
+        found = locate(Refimpl(jit_compile=False), CASE)
+    assert found.block == "presets.load"
+    assert "not the preset's weights" in found.told
+
+    class Coarse(Refimpl):
+        """Tensors rounded as bfloat16 rounds them."""
+
+        def op_trace(self, **more):
+            return {name: coarse(array) for name, array in super().op_trace(**more).items()}
+
+    assert locate(Coarse(jit_compile=False), CASE).block == "encoder.embed"
+
+
+def coarse(array):
+    bits = np.ascontiguousarray(array, np.float32).view(np.uint32)
+    return (bits & np.uint32(0xFFFF0000)).view(np.float32)

@@ -25,7 +25,12 @@ def test_drawn_tokens_are_compared_where_both_draw_jax_numbers():
 
 
 def test_engines_are_not_asked_about_what_they_leave_open():
-    for call in (sample("Beam", stops=[1]), generate([True, False, True]), generate([True], stops=[2])):
+    for call in (
+        sample("Beam", stops=[1]),
+        generate([True, False, True]),
+        generate([False]),
+        generate([True], stops=[2]),
+    ):
         assert comparable(call, [ALL, ALL])
         assert not comparable(call, [ALL, ENGINE])
     assert comparable(generate([True, True, False]), [ALL, ENGINE])
