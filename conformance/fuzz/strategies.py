@@ -61,7 +61,7 @@ def batches(draw: st.DrawFn, full: bool = False) -> dict[str, Any]:
         found[f"{side}_token_ids"] = draw(st.lists(ids, min_size=rows, max_size=rows))
         lengths = [columns if full and side == "decoder" else draw(st.integers(1, columns)) for _ in range(rows)]
         masks = [[i < length for i in range(columns)] for length in lengths]
-        if side == "encoder" and draw(st.booleans()):
+        if side == "encoder" and lengths[0] > 1 and draw(st.booleans()):  # a source of nothing is the cases' affair
             masks[0][draw(st.integers(0, columns - 1))] = False
         found[f"{side}_padding_mask"] = masks
     return found

@@ -20,7 +20,7 @@ from conformance.runner import Verdict, run
 
 # What must hold: share of mutants killed, null variants flagged, share of killed mutants whose block is named, mutants.
 KILLED, FLAGGED, NAMED, MUTANTS = 0.95, 0, 0.80, 120
-PATIENCE = 300  # seconds for one mutant; one that makes the run endless is noticed by that
+PATIENCE = 300  # seconds of computing for one mutant; one that makes the run endless is noticed by that
 
 
 def verdicts_of(adapter: Any, info: dict[str, Any]) -> list[Verdict]:
@@ -38,8 +38,8 @@ def judge(name: str) -> Result:
     """Run the suite against one mutant, by its name."""
     began = time.perf_counter()
     mutant = next(mutant for mutant in all_mutants() if mutant.name == name)
-    signal.signal(signal.SIGALRM, _give_up)
-    signal.alarm(PATIENCE)
+    signal.signal(signal.SIGPROF, _give_up)
+    signal.setitimer(signal.ITIMER_PROF, PATIENCE)  # of its own time: a busy machine is no endless run
     try:
         with warnings.catch_warnings(), mutant.active():
             warnings.simplefilter("ignore")
@@ -47,7 +47,7 @@ def judge(name: str) -> Result:
     except _EndlessError:
         found = Result(name, "(none)", f"no end after {PATIENCE} seconds")
     finally:
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
     return Result(found.name, found.case, found.message, found.block, found.named, time.perf_counter() - began)
 
 
