@@ -14,7 +14,8 @@ from refimpl.kernels.places import ARRIVED, LATE, ROUND, STOP
 from refimpl.kernels.vector import Typed, fetch_near
 
 _SPINS = 4000  # some microseconds, longer than a stage's imbalance; then the core is offered to others
-_OFFERS = 300  # then this thread sleeps, so that the one it waits for gets the core
+_OFFERS = 300  # then a thread counts as late
+_PATIENCE = 6000  # offers, some milliseconds: then it sleeps; waking up may take a virtual machine long
 _NAP = 50  # microseconds
 _FETCHED = 6144  # cache lines at most: they fit the second cache
 _I64 = ir.IntType(64)
@@ -49,9 +50,9 @@ def read(typing: Any, sync: Any, index: Any) -> Typed:
 
 @inner
 def _let_others_run(times: int) -> None:
-    """Offer the core to other threads; sleep if that was done often."""
+    """Offer the core to other threads; sleep if that was done very often."""
     if _POSIX:
-        if times < _OFFERS:
+        if times < _PATIENCE:
             _sched_yield()
         else:
             _usleep(_NAP)
