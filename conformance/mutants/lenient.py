@@ -13,7 +13,7 @@ from conformance.mutants.loop import PREPROCESSOR, _length
 from conformance.mutants.text import BPE
 
 BACKBONE, BART, TOKENIZER = "refimpl.models.backbone", "refimpl.models.bart_backbone", "refimpl.tokenizers.tokenizer"
-LM, TASK = "refimpl.models.seq_2_seq_lm", "refimpl.models.task"
+LM, TASK, REGISTRY = "refimpl.models.seq_2_seq_lm", "refimpl.models.task", "refimpl.presets.registry"
 
 
 def _listed(value: Any) -> list[Any]:
@@ -116,9 +116,9 @@ MUTANTS = [
     Mutant("default-preset", "W01", ("presets.identifier.unknown",), ((TASK, "open_preset",
         lambda right: lambda preset: right(preset if not isinstance(preset, str) or Path(preset).is_dir() else str(GOLDEN / "presets" / "bart_tiny"))),)),
     Mutant("keras-nlp-unknown", "W11", ("presets.config.registered-name",), tuple(
-        (module, "find_class", _class(lambda name: name.replace("keras_nlp", "strange"))) for module in (BACKBONE, TASK))),
+        (module, "find_class", _class(lambda name: name.replace("keras_nlp", "strange"))) for module in (BACKBONE, TASK, REGISTRY))),
     Mutant("unknown-class-is-bart", "W11", ("presets.config.unknown-class",), tuple(
-        (module, "find_class", _class(lambda name: name if "NoSuch" not in name else "keras_hub>BartBackbone")) for module in (BACKBONE, TASK, PREPROCESSOR))),
+        (module, "find_class", _class(lambda name: name if "NoSuch" not in name else "keras_hub>BartBackbone")) for module in (BACKBONE, TASK, PREPROCESSOR, REGISTRY))),
     Mutant("weights-never-loaded", "W01", ("presets.load.load-weights",), (("refimpl.presets.folder", "PresetFolder.read_weights",
         lambda _right: lambda self, layout, shapes, dtype: {name: np.zeros(shape, dtype) for name, shape in shapes}),)),
     Mutant("task-json-not-saved", "W03", ("presets.save.files",), ((TASK, "Task.write_preset_files", _without("task.json")),)),
