@@ -39,6 +39,14 @@ def test_a_right_model_has_no_first_difference():
     assert locate(States(), CASE, tensors=False) is None
 
 
+def check_that_the_block_is_named(case, name, block):
+    with MUTANTS[name].active():
+        found = locate(Refimpl(jit_compile=False), case)
+    assert found.block == block
+    assert named(MUTANTS[name], found.block)
+    assert "adds the error itself" in found.told
+
+
 @pytest.mark.parametrize(
     ("name", "block"),
     [("gelu-tanh", "encoder.layer.0.feed_forward"), ("cross-mask-missing", "decoder.layer.0.cross_attention"),
@@ -47,11 +55,7 @@ def test_a_right_model_has_no_first_difference():
 )  # fmt: skip
 @pytest.mark.filterwarnings("ignore")
 def test_the_block_is_named(name, block):
-    with MUTANTS[name].active():
-        found = locate(Refimpl(jit_compile=False), CASE)
-    assert found.block == block
-    assert named(MUTANTS[name], found.block)
-    assert "adds the error itself" in found.told
+    check_that_the_block_is_named(CASE, name, block)
 
 
 @pytest.mark.parametrize(
@@ -62,11 +66,7 @@ def test_the_block_is_named(name, block):
      ("t5-no-final-norm-in-the-decoder", "decoder.final_norm")],
 )  # fmt: skip
 def test_the_block_of_t5_is_named(name, block):
-    with MUTANTS[name].active():
-        found = locate(Refimpl(jit_compile=False), T5_CASE)
-    assert found.block == block
-    assert named(MUTANTS[name], found.block)
-    assert "adds the error itself" in found.told
+    check_that_the_block_is_named(T5_CASE, name, block)
 
 
 def test_without_feeding_the_error_is_followed_to_where_it_grows():
