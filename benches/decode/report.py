@@ -10,7 +10,12 @@ from work import CASES
 BASE = "ctranslate2-float32"
 # Bytes that a step at batch 1 must read: six decoder layers and the table of the vocabulary, in float32. The keys and
 # values of the source are projected once, so two of the eight attention matrices are not read again.
-STEP_BYTES = 4 * (6 * (6 * 768 * 768 + 2 * 768 * 3072) + 50265 * 768)
+LAYER_BYTES, TABLE_BYTES = 4 * 6 * (6 * 768 * 768 + 2 * 768 * 3072), 4 * 50265 * 768
+STEP_BYTES = LAYER_BYTES + TABLE_BYTES
+# The table is read as a whole by the first two steps, and when it is copied coarsely: six bits a number, and what
+# bounds its errors.
+LIST_BYTES = 50265 * (768 * 6 // 8 + 12)
+READ_BYTES = 64 * LAYER_BYTES + 3 * TABLE_BYTES + 62 * LIST_BYTES
 # What attention to one more position adds to a token: its key and value in each layer are read.
 POSITION_BYTES = 4 * 6 * 2 * 768
 ABOUT = """# Decoding, side by side
@@ -65,7 +70,7 @@ def remarks(cases: dict[str, Any]) -> list[str]:
     """The share of the memory's speed, the cost of a late token, and how each case was run."""
     lines = []
     for run in cases.get("batch 1", [])[:1]:
-        rate = STEP_BYTES * 64 / run["engines"]["refimpl"]["seconds"] / 1e9
+        rate = READ_BYTES / run["engines"]["refimpl"]["seconds"] / 1e9
         lines.append(
             f"Reading memory in long runs: {run['bandwidth']:.1f} GB/s. At batch 1 `refimpl` reads weights at "
             f"{rate:.1f} GB/s or more, encoder included in the time: {rate / run['bandwidth']:.0%} of that."

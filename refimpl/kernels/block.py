@@ -146,7 +146,7 @@ def scores_of(rows: int, tokens: int) -> Callable[..., None]:
             pairs = [(r, t) for t in range(tokens) for r in range(rows)]
             for first in range(0, len(pairs), 4):
                 four = pairs[first : first + 4]
-                totals = _four_totals(b, [b.load(sums[r][t]) for r, t in four])
+                totals = four_totals(b, [b.load(sums[r][t]) for r, t in four])
                 for n, (r, t) in enumerate(four):
                     index = b.add(b.mul(row[r], size), _times(b, between, t))
                     b.store(b.extract_element(totals, ir.Constant(_I32, n)), place_of(b, y, index, _F32))
@@ -168,33 +168,32 @@ def four_dots(typing: Any, x: Any, a: Any, b: Any, c: Any, d: Any, whole: Any, y
             numbers = _load(b, x, k)
             for place, other in zip(sums, others, strict=True):
                 b.store(fma_of(b, [numbers, _load(b, other, k), b.load(place)]), place)
-        totals = _four_totals(b, [b.load(place) for place in sums])
+        totals = four_totals(b, [b.load(place) for place in sums])
         b.store(totals, place_of(b, y, ir.Constant(_I64, 0), totals.type)).align = 4
         return context.get_dummy_value()
 
     return types.void(*[_word] * 7), generate
 
 
-def _four_totals(b: Any, values: list[Any]) -> Any:
+def four_totals(b: Any, values: list[Any], integers: bool = False) -> Any:
     """The total of each of four vectors: halves are added until one number is left, as `total` adds them."""
-    width = LANES
+    width, join = LANES, b.add if integers else b.fadd
     while len(values) > 1:
-        values = [_halves_added(b, *pair, width) for pair in zip(values[::2], values[1::2], strict=True)]
+        lanes = [n for n in range(2 * LANES) if n % width < width // 2]  # groups of the first come first
+        values = [
+            _picked_and_joined(b, *pair, lanes, width // 2, join)
+            for pair in zip(values[::2], values[1::2], strict=True)
+        ]
         width //= 2
     value = values[0]
     while width > 1:
-        lanes = 4 * width
-        value = _picked_and_added(b, value, value, [n for n in range(lanes) if n % width < width // 2], width // 2)
+        lanes = [n for n in range(4 * width) if n % width < width // 2]
+        value = _picked_and_joined(b, value, value, lanes, width // 2, join)
         width //= 2
     return value
 
 
-def _halves_added(b: Any, first: Any, second: Any, width: int) -> Any:
-    """Halves of all groups of `width` lanes added, in both vectors; the groups of the first come first."""
-    return _picked_and_added(b, first, second, [n for n in range(2 * LANES) if n % width < width // 2], width // 2)
-
-
-def _picked_and_added(b: Any, first: Any, second: Any, lanes: list[int], distance: int) -> Any:
+def _picked_and_joined(b: Any, first: Any, second: Any, lanes: list[int], distance: int, join: Any) -> Any:
     kind = ir.VectorType(_I32, len(lanes))
     low = b.shuffle_vector(first, second, ir.Constant(kind, lanes))
-    return b.fadd(low, b.shuffle_vector(first, second, ir.Constant(kind, [n + distance for n in lanes])))
+    return join(low, b.shuffle_vector(first, second, ir.Constant(kind, [n + distance for n in lanes])))

@@ -7,7 +7,7 @@ where they are.
 Spec: kernels.step, decoding.cache.equals-uncached
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,13 +15,13 @@ import numpy as np
 from refimpl.kernels import places
 from refimpl.kernels.architecture import Architecture
 from refimpl.kernels.entries import decode
+from refimpl.kernels.greedy_loop import Ask, GreedyLoop
 from refimpl.kernels.memory import Addresses, Scratch, aligned, integers
 from refimpl.kernels.source import Source
 from refimpl.kernels.team import Team
 
 _FEW = 16  # rows up to which a step waits for memory rather than for arithmetic
-_COLUMNS = 16  # so many at most until threads are judged, and Python may be interrupted
-Ask = Callable[[np.ndarray], np.ndarray]
+_STEPS = (places.GO, places.GIVEN)  # tasks by whose time threads are judged
 
 
 class Decoder:
@@ -76,25 +76,26 @@ class Decoder:
         given = (ids[:, index - 1], np.full(rows, index - 1), table, self._source.starts, self._source.counts)
         arrays = [np.array(array, np.int64) for array in given]  # the loop moves their rows
         state, chosen = np.array([places.GO, index, 0]), np.empty(rows, np.int64)
-        live, left = np.arange(rows), rows
-        while left and state[places.COLUMN] < columns:
-            state[places.END] = min(columns, state[places.COLUMN] + _COLUMNS)
-            more = (state, ids, forced, live, stops, chosen, float(temperature))
-            self._decode(scratch, left, True, arrays, more)
-            left = int(scratch.sizes[places.ROWS])
-            if state[places.TASK] == places.ASK:
-                chosen[:left] = ask(logits[:left])
-                state[places.TASK] = places.GIVEN
-            else:
-                state[places.TASK] = places.GO
+        more = (state, ids, forced, np.arange(rows), stops, chosen, float(temperature))
+        scratch.set_temperature(temperature)
+
+        def run(task: int) -> None:
+            state[places.TASK] = task
+            self._decode(scratch, int(scratch.sizes[places.ROWS]), True, arrays, more, task in _STEPS)
+
+        loop = GreedyLoop(run, scratch, self._team.most, state, chosen, logits)
+        loop.fill(columns, ask, not self._architecture.own_head)
         self._scratch = None  # for another number of rows
         return int(state[places.COLUMN])
 
-    def _decode(self, scratch: Scratch, rows: int, head: bool, arrays: Sequence[np.ndarray], more: Any) -> None:
+    def _decode(
+        self, scratch: Scratch, rows: int, head: bool, arrays: Sequence[np.ndarray], more: Any, steps: bool = True
+    ) -> None:
         """Run the compiled loop; `arrays` are tokens, positions, table, starts and counts."""
+        work = self._work(rows, head) if steps else None
         self._team.run(
-            decode, self._work(rows, head), scratch.sizes, self._weights.decoder, self._weights.decoder_layers,
-            scratch.buffers, *(integers(array) for array in arrays), self._zeros, *more,
+            decode, work, scratch.sizes, self._weights.decoder, self._weights.decoder_layers, scratch.buffers,
+            *(integers(array) for array in arrays), self._zeros, *more,
         )  # fmt: skip
 
     def _work(self, rows: int, head: bool) -> int:

@@ -6,60 +6,33 @@ is left to Python, which asks the definition and lets the loop go on.
 Spec: kernels.loop, kernels.finished-rows
 """
 
-import math
-from typing import Any
-
 import numpy as np
 
 from refimpl.kernels.barrier import barrier, read
+from refimpl.kernels.coarse_copy import copy_coarsely
 from refimpl.kernels.encode import encode
 from refimpl.kernels.jit import entry, inner, once
-from refimpl.kernels.step import step
-from refimpl.kernels.vector import get, higher, load, not_below, peak, splat
+from refimpl.kernels.likeliest import likeliest
+from refimpl.kernels.shortlist import chosen_from
+from refimpl.kernels.step import score, step
 
 from refimpl.kernels.places import (  # isort: skip
-    ASK, COLUMN, DONE, ENCODE, END, GIVEN, GO, LOGITS, ONE, ROWS, STOP, TASK, VOCABULARY,
+    ASK, COLUMN, COPY, DONE, ENCODE, END, FOUND, GIVEN, GO, LISTED, LOGITS, ONE, ROWS, SCORE, STOP, TASK, VOCABULARY,
 )  # fmt: skip
 
-_UNSURE = -1
-_LOWEST = np.float32(-math.inf)
-
 
 @inner
-def highest(x: int, size: int) -> Any:
-    """The highest of some numbers that is one."""
+def _choose(
+    rank: int, team: int, sizes: np.ndarray, buffers: np.ndarray, chosen: np.ndarray, temperature: float
+) -> None:
+    """The tokens of a thread's rows."""
     once()
-    a, b, c, d = splat(_LOWEST), splat(_LOWEST), splat(_LOWEST), splat(_LOWEST)
-    fours = size // 64 * 64
-    for i in range(0, fours, 64):
-        a, b = higher(load(x, i), a), higher(load(x, i + 16), b)
-        c, d = higher(load(x, i + 32), c), higher(load(x, i + 48), d)
-    best = peak(higher(higher(a, b), higher(c, d)))
-    for i in range(fours, size):
-        best = get(x, i) if get(x, i) > best else best
-    return best
-
-
-@inner
-def likeliest(logits: int, size: int, temperature: float) -> int:
-    """The token with the highest logit, or a negative number if rounding or something that is no number may decide.
-
-    Spec: samplers.greedy.argmax, samplers.greedy.ties
-    """
-    once()
-    best = highest(logits, size)
-    least = best - np.float32(1e-6) * (abs(best) + np.float32(temperature))
-    token, near, whole = 0, 0, size // 16 * 16
-    for i in range(0, whole, 16):
-        if not_below(load(logits, i), splat(least)):
-            for n in range(i, i + 16):
-                if not get(logits, n) < least:
-                    token, near = n, near + 1
-    for i in range(whole, size):
-        if not get(logits, i) < least:
-            token, near = i, near + 1
-    scaled = best / np.float32(temperature) if temperature else best
-    return token if near == 1 and math.isfinite(scaled) else _UNSURE
+    rows, size = sizes[ROWS], sizes[VOCABULARY]
+    for r in range(rank, rows, team):
+        if sizes[LISTED]:
+            chosen[r] = chosen_from(buffers[FOUND], rows, team, r, temperature)
+        else:
+            chosen[r] = likeliest(buffers[LOGITS] + r * size * 4, size, temperature)
 
 
 @inner
@@ -98,14 +71,21 @@ def decode(
     zeros: np.ndarray, state: np.ndarray, ids: np.ndarray, forced: np.ndarray, live: np.ndarray, stops: np.ndarray,
     chosen: np.ndarray, temperature: float,
 ) -> None:  # fmt: skip
-    """The thread `rank`'s part of one step, of as many as `state` says, or of the encoder, with `decoder` for `table`.
+    """The thread `rank`'s part of one step, of as many as `state` says, or of another task that it names.
 
-    One entry point for all three: what they share is compiled once, which is most of the time until a first text.
+    One entry point for all: what they share is compiled once, which is most of the time until a first text. The encoder
+    has the decoder's layers in `table`.
 
     Shapes: up to `zeros` as `step` and `encode` take them; ids, forced (B, T), live, chosen (B), stops (n).
     """
     if state[TASK] == ENCODE:
         encode(rank, team, sync, sizes, tops, layers, buffers, tokens, positions, starts, counts, zeros, table)
+        return
+    if state[TASK] == COPY:
+        copy_coarsely(sizes, rank, team, tops, buffers)
+        return
+    if state[TASK] == SCORE:
+        score(sizes, rank, team, sync, tops, buffers, True)
         return
     if state[TASK] != GIVEN:
         step(
@@ -116,9 +96,7 @@ def decode(
     while True:
         barrier(sync, team)
         if state[TASK] != GIVEN:
-            for r in range(rank, sizes[ROWS], team):
-                size = sizes[VOCABULARY]
-                chosen[r] = likeliest(buffers[LOGITS] + r * size * 4, size, temperature)
+            _choose(rank, team, sizes, buffers, chosen, temperature)
         barrier(sync, team)
         if rank == 0:
             _advance(sizes, tokens, positions, table, starts, counts, state, ids, forced, live, stops, chosen)

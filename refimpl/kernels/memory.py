@@ -64,7 +64,7 @@ class Scratch:
             self.set(place, aligned(rows, width))
         self.set(places.N, aligned(rows, width) if architecture.pre_norm else self._arrays[places.X])
         scale = 1.0 / math.sqrt(heads[1]) if architecture.scaled else 1.0
-        self.set(places.NUMBERS, np.array([architecture.epsilon, scale, architecture.head_scale], np.float32))
+        self.set(places.NUMBERS, np.array([architecture.epsilon, scale, architecture.head_scale, 0.0], np.float32))
         for place in (places.Q, places.K, places.V, places.MIXED):
             self.set(place, aligned(rows, line))
         for place in (places.H, places.G) if architecture.gated else (places.H,):
@@ -99,6 +99,21 @@ class Scratch:
             room = max(2 * longest * int(self.sizes[places.DEPTH]), *(panel_of(k) for k in (wide, line, inner)))
         self.sizes[places.PANELS] = -(-room // 16) * 16
         self.set(places.PANEL, aligned(threads, int(self.sizes[places.PANELS])))
+
+    def make_list_room(self, threads: int) -> None:
+        """Make room for a coarse copy of the head, and for what each thread needs to choose with it."""
+        rows, width, tokens = (int(self.sizes[place]) for place in (places.ROWS, places.WIDTH, places.VOCABULARY))
+        self.sizes[places.LIST_ROOM] = -(-places.list_room(rows, width, tokens) // 16) * 16
+        self.set(places.LISTS, aligned(threads, int(self.sizes[places.LIST_ROOM])))
+        self.set(places.COARSE, aligned(tokens, places.groups_of(width), 16))
+        self.set(places.COARSE_TOPS, aligned(tokens, places.groups_of(width), 8))
+        for place in (places.STEPS, places.ERRORS, places.COPIED):
+            self.set(place, aligned(tokens))
+        self.set(places.FOUND, aligned(threads, rows, 3))
+
+    def set_temperature(self, temperature: float) -> None:
+        """What greedy choice takes for the scale of logits."""
+        self._arrays[places.NUMBERS][places.TEMPERATURE] = temperature
 
     def set_bias(self, bias: np.ndarray | None, origin: int) -> None:
         """What is added to scores: of a key so many positions behind the query, the number at `origin` plus as many.

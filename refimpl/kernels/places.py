@@ -8,7 +8,8 @@ import numpy as np
 # Places in `sizes`.
 ROWS, WIDTH, HEADS, DEPTH, INNER, VOCABULARY, LAYERS, POSITIONS, SLOTS, SOURCE, ACTIVATION, SCORES = range(12)
 PANELS, FEW = 12, 13  # numbers of a thread's panel; whether rows are so few that threads share parts
-GATED, RMS, OWN_HEAD, SPAN, ORIGIN, SIZES = range(14, 20)  # kinds of parts; a line of biases and where distance 0 is
+GATED, RMS, OWN_HEAD, SPAN, ORIGIN = range(14, 19)  # kinds of parts; a line of biases and where distance 0 is
+LISTED, LIST_ROOM, SIZES = range(19, 22)  # whether tokens are chosen from a short list; a thread's numbers for that
 # Places in `tops` and in the rows of `layers`: addresses of weights.
 TOKEN, POSITION, GAMMA, BETA, HEAD = range(5)  # and after the head a bias
 QUERY, KEY, VALUE, OUT, NORM = 0, 2, 4, 6, 8  # kernel and bias, or gamma and beta; self-attention
@@ -16,12 +17,15 @@ CROSS, FIRST, SECOND, LAST_NORM, WEIGHTS = 10, 20, 24, 26, 28  # a gate lies aft
 # Places in `buffers`: addresses of what the step reads and writes.
 # X is what is added to, N what its norm gave (X itself if that goes on), H and G the feed-forward's inside and gate.
 X, N, Q, K, V, MIXED, Y, H, G, S, OWN, OTHER, LOGITS, PANEL, BIAS, NUMBERS = range(16)
-PARTS, PARTS_OUT, PARTS_SECOND, BUFFERS = range(16, 20)  # no two products in turn leave their sums at one place
-EPSILON, SCALE, HEAD_SCALE = range(3)  # places in `buffers[NUMBERS]`
+PARTS, PARTS_OUT, PARTS_SECOND = range(16, 19)  # no two products in turn leave their sums at one place
+COARSE, COARSE_TOPS, STEPS, ERRORS, COPIED, LISTS, FOUND, BUFFERS = range(
+    19, 27
+)  # what short lists are made of, and what they gave
+EPSILON, SCALE, HEAD_SCALE, TEMPERATURE = range(4)  # places in `buffers[NUMBERS]`
 # Places in `state`, and what `state[TASK]` says: one step and no choice; go on; go on with the tokens `chosen`; encode;
-# and what comes back: a choice that is not sure; done.
+# and what comes back: a choice that is not sure; done. Also: make the coarse copy of the head; all logits of the rows.
 TASK, COLUMN, END = range(3)
-ONE, GO, GIVEN, ENCODE, ASK, DONE = range(6)
+ONE, GO, GIVEN, ENCODE, ASK, DONE, COPY, SCORE = range(8)
 _NONE = np.zeros(0, np.int64)
 # What a task takes that is no loop: ids, forced, live, stops, chosen, temperature.
 NOTHING = (np.zeros((0, 0), np.int64), np.zeros((0, 0), np.bool_), _NONE, _NONE, _NONE, 0.0)
@@ -30,6 +34,8 @@ ONE_STEP, ENCODING = np.array([ONE, 0, 0]), np.array([ENCODE, 0, 0])
 # long that the other one cannot have been running.
 ARRIVED, ROUND, STOP, LATE, SYNC = 0, 8, 16, 24, 32
 
+GROUP = 128  # numbers of a line of the coarse copy that lie together
+SHORT = 32  # a list that would be longer than this part of the tokens is none: reading all would be as fast
 _PARTS, _PART = 8, 64  # at most so many parts, of at least so many inputs
 PANEL_COLUMNS, PANEL_ROWS = 192, 512  # whose sums fit the second cache, with the weights and inputs of a part
 TILE = 6144  # sums of few rows that are worked on together: they fit the first cache
@@ -53,3 +59,14 @@ def panel_of(inputs: int) -> int:
 def room_of(rows: int, outputs: int) -> int:
     """Numbers that a thread keeps beside the results of products of so many rows or fewer."""
     return rows * (outputs + 32) + 3 * (TILE + 48 * rows)
+
+
+def groups_of(inputs: int) -> int:
+    """Groups of a line of the coarse copy."""
+    return (inputs + 127) // 128
+
+
+def list_room(rows: int, inputs: int, tokens: int) -> int:
+    """Numbers that a thread needs to choose from a short list: rows of whole numbers, four lines of marks, the list."""
+    eights = (rows + 7) // 8 * 8
+    return groups_of(inputs) * (GROUP // 4) * (eights + 4) + 4 * eights + tokens // SHORT + 128

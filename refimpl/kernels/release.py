@@ -1,4 +1,4 @@
-"""Give back the memory that the code of compiler and file formats takes, once weights and kernels are loaded.
+"""Give back the memory that the code of libraries takes, once weights and kernels are loaded.
 
 Spec: kernels.memory
 """
@@ -10,13 +10,12 @@ from functools import cache
 from pathlib import Path
 
 _DONTNEED = 4  # Linux's number of this advice
-_LIBRARIES = ("llvmlite", "hdf5", "h5py", "sentencepiece", "safetensors", "crypto")  # in names of files
 _SMAPS = Path("/proc/self/smaps")
 
 
 @cache
 def release_libraries() -> None:
-    """Let go of the code and constants of LLVM and others, some 60 MB that a loaded kernel needs no more.
+    """Let go of the code and constants of all libraries, some 70 MB: a loaded kernel needs next to none of it.
 
     They are as the file has them, so what is used again is read again. Where the system has no such advice, nothing
     happens.
@@ -32,12 +31,12 @@ def release_libraries() -> None:
 
 
 def unchanged(smaps: str) -> Iterator[tuple[int, int]]:
-    """First and end of each range of those libraries that cannot be written and of which this process has no copy."""
+    """First and end of each range of libraries that cannot be written and of which this process has no copy."""
     bounds: list[int] = []
     for line in smaps.splitlines():
         words = line.split()
         if not words[0].endswith(":"):  # a new range
-            ours = "w" not in words[1] and ".so" in words[-1] and any(name in words[-1] for name in _LIBRARIES)
+            ours = "w" not in words[1] and ".so" in words[-1]
             bounds = [int(bound, 16) for bound in words[0].split("-")] if ours else []
         elif bounds and words[0] == "Anonymous:" and words[1] == "0":
             yield bounds[0], bounds[1]

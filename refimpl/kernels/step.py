@@ -13,14 +13,15 @@ from refimpl.kernels.jit import inner, once, whole
 from refimpl.kernels.linear import share
 from refimpl.kernels.products import NOWHERE, columns, columns_of, finish, lines_of, multiply, own_lines
 from refimpl.kernels.rows import activate, add_and_norm, add_and_rms_norm, attend, copy, scale_row, times
+from refimpl.kernels.shortlist import shortlist
 from refimpl.kernels.unembed import unembed
 from refimpl.kernels.vector import get, put
 
 from refimpl.kernels.places import (  # isort: skip
     ACTIVATION, BETA, BIAS, CROSS, DEPTH, EPSILON, FIRST, GAMMA, GATED, HEAD, HEAD_SCALE, HEADS, INNER, LAST_NORM,
-    LAYERS, LOGITS, MIXED, NORM, NUMBERS, ORIGIN, OTHER, OUT, OWN, OWN_HEAD, PARTS, PARTS_OUT, PARTS_SECOND, POSITION,
-    POSITIONS, QUERY, RMS, ROWS, SCALE, SCORES, SECOND, SLOTS, SOURCE, SPAN, TOKEN, VOCABULARY, WIDTH, G, H, K, N, Q,
-    S, V, X, Y,
+    LAYERS, LISTED, LOGITS, MIXED, NORM, NUMBERS, ORIGIN, OTHER, OUT, OWN, OWN_HEAD, PARTS, PARTS_OUT, PARTS_SECOND,
+    POSITION, POSITIONS, QUERY, RMS, ROWS, SCALE, SCORES, SECOND, SLOTS, SOURCE, SPAN, TOKEN, VOCABULARY, WIDTH, G, H,
+    K, N, Q, S, V, X, Y,
 )  # fmt: skip
 
 
@@ -197,8 +198,10 @@ def feed_forward(
 
 
 @inner
-def _score(sizes: np.ndarray, rank: int, team: int, sync: int, tops: np.ndarray, buffers: np.ndarray) -> None:
-    """A thread's tokens of the logits."""
+def score(
+    sizes: np.ndarray, rank: int, team: int, sync: int, tops: np.ndarray, buffers: np.ndarray, all_tokens: bool
+) -> None:
+    """A thread's tokens of the logits; or what may be chosen of them, if tokens are chosen from a short list."""
     once()
     rows, width, vocabulary = sizes[ROWS], sizes[WIDTH], sizes[VOCABULARY]
     states, scale = buffers[N], get(buffers[NUMBERS], HEAD_SCALE)
@@ -210,6 +213,8 @@ def _score(sizes: np.ndarray, rank: int, team: int, sync: int, tops: np.ndarray,
         states = buffers[Y]
     if sizes[OWN_HEAD]:
         columns(sizes, rank, team, buffers, tops, whole(N), width, whole(HEAD), whole(1), vocabulary, whole(LOGITS))
+    elif sizes[LISTED] and not all_tokens:
+        shortlist(sizes, rank, team, tops, buffers, states)
     else:
         first, end = share(vocabulary, whole(4), rank, team)
         unembed(states, rows, width, tops[HEAD], vocabulary, first, end, buffers[LOGITS])
@@ -251,4 +256,4 @@ def step(
             following = lines_of(sizes, rank, team, layers[n + 1], whole(QUERY), width, whole(3), line)
         feed_forward(sizes, rank, team, sync, buffers, weights, following)
     if buffers[LOGITS]:
-        _score(sizes, rank, team, sync, tops, buffers)
+        score(sizes, rank, team, sync, tops, buffers, False)

@@ -35,13 +35,16 @@ class Team:
         self._alone, self._trust, self._trial, self._together = 0, 0, False, 0.0
         weakref.finalize(self, _end, self._queues)
 
-    def run(self, function: Callable[..., None], work: int, *args: Any) -> None:
-        """Run a function of so many products in as many threads as they keep busy; return when all are through."""
-        wanted = max(1, min(self.most, work // _WORTH_A_THREAD))
+    def run(self, function: Callable[..., None], work: int | None, *args: Any) -> None:
+        """Run a function of so many products in as many threads as they keep busy; return when all are through.
+
+        Without a number of products its time says nothing of the threads.
+        """
+        wanted = self.most if work is None else max(1, min(self.most, work // _WORTH_A_THREAD))
         size = 1 if self._alone else wanted
         start = time.perf_counter()
         self._run(function, size, args)
-        if wanted > 1:
+        if wanted > 1 and work is not None:
             self._judge(size, work / (time.perf_counter() - start))
 
     def _run(self, function: Callable[..., None], size: int, args: tuple[Any, ...]) -> None:

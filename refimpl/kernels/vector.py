@@ -64,11 +64,11 @@ def fma_of(b: Any, parts: list[Any], kind: Any = _V16, suffix: str = "v16f32") -
 NEAR, NEARER = 2, 3  # the second cache, and the first
 
 
-def prefetch_at(b: Any, address: Any, index: Any, cache: int = NEARER) -> None:
+def prefetch_at(b: Any, address: Any, index: Any, cache: int = NEARER, unit: Any = _F32) -> None:
     """Ask for the number's cache line; never fails, wherever that is."""
     byte, kinds = ir.IntType(8).as_pointer(), [_I32] * 3
     function = ir.FunctionType(ir.VoidType(), [byte, *kinds])
-    where = place_of(b, address, index, ir.IntType(8))
+    where = b.bitcast(b.gep(b.inttoptr(address, unit.as_pointer()), [index]), byte)
     hints = [ir.Constant(_I32, n) for n in (0, cache, 1)]  # to read, data
     b.call(cgutils.get_or_insert_function(b.module, function, "llvm.prefetch.p0i8"), [where, *hints])
 

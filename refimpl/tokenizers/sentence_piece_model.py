@@ -5,8 +5,6 @@ import binascii
 from pathlib import Path
 from typing import Any
 
-import sentencepiece
-
 from refimpl.errors import (
     ConfigError,
     InputError,
@@ -69,6 +67,8 @@ class SentencePieceModel:
     """
 
     def __init__(self, proto: bytes) -> None:
+        import sentencepiece  # noqa: PLC0415 (most processes load no such model)
+
         self.proto = proto
         try:
             self._processor = sentencepiece.SentencePieceProcessor(model_proto=proto)

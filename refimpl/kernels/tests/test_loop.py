@@ -5,7 +5,7 @@ import pytest
 from numba import njit
 
 from refimpl.decoding.compiled import compiled_steps
-from refimpl.kernels import choices, decoder, loop
+from refimpl.kernels import choices, greedy_loop, loop
 from refimpl.models import BartBackbone, BartSeq2SeqLM
 from refimpl.samplers import GreedySampler
 from refimpl.tests.tiny import adversarial, batch
@@ -56,7 +56,7 @@ def test_asking_changes_no_token(columns, stops, temperature, monkeypatch):
     task.compile(sampler=GreedySampler(temperature=temperature), jit_compile=False)
     expected = task.generate(inputs, stop_token_ids=stops)
     asked, ask = [], choices.defined
-    monkeypatch.setattr(decoder, "_COLUMNS", columns)
+    monkeypatch.setattr(greedy_loop, "_COLUMNS", columns)
     monkeypatch.setattr("refimpl.kernels.decoder_steps.defined", lambda *given: asked.append(1) or ask(*given))
     task.compile(sampler=GreedySampler(temperature=temperature))
     found = task.generate(inputs, stop_token_ids=stops)

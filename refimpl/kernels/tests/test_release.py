@@ -35,7 +35,7 @@ def test_what_was_changed_or_can_be_written_is_kept():
         ("1000-2000 r-xp 0 fe:00 1 /a/libllvmlite.so", 0),
         ("2000-3000 r--p 0 fe:00 1 /a/libllvmlite.so", 4),
         ("3000-4000 rw-p 0 fe:00 1 /a/libllvmlite.so", 0),
-        ("4000-5000 r--p 0 fe:00 1 /a/libother.so", 0),
+        ("4000-5000 r--p 0 fe:00 1 /a/model.weights.h5", 0),
         ("5000-6000 r--p 0 fe:00 1 /a/libllvmlite.so", 0),
         ("6000-7000 rw-p 0 00:00 0", 0),
     )

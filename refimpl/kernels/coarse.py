@@ -1,0 +1,221 @@
+"""Numbers of six bits, and their products with rows of whole numbers of eight.
+
+A line of n numbers is cut into `groups_of(n)` groups of 128, the last one filled with zeros. A group is 64 bytes, of
+which byte i holds the low four bits of the numbers i and 64 + i; and elsewhere 32 bytes: of the first 64 numbers the
+fifth bits and then the sixth, in their order, and those of the others. The number f, 0 to 63, stands for
+`(f - 31.5) step`. Sums of products of whole numbers are exact: they have no order, and every CPU finds the same.
+
+Spec: kernels.shortlist
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba.core import cgutils, types
+
+from refimpl.kernels.block import four_totals
+from refimpl.kernels.jit import instruction
+from refimpl.kernels.vector import LANES, Typed, place_of, prefetch_at, splat_of, vector
+
+_F32, _I8, _I16, _I32, _I64 = ir.FloatType(), ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.IntType(64)
+_V16, _W16, _V4 = ir.VectorType(_F32, LANES), ir.VectorType(_I32, LANES), ir.VectorType(_F32, 4)
+_BYTES, _BITS, _SHORT = ir.VectorType(_I8, 64), ir.VectorType(ir.IntType(1), 64), ir.VectorType(_I8, LANES)
+_word, _f32 = types.intp, types.float32
+
+
+def _same(kind: Any, number: float) -> Any:
+    return ir.Constant(kind, [number] * kind.count)
+
+
+def _load(b: Any, address: Any, index: Any, kind: Any) -> Any:
+    """From an address, and so many floats on."""
+    value = b.load(place_of(b, address, index, kind))
+    value.align = 4
+    return value
+
+
+def _byte(b: Any, address: Any, index: Any, kind: Any) -> Any:
+    """Pointer to what lies so many bytes on."""
+    return b.bitcast(b.gep(b.inttoptr(address, _I8.as_pointer()), [index]), kind.as_pointer())
+
+
+def _load_bytes(b: Any, address: Any, index: Any, kind: Any = _BYTES) -> Any:
+    value = b.load(_byte(b, address, index, kind))
+    value.align = 1
+    return value
+
+
+def _store_bytes(b: Any, value: Any, address: Any, index: Any) -> None:
+    b.store(value, _byte(b, address, index, value.type)).align = 1
+
+
+def _plus(b: Any, x: Any, n: int) -> Any:
+    return b.add(x, ir.Constant(_I64, n))
+
+
+def _times(b: Any, x: Any, n: int) -> Any:
+    return b.mul(x, ir.Constant(_I64, n))
+
+
+def _of_lanes(b: Any, name: str, x: Any) -> Any:
+    function = ir.FunctionType(_V16, [_V16])
+    return b.call(cgutils.get_or_insert_function(b.module, function, f"llvm.{name}.v16f32"), [x])
+
+
+def _between(b: Any, x: Any, least: float, most: float) -> Any:
+    """`x`, or the bound that it is beyond; the lower one for what is no number."""
+    low, high = _same(_V16, least), _same(_V16, most)
+    x = b.select(b.fcmp_ordered(">", x, low), x, low)
+    return b.select(b.fcmp_ordered("<", x, high), x, high)
+
+
+@instruction
+def magnitude(typing: Any, x: Any) -> Typed:
+    """`|x|` in every lane."""
+    return vector(vector), lambda _, b, __, args: _of_lanes(b, "fabs", args[0])
+
+
+@instruction
+def pack(typing: Any, x: Any, start: Any, end: Any, step: Any, inverse: Any, y: Any, tops: Any) -> Typed:
+    """Write the sixteen numbers from `start` on and those that lie 64 beyond.
+
+    Gives the squares of what the fields miss of them, in lanes; vectors from `end` on are not counted.
+
+    Shapes: x of floats; y 16 bytes, and tops 2 bytes of each part of a group's 32.
+    """
+
+    def generate(_: Any, b: Any, __: Any, args: Any) -> Any:
+        x, first, end, step, inverse, y, tops = args
+        missed, halves, nothing = _same(_V16, 0.0), [], ir.Constant(_I64, 0)
+        step, inverse = splat_of(b, step), splat_of(b, inverse)
+        for half in range(2):
+            start = _plus(b, first, 64 * half)
+            numbers = _load(b, x, start, _V16)
+            fields = _between(b, _of_lanes(b, "floor", b.fmul(numbers, inverse)), -32.0, 31.0)
+            miss = b.fsub(numbers, b.fmul(b.fadd(fields, _same(_V16, 0.5)), step))
+            miss = b.select(b.icmp_signed("<", start, end), miss, _same(_V16, 0.0))
+            missed = b.fadd(missed, b.fmul(miss, miss))
+            whole = b.add(b.fptosi(fields, _W16), _same(_W16, 32))
+            for n in range(2):
+                bit = b.icmp_unsigned("!=", b.and_(whole, _same(_W16, 16 << n)), _same(_W16, 0))
+                _store_bytes(b, b.bitcast(bit, _I16), tops, ir.Constant(_I64, 16 * half + 8 * n))
+            halves.append(b.and_(whole, _same(_W16, 15)))
+        low, high = halves
+        packed = b.or_(low, b.shl(high, _same(_W16, 4)))
+        _store_bytes(b, b.trunc(packed, _SHORT), y, nothing)
+        return missed
+
+    return vector(_word, _word, _word, _f32, _f32, _word, _word), generate
+
+
+@instruction
+def whole_numbers(typing: Any, x: Any, n: Any, inverse: Any, y: Any) -> Typed:
+    """Write sixteen numbers from the n-th on, times `inverse`, as whole ones from -127 to 127; gives these."""
+
+    def generate(_: Any, b: Any, __: Any, args: Any) -> Any:
+        x, n, inverse, y = args
+        scaled = b.fmul(_load(b, x, n, _V16), splat_of(b, inverse))
+        numbers = _between(b, _of_lanes(b, "floor", b.fadd(scaled, _same(_V16, 0.5))), -127.0, 127.0)
+        _store_bytes(b, b.trunc(b.fptosi(numbers, _W16), _SHORT), y, n)
+        return numbers
+
+    return vector(_word, _word, _f32, _word), generate
+
+
+def estimates_of(rows: int, tokens: int) -> Callable[..., None]:
+    """`step (unit (sum of f g) + offset)` of so many rows with so many tokens' lines.
+
+    `offset` is what the 31.5 in `(f - 31.5)` takes off. The tokens lie `apart` lines from each other, and the lines
+    `ahead` are fetched. Where there are fewer rows, `some`, the last is repeated.
+
+    Shapes: x `some` lines of 128 `groups` whole numbers, units and offsets (8), steps of the tokens `apart` numbers
+    from each other, y `some` lines `size` apart, in which the tokens lie `apart` numbers from each other.
+    """
+
+    @instruction
+    def estimates(
+        typing: Any, x: Any, some: Any, groups: Any, units: Any, offsets: Any, lines: Any, tops: Any, apart: Any,
+        ahead: Any, steps: Any, y: Any, size: Any,
+    ) -> Typed:  # fmt: skip
+        def generate(context: Any, b: Any, _: Any, args: Any) -> Any:
+            x, some, groups, units, offsets, lines, tops, apart, ahead, steps, y, size = args
+            sums = [[cgutils.alloca_once_value(b, _same(_W16, 0)) for _ in range(tokens)] for _ in range(rows)]
+            last, line = _plus(b, some, -1), _times(b, groups, 64)
+            row = [
+                b.select(b.icmp_signed("<", ir.Constant(_I64, r), last), ir.Constant(_I64, r), last)
+                for r in range(rows)
+            ]
+            places = [_times(b, apart, t) for t in range(tokens)]
+            with cgutils.for_range(b, groups, intp=_I64) as loop:
+                fields = []
+                for place in places:
+                    index = b.add(b.mul(place, line), _times(b, loop.index, 64))
+                    prefetch_at(b, lines, b.add(index, b.mul(ahead, line)), unit=_I8)
+                    both = _load_bytes(b, lines, index)
+                    bits = b.add(b.mul(place, _times(b, groups, 32)), _times(b, loop.index, 32))
+                    halves = b.and_(both, _same(_BYTES, 15)), b.lshr(both, _same(_BYTES, 4))
+                    fields.append([_with_tops(b, half, tops, _plus(b, bits, 16 * n)) for n, half in enumerate(halves)])
+                for half in range(2):
+                    index = _plus(b, _times(b, loop.index, 128), 64 * half)
+                    for r in range(rows):
+                        numbers = _load_bytes(b, x, b.add(b.mul(row[r], _times(b, groups, 128)), index))
+                        for t in range(tokens):
+                            b.store(
+                                multiplied_here(context, b, b.load(sums[r][t]), fields[t][half], numbers), sums[r][t]
+                            )
+            for four in _fours(rows, tokens):
+                found = b.sitofp(four_totals(b, [b.load(sums[r][t]) for r, t in four], integers=True), _V4)
+                unit, offset = (
+                    _four(b, [_load(b, a, ir.Constant(_I64, r), _F32) for r, _ in four]) for a in (units, offsets)
+                )
+                step = _four(b, [_load(b, steps, places[t], _F32) for _, t in four])
+                found = b.fmul(step, b.fadd(b.fmul(unit, found), offset))
+                for n, (r, t) in enumerate(four):
+                    index = b.add(b.mul(row[r], size), places[t])
+                    b.store(b.extract_element(found, ir.Constant(_I32, n)), place_of(b, y, index, _F32))
+            return context.get_dummy_value()
+
+        return types.void(*[_word] * 12), generate
+
+    return estimates
+
+
+def _fours(rows: int, tokens: int) -> list[list[tuple[int, int]]]:
+    """Rows and tokens of sums, by four."""
+    pairs = [(r, t) for t in range(tokens) for r in range(rows)]
+    return [pairs[n : n + 4] for n in range(0, len(pairs), 4)]
+
+
+def _with_tops(b: Any, fields: Any, tops: Any, index: Any) -> Any:
+    """The low four bits of 64 numbers with the two others."""
+    for n in range(2):
+        bits = b.bitcast(_load_bytes(b, tops, _plus(b, index, 8 * n), _I64), _BITS)
+        fields = b.select(bits, b.or_(fields, _same(_BYTES, 16 << n)), fields)
+    return fields
+
+
+def multiplied_here(context: Any, b: Any, sums: Any, fields: Any, numbers: Any) -> Any:
+    """Products of 64 bytes, four of them added to each sum: one instruction where the CPU has it."""
+    if "+avx512vnni" not in context.codegen()._tm_features:
+        return multiplied(b, sums, fields, numbers)
+    function = ir.FunctionType(_W16, [_W16] * 3)
+    made = cgutils.get_or_insert_function(b.module, function, "llvm.x86.avx512.vpdpbusd.512")
+    return b.call(made, [sums, *[b.bitcast(bytes_, _W16) for bytes_ in (fields, numbers)]])
+
+
+def multiplied(b: Any, sums: Any, fields: Any, numbers: Any) -> Any:
+    """The same in plain instructions, with another four added. Four of at most 63 times 127 fit 16 bits."""
+    wide = ir.VectorType(_I16, 64)
+    products = b.mul(b.zext(fields, wide), b.sext(numbers, wide))
+    for size in (32, 16):
+        halves = [ir.Constant(ir.VectorType(_I32, size), list(range(n, n + size))) for n in (0, size)]
+        products = b.add(*[b.shuffle_vector(products, products, half) for half in halves])
+    return b.add(sums, b.sext(products, _W16))
+
+
+def _four(b: Any, numbers: list[Any]) -> Any:
+    value = ir.Constant(_V4, ir.Undefined)
+    for n, number in enumerate(numbers):
+        value = b.insert_element(value, number, ir.Constant(_I32, n))
+    return value

@@ -1,0 +1,68 @@
+"""Greedy decoding of a batch, some columns at a time: what Python does between two calls of the compiled loop.
+
+A large head is read by each step as a whole at first. Once that took as long as copying it coarsely, it is copied, and
+tokens are chosen from short lists.
+
+Spec: kernels.loop, kernels.shortlist
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from refimpl.kernels import places
+from refimpl.kernels.memory import Scratch
+
+_COLUMNS = 16  # so many at most until threads are judged, and Python may be interrupted
+_LARGE = 4_000_000  # numbers of a head that no cache holds
+_FIRST = 2  # columns that take as long as copying the head
+_WORTH = 8  # columns to go for which it is copied
+_PATIENCE = 3  # choices that a short list left open, after which it is given up
+Ask = Callable[[np.ndarray], np.ndarray]
+Run = Callable[[int], None]
+
+
+class GreedyLoop:
+    """The columns of one batch. `run` makes the compiled functions do a task on the rows that are left.
+
+    Shapes: state as in `places`, chosen (B), logits (B, V).
+    """
+
+    def __init__(
+        self, run: Run, scratch: Scratch, threads: int, state: np.ndarray, chosen: np.ndarray, logits: np.ndarray
+    ) -> None:
+        self._run, self._scratch, self._threads = run, scratch, threads
+        self._state, self._chosen, self._logits = state, chosen, logits
+        self._open = 0  # choices that were left open
+
+    def fill(self, columns: int, ask: Ask, tied_head: bool) -> None:
+        """Go on until no row is left or `columns` are filled."""
+        state, sizes, first = self._state, self._scratch.sizes, int(self._state[places.COLUMN])
+        large = tied_head and sizes[places.VOCABULARY] * sizes[places.WIDTH] >= _LARGE
+        task = places.GO
+        while sizes[places.ROWS] and state[places.COLUMN] < columns:
+            column = int(state[places.COLUMN])
+            if large and column == first + _FIRST and columns - column >= _WORTH and not sizes[places.LISTED]:
+                self._copy_head()
+            few = large and column < first + _FIRST
+            state[places.END] = min(columns, first + _FIRST if few else column + _COLUMNS)
+            self._run(task)
+            task = places.GO
+            if state[places.TASK] == places.ASK:
+                self._answer(ask)
+                task = places.GIVEN
+
+    def _copy_head(self) -> None:
+        self._scratch.make_list_room(self._threads)
+        self._run(places.COPY)
+        self._scratch.sizes[places.LISTED] = True
+
+    def _answer(self, ask: Ask) -> None:
+        """Ask the definition for tokens, with all logits."""
+        sizes = self._scratch.sizes
+        if sizes[places.LISTED]:
+            self._run(places.SCORE)
+            self._open += 1
+            sizes[places.LISTED] = self._open < _PATIENCE
+        left = int(sizes[places.ROWS])
+        self._chosen[:left] = ask(self._logits[:left])

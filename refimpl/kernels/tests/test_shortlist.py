@@ -1,0 +1,260 @@
+"""Tokens chosen from a short list are those that all scores give, whatever the head and the states are."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numba import njit
+
+from refimpl.kernels import coarse, coarse_copy, greedy_loop, places, shortlist
+from refimpl.kernels.jit import instruction
+from refimpl.kernels.likeliest import likeliest
+from refimpl.kernels.memory import aligned
+from refimpl.kernels.unembed import unembed
+from refimpl.models import BartBackbone, BartSeq2SeqLM, T5Backbone, T5Seq2SeqLM
+from refimpl.tests.tiny import adversarial, batch
+
+UNSURE = -1
+
+
+@njit(nogil=True, error_model="numpy")
+def copied(sizes, rank, team, tops, buffers):
+    coarse_copy.copy_coarsely(sizes, rank, team, tops, buffers)
+
+
+@njit(nogil=True, error_model="numpy")
+def listed(sizes, rank, team, tops, buffers, states):
+    shortlist.shortlist(sizes, rank, team, tops, buffers, states)
+
+
+@njit(nogil=True, error_model="numpy")
+def chosen(sizes, team, buffers, tokens, temperature):
+    for r in range(sizes[places.ROWS]):
+        tokens[r] = shortlist.chosen_from(buffers[places.FOUND], sizes[places.ROWS], team, r, temperature)
+
+
+@njit(nogil=True, error_model="numpy")
+def expected(x, rows, width, table, size, y, tokens, temperature):
+    unembed(x, rows, width, table, size, 0, size, y)
+    for r in range(rows):
+        tokens[r] = likeliest(y + r * size * 4, size, temperature)
+
+
+class Head:
+    """A table, and what the compiled functions need to choose from its coarse copy."""
+
+    def __init__(self, table, team=2, rows=9):
+        self.table, self.team, (size, width) = np.ascontiguousarray(table, np.float32), team, table.shape
+        self.sizes, self.buffers, self.tops = (np.zeros(n, np.int64) for n in (places.SIZES, places.BUFFERS, 6))
+        self.sizes[places.WIDTH], self.sizes[places.VOCABULARY] = width, size
+        self.sizes[places.LIST_ROOM] = places.list_room(rows, width, size)
+        self.tops[places.HEAD], self.held = self.table.ctypes.data, {}
+        groups = places.groups_of(width)
+        self.set(places.LISTS, aligned(team, int(self.sizes[places.LIST_ROOM])))
+        self.set(places.COARSE, aligned(size, groups, 16))
+        self.set(places.COARSE_TOPS, aligned(size, groups, 8))
+        for place in (places.STEPS, places.ERRORS, places.COPIED):
+            self.set(place, aligned(size))
+        self.set(places.FOUND, aligned(team, rows, 3))
+        self.set(places.LOGITS, aligned(rows, size))
+        for rank in range(team):
+            copied(self.sizes, rank, team, self.tops, self.buffers)
+
+    def set(self, place, array):
+        self.held[place], self.buffers[place] = array, array.ctypes.data
+
+    def choices(self, states, temperature=1.0):
+        """Tokens from the short list, those of all scores, and all scores."""
+        states = np.ascontiguousarray(states, np.float32)
+        rows, size = len(states), len(self.table)
+        self.sizes[places.ROWS] = rows
+        self.set(places.NUMBERS, np.array([0, 0, 1, temperature], np.float32))
+        for rank in range(self.team):
+            listed(self.sizes, rank, self.team, self.tops, self.buffers, states.ctypes.data)
+        found, right, scores = np.empty(rows, np.int64), np.empty(rows, np.int64), aligned(rows, size)
+        chosen(self.sizes, self.team, self.buffers, found, temperature)
+        expected(
+            states.ctypes.data, rows, states.shape[1], self.table.ctypes.data, size, scores.ctypes.data, right,
+            temperature,
+        )  # fmt: skip
+        return found, right, scores
+
+    def bounds(self, states):
+        """Estimates as they were made, and the error that the module allows each. Shapes: (R, V) both."""
+        rows, size = len(states), len(self.table)
+        unit = np.abs(states).max(axis=1, keepdims=True) / 127
+        missed = np.linalg.norm(states - unit * np.floor(states / unit + 0.5), axis=1, keepdims=True)
+        error = np.linalg.norm(states, axis=1, keepdims=True) * self.held[places.ERRORS]
+        return self.held[places.LOGITS].reshape(-1)[: rows * size].reshape(rows, size), error + missed * self.held[
+            places.COPIED
+        ]
+
+
+def check(found, right):
+    """A short list may leave a choice open, never make another one."""
+    assert ((found == right) | (found == UNSURE)).all(), (found, right)
+
+
+# Sizes with remainders in every direction, and one that fills groups, blocks and vectors.
+@pytest.mark.parametrize("shape", [(1, 1), (5, 3), (31, 17), (100, 128), (257, 130), (640, 256), (1001, 768)])
+@pytest.mark.parametrize("rows", [1, 2, 8, 9])
+def test_the_choice_is_that_of_all_scores(shape, rows):
+    rng = np.random.default_rng(rows)
+    head = Head(rng.normal(size=shape))
+    found, right, _ = head.choices(rng.normal(size=(rows, shape[1])))
+    check(found, right)
+    assert (found == right).all()  # nothing here is so close that all would be looked at
+
+
+@pytest.mark.parametrize("team", [1, 2, 3])
+def test_estimates_are_within_their_bounds(team):
+    """Bounds hold, and with room to spare, but not so much that they would choose nothing."""
+    rng = np.random.default_rng(0)
+    head, states = Head(rng.standard_t(3, size=(960, 200)), team), rng.standard_t(3, size=(8, 200))
+    _, _, scores = head.choices(states)
+    estimates, bounds = head.bounds(states)
+    assert (np.abs(estimates - scores) <= bounds).all()
+    assert np.median(bounds) < 0.1 * np.median(np.linalg.norm(head.table, axis=1)) * np.linalg.norm(states[0])
+    assert (np.abs(estimates - scores) / bounds).max() > 0.02
+
+
+ODD = st.sampled_from([0.0, 1.0, -1.0, 1e-42, 1e-30, 1e-12, 1e12, 1e18, 3e38, np.inf, -np.inf, np.nan])
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_odd_numbers_change_no_choice(data):
+    """Zeros, denormal and huge numbers, infinities, NaN, equal lines: in the head, in the states, or in both."""
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    size, width = data.draw(st.integers(1, 90)), data.draw(st.integers(1, 40))
+    table, states = rng.normal(size=(size, width)), rng.normal(size=(data.draw(st.integers(1, 9)), width))
+    for array in (table, states):
+        for _ in range(data.draw(st.integers(0, 4))):
+            array[rng.integers(len(array)), rng.integers(width)] = data.draw(ODD)
+    table *= np.float32(10.0) ** data.draw(st.integers(-30, 20)) if data.draw(st.booleans()) else 1
+    if data.draw(st.booleans()):
+        table[rng.integers(size)] = table[rng.integers(size)]
+    with np.errstate(all="ignore"):
+        found, right, _ = Head(table.astype(np.float32)).choices(states, data.draw(st.sampled_from([0.0, 1.0, 1e4])))
+    check(found, right)
+
+
+def test_equal_scores_are_left_open():
+    rng = np.random.default_rng(3)
+    table, states = rng.normal(size=(320, 64)), rng.normal(size=(4, 64))
+    best = (states @ table.T).argmax(axis=1)
+    table[[7, 300]] = table[best[0]]
+    found, right, _ = Head(table).choices(states)
+    assert found[0] == right[0] == UNSURE
+    assert (found == right).all()
+
+
+def test_a_list_that_would_be_long_is_none():
+    """All lines nearly equal: nothing tells them apart but the scores themselves."""
+    rng = np.random.default_rng(3)
+    table = rng.normal(size=(1, 64)) + 1e-4 * rng.normal(size=(1600, 64))
+    found, _, _ = Head(table).choices(rng.normal(size=(2, 64)))
+    assert (found == UNSURE).all()
+
+
+def products_of(multiply):
+    """A function of sums, fields and numbers as one of the two ways to multiply."""
+    from llvmlite import ir  # noqa: PLC0415
+    from numba.core import types  # noqa: PLC0415
+
+    @instruction
+    def products(typing, sums, fields, numbers):
+        def generate(context, b, _, args):
+            sums, fields, numbers = args
+            bytes_, words = ir.VectorType(ir.IntType(8), 64), ir.VectorType(ir.IntType(32), 16)
+            values = [b.load(b.inttoptr(a, bytes_.as_pointer()), align=1) for a in (fields, numbers)]
+            place = b.inttoptr(sums, words.as_pointer())
+            b.store(multiply(context, b, b.load(place, align=4), *values), place, align=4)
+            return context.get_dummy_value()
+
+        return types.void(types.intp, types.intp, types.intp), generate
+
+    @njit(nogil=True)
+    def run(sums, fields, numbers):
+        products(sums, fields, numbers)
+
+    return run
+
+
+def test_both_ways_to_multiply_bytes_agree():
+    """Also with the largest products that there can be."""
+    rng = np.random.default_rng(0)
+    plain, own = products_of(lambda _, *given: coarse.multiplied(*given)), products_of(coarse.multiplied_here)
+    cases = [(rng.integers(0, 64, 64), rng.integers(-127, 128, 64)) for _ in range(50)]
+    cases += [(np.full(64, 63), np.full(64, sign * 127)) for sign in (1, -1)]
+    for fields, numbers in cases:
+        found = []
+        for run in (plain, own):
+            sums, f, n = np.full(16, 5, np.int32), fields.astype(np.uint8), numbers.astype(np.int8)
+            run(sums.ctypes.data, f.ctypes.data, n.ctypes.data)
+            found.append(int(sums.sum()))
+        assert found == [80 + int((fields * numbers).sum())] * 2
+
+
+SIZES = {"vocabulary_size": 701, "num_layers": 1, "num_heads": 2, "hidden_dim": 32, "intermediate_dim": 48}
+
+
+def prompts(rows):
+    """Prompts of one to five tokens."""
+    inputs = batch(rows, 9, 30, size=701)
+    return inputs | {"decoder_padding_mask": np.arange(30) < np.random.default_rng(0).integers(1, 6, (rows, 1))}
+
+
+@pytest.mark.parametrize("name", ["bart", "t5", "t5-own-head"])
+@pytest.mark.parametrize("stops", [None, (3, 5, 11, 17)])
+def test_generating_takes_short_lists_and_gives_the_same(name, stops, monkeypatch):
+    """Rows that stop, prompts of different lengths, equal scores that are asked for: as without the copy."""
+    if name == "bart":
+        task = BartSeq2SeqLM(adversarial(BartBackbone(**SIZES, max_sequence_length=40)), None)
+    else:
+        tied = {"key_value_dim": 16, "tie_embedding_weights": name == "t5"}
+        task = T5Seq2SeqLM(adversarial(T5Backbone(**SIZES, **tied)), None)
+    inputs = prompts(9)
+    task.compile(sampler="greedy")
+    expected = task.generate(inputs, stop_token_ids=stops)
+    copies, copy = [], greedy_loop.GreedyLoop._copy_head
+    monkeypatch.setattr(greedy_loop, "_LARGE", 0)
+    monkeypatch.setattr(greedy_loop.GreedyLoop, "_copy_head", lambda self: copies.append(1) or copy(self))
+    found = task.generate(inputs, stop_token_ids=stops)
+    assert len(copies) == (name != "t5-own-head")
+    for key, value in expected.items():
+        assert (found[key] == value).all()
+
+
+def test_a_head_that_ties_is_asked_for_and_then_read_as_a_whole(monkeypatch):
+    task = BartSeq2SeqLM(adversarial(BartBackbone(**SIZES, max_sequence_length=40)), None)
+    table = task.backbone.weights["token_embedding/embeddings"]
+    table[351:] = table[1:351]
+    table[0] = 0.0  # or it may be the best one everywhere
+    inputs = prompts(3)
+    task.compile(sampler="greedy")
+    expected = task.generate(inputs, stop_token_ids=None)
+    tasks, answer = [], greedy_loop.GreedyLoop._answer
+    monkeypatch.setattr(greedy_loop, "_LARGE", 0)
+
+    def seen(self, ask):
+        tasks.append(int(self._scratch.sizes[places.LISTED]))
+        answer(self, ask)
+
+    monkeypatch.setattr(greedy_loop.GreedyLoop, "_answer", seen)
+    found = task.generate(inputs, stop_token_ids=None)
+    assert (found["decoder_token_ids"] == expected["decoder_token_ids"]).all()
+    assert sum(tasks) == greedy_loop._PATIENCE < len(tasks)
+
+
+def test_a_weight_that_changes_between_two_calls_is_used(monkeypatch):
+    monkeypatch.setattr(greedy_loop, "_LARGE", 0)
+    task = BartSeq2SeqLM(adversarial(BartBackbone(**SIZES, max_sequence_length=40)), None)
+    inputs = prompts(3)
+    task.compile(sampler="greedy")
+    task.generate(inputs, stop_token_ids=None)
+    table = task.backbone.weights["token_embedding/embeddings"]
+    table[:] = table[::-1].copy()
+    found = task.generate(inputs, stop_token_ids=None)
+    task.compile(sampler="greedy", jit_compile=False)
+    assert (found["decoder_token_ids"] == task.generate(inputs, stop_token_ids=None)["decoder_token_ids"]).all()
