@@ -7,15 +7,15 @@ where they are.
 Spec: kernels.step, decoding.cache.equals-uncached
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from refimpl.kernels import places
+from refimpl.kernels import greedy_loop, places
 from refimpl.kernels.architecture import Architecture
 from refimpl.kernels.entries import decode
-from refimpl.kernels.greedy_loop import Ask, GreedyLoop
+from refimpl.kernels.greedy_loop import Ask
 from refimpl.kernels.memory import Addresses, Scratch, aligned, integers
 from refimpl.kernels.source import Source
 from refimpl.kernels.team import Team
@@ -59,9 +59,10 @@ class Decoder:
         return logits, scratch.states.copy()
 
     def greedy(
-        self, ids: np.ndarray, forced: np.ndarray, index: int, stops: np.ndarray, temperature: float, ask: Ask
-    ) -> int:
-        """Fill `ids` from column `index` on with the likeliest tokens; gives how many columns there are then.
+        self, ids: np.ndarray, forced: np.ndarray, index: int, stops: np.ndarray, temperature: float, ask: Ask,
+        at_once: int = greedy_loop.COLUMNS,
+    ) -> Iterator[int]:  # fmt: skip
+        """Fill `ids` from column `index` on with the likeliest tokens; gives how many columns there are, now and then.
 
         `ask` gives the tokens for logits where the choice is not sure.
 
@@ -83,10 +84,9 @@ class Decoder:
             state[places.TASK] = task
             self._decode(scratch, int(scratch.sizes[places.ROWS]), True, arrays, more, task in _STEPS)
 
-        loop = GreedyLoop(run, scratch, self._team.most, state, chosen, logits)
-        loop.fill(columns, ask, not self._architecture.own_head)
+        loop = greedy_loop.GreedyLoop(run, scratch, self._team.most, state, chosen, logits)
+        yield from loop.fill(columns, at_once, ask, not self._architecture.own_head)
         self._scratch = None  # for another number of rows
-        return int(state[places.COLUMN])
 
     def _decode(
         self, scratch: Scratch, rows: int, head: bool, arrays: Sequence[np.ndarray], more: Any, steps: bool = True

@@ -3,7 +3,7 @@
 Spec: kernels.twin, kernels.step
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from refimpl.kernels.architecture import Architecture
 from refimpl.kernels.choices import defined
 from refimpl.kernels.decoder import Decoder
+from refimpl.kernels.greedy_loop import COLUMNS
 from refimpl.kernels.memory import Addresses
 from refimpl.kernels.samplers import looks_at_states, sampler_of
 from refimpl.kernels.source import Source
@@ -70,16 +71,20 @@ class DecoderSteps:
         return logits[:, 0], cache
 
     def greedy(
-        self, prompt: np.ndarray, index: int, forced: np.ndarray, stops: Sequence[int] | None, sampler: Any
-    ) -> np.ndarray:
-        """What `GreedySampler` makes of the prompt. Spec: kernels.loop"""
+        self, prompt: np.ndarray, index: int, forced: np.ndarray, stops: Sequence[int] | None, sampler: Any,
+        at_once: int = COLUMNS,
+    ) -> Iterator[int]:  # fmt: skip
+        """Fill the prompt as `GreedySampler` does; gives how many columns are filled, after so many at once.
+
+        Spec: kernels.loop
+        """
         ids = np.array(prompt, np.int64, order="C")
         said = [stop for stop in stops or () if 0 <= stop < self._backbone.vocabulary_size]  # others are never chosen
-        stop_ids = np.array(said, np.int64)
-        self.reached = self._decoder.greedy(
-            ids, np.array(forced, bool, order="C"), index, stop_ids, sampler.temperature, partial(defined, sampler)
-        )
-        return ids.astype(prompt.dtype)
+        forced, stop_ids, ask = np.array(forced, bool, order="C"), np.array(said, np.int64), partial(defined, sampler)
+        for filled in self._decoder.greedy(ids, forced, index, stop_ids, sampler.temperature, ask, at_once):
+            prompt[:, index:filled] = ids[:, index:filled]
+            index = self.reached = filled
+            yield filled
 
     def _column(
         self, prompt: np.ndarray, cache: np.ndarray, index: int, count: int, slots: np.ndarray | None = None

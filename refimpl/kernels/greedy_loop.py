@@ -6,14 +6,14 @@ tokens are chosen from short lists.
 Spec: kernels.loop, kernels.shortlist
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from refimpl.kernels import places
 from refimpl.kernels.memory import Scratch
 
-_COLUMNS = 16  # so many at most until threads are judged, and Python may be interrupted
+COLUMNS = 16  # so many at most until threads are judged, and Python may be interrupted
 _LARGE = 4_000_000  # numbers of a head that no cache holds
 _FIRST = 2  # columns that take as long as copying the head
 _WORTH = 8  # columns to go for which it is copied
@@ -35,8 +35,8 @@ class GreedyLoop:
         self._state, self._chosen, self._logits = state, chosen, logits
         self._open = 0  # choices that were left open
 
-    def fill(self, columns: int, ask: Ask, tied_head: bool) -> None:
-        """Go on until no row is left or `columns` are filled."""
+    def fill(self, columns: int, at_once: int, ask: Ask, tied_head: bool) -> Iterator[int]:
+        """Go on until no row is left or `columns` are filled, and give after so many at once how many are filled."""
         state, sizes, first = self._state, self._scratch.sizes, int(self._state[places.COLUMN])
         large = tied_head and sizes[places.VOCABULARY] * sizes[places.WIDTH] >= _LARGE
         task = places.GO
@@ -44,13 +44,15 @@ class GreedyLoop:
             column = int(state[places.COLUMN])
             if large and column == first + _FIRST and columns - column >= _WORTH and not sizes[places.LISTED]:
                 self._copy_head()
-            few = large and column < first + _FIRST
-            state[places.END] = min(columns, first + _FIRST if few else column + _COLUMNS)
+            last = first + _FIRST if large and column < first + _FIRST else columns
+            state[places.END] = min(columns, last, column + at_once)
             self._run(task)
             task = places.GO
             if state[places.TASK] == places.ASK:
                 self._answer(ask)
                 task = places.GIVEN
+            if state[places.COLUMN] > column:
+                yield int(state[places.COLUMN])
 
     def _copy_head(self) -> None:
         self._scratch.make_list_room(self._threads)

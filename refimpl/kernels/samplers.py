@@ -69,10 +69,12 @@ class _RowByRow:
         **_: Any,
     ) -> np.ndarray:
         """Fill `prompt` from column `index` on, as the definition does."""
-        if self._choose is choices.greedy and index > 0:
-            return self._steps.greedy(prompt, index, mask, stop_token_ids, self._sampler)
         prompt = np.array(prompt)
-        for _column in self.steps(next, prompt, cache, index, mask, stop_token_ids):
+        if self._choose is choices.greedy and index > 0:
+            steps = self._steps.greedy(prompt, index, mask, stop_token_ids, self._sampler)
+        else:
+            steps = self.steps(next, prompt, cache, index, mask, stop_token_ids)
+        for _column in steps:
             pass
         return prompt
 
@@ -86,6 +88,9 @@ class _RowByRow:
         stop_token_ids: Sequence[int] | None,
     ) -> Iterator[int]:
         """Fill `prompt` in place and give, after each column, how many columns are filled."""
+        if self._choose is choices.greedy and index > 0:
+            yield from self._steps.greedy(prompt, index, mask, stop_token_ids, self._sampler, at_once=1)
+            return
         live = np.arange(len(prompt))
         for column in range(index, prompt.shape[1]):
             if stop_token_ids is not None:

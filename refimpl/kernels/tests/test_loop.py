@@ -5,7 +5,7 @@ import pytest
 from numba import njit
 
 from refimpl.decoding.compiled import compiled_steps
-from refimpl.kernels import choices, greedy_loop, loop
+from refimpl.kernels import choices, decoder_steps, loop
 from refimpl.models import BartBackbone, BartSeq2SeqLM
 from refimpl.samplers import GreedySampler
 from refimpl.tests.tiny import adversarial, batch
@@ -56,7 +56,7 @@ def test_asking_changes_no_token(columns, stops, temperature, monkeypatch):
     task.compile(sampler=GreedySampler(temperature=temperature), jit_compile=False)
     expected = task.generate(inputs, stop_token_ids=stops)
     asked, ask = [], choices.defined
-    monkeypatch.setattr(greedy_loop, "_COLUMNS", columns)
+    monkeypatch.setattr(decoder_steps.DecoderSteps.greedy, "__defaults__", (columns,))
     monkeypatch.setattr("refimpl.kernels.decoder_steps.defined", lambda *given: asked.append(1) or ask(*given))
     task.compile(sampler=GreedySampler(temperature=temperature))
     found = task.generate(inputs, stop_token_ids=stops)
@@ -71,9 +71,10 @@ def test_the_columns_that_were_filled_are_known():
     forced = np.arange(17)[None] < np.array([[2], [2], [4]])
     task.compile(sampler="greedy")
     steps = compiled_steps(task, inputs, 2)
-    free = steps.greedy(inputs["decoder_token_ids"], 2, forced, None, task.sampler)
+    free = np.array(inputs["decoder_token_ids"])
+    assert list(steps.greedy(free, 2, forced, None, task.sampler)) == [17]
     assert steps.reached == 17
     said = {int(token) for token in free[:, 6]}
     steps = compiled_steps(task, inputs, 2)
-    steps.greedy(inputs["decoder_token_ids"], 2, forced, tuple(said), task.sampler)
+    list(steps.greedy(np.array(inputs["decoder_token_ids"]), 2, forced, tuple(said), task.sampler))
     assert steps.reached <= 7

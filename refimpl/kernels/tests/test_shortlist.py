@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import njit
 
+from refimpl.decoding.stream import stream_step
 from refimpl.kernels import coarse, coarse_copy, greedy_loop, places, shortlist
 from refimpl.kernels.jit import instruction
 from refimpl.kernels.likeliest import likeliest
@@ -224,6 +225,23 @@ def test_generating_takes_short_lists_and_gives_the_same(name, stops, monkeypatc
     assert len(copies) == (name != "t5-own-head")
     for key, value in expected.items():
         assert (found[key] == value).all()
+
+
+def test_a_stream_takes_short_lists_too(monkeypatch):
+    """One column at a time, and each as without the copy."""
+    task = BartSeq2SeqLM(adversarial(BartBackbone(**SIZES, max_sequence_length=40)), None)
+    task.compile(sampler="greedy")
+    inputs = prompts(5)
+    expected = [{key: value.copy() for key, value in so_far.items()} for so_far in stream_step(task, inputs, (3, 5))]
+    copies, copy = [], greedy_loop.GreedyLoop._copy_head
+    monkeypatch.setattr(greedy_loop, "_LARGE", 0)
+    monkeypatch.setattr(greedy_loop.GreedyLoop, "_copy_head", lambda self: copies.append(1) or copy(self))
+    found = list(stream_step(task, inputs, (3, 5)))
+    assert len(found) == len(expected) > 20
+    assert copies == [1]
+    assert (found[-1]["decoder_token_ids"] == expected[-1]["decoder_token_ids"]).all()
+    for now, then in zip(found, expected, strict=True):
+        assert (now["decoder_padding_mask"] == then["decoder_padding_mask"]).all()
 
 
 def test_a_head_that_ties_is_asked_for_and_then_read_as_a_whole(monkeypatch):
