@@ -11,8 +11,8 @@ BASE = "ctranslate2-float32"
 # Bytes of what a step at batch 1 reads: six decoder layers and the table of the vocabulary, in float32. The keys and
 # values of the source are projected once, so two of the eight attention matrices are not read again.
 LAYER_BYTES, TABLE_BYTES = 4 * 6 * (6 * 768 * 768 + 2 * 768 * 3072), 4 * 50265 * 768
-# The table is read as a whole by the first two steps, and when it is copied coarsely: six bits a number, and what
-# bounds its errors.
+# The table is read as a whole by the first two steps, and when it is quantized: six bits a number, and for each line
+# a scale and the two norms that bound an error.
 LIST_BYTES = 50265 * (768 * 6 // 8 + 12)
 READ_BYTES = 64 * LAYER_BYTES + 3 * TABLE_BYTES + 62 * LIST_BYTES
 # What attention to one more position adds to a token: its key and value in each layer are read.

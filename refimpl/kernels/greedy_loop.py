@@ -1,7 +1,7 @@
 """Greedy decoding of a batch, some columns at a time: what Python does between two calls of the compiled loop.
 
-A large head is read by each step as a whole at first. Once that took as long as copying it coarsely, it is copied, and
-tokens are chosen from short lists.
+A large head is read by each step as a whole at first. Once that took as long as quantizing it, it is quantized, and
+tokens are chosen from short lists. The copy ends with the batch, so no weight that is changed later is missed.
 
 Spec: kernels.loop, kernels.shortlist
 """
@@ -43,7 +43,7 @@ class GreedyLoop:
         while sizes[places.ROWS] and state[places.COLUMN] < columns:
             column = int(state[places.COLUMN])
             if large and column == first + _FIRST and columns - column >= _WORTH and not sizes[places.LISTED]:
-                self._copy_head()
+                self._quantize_head()
             last = first + _FIRST if large and column < first + _FIRST else columns
             state[places.END] = min(columns, last, column + at_once)
             self._run(task)
@@ -54,9 +54,9 @@ class GreedyLoop:
             if state[places.COLUMN] > column:
                 yield int(state[places.COLUMN])
 
-    def _copy_head(self) -> None:
+    def _quantize_head(self) -> None:
         self._scratch.make_list_room(self._threads)
-        self._run(places.COPY)
+        self._run(places.QUANTIZE)
         self._scratch.sizes[places.LISTED] = True
 
     def _answer(self, ask: Ask) -> None:

@@ -101,13 +101,13 @@ class Scratch:
         self.set(places.PANEL, aligned(threads, int(self.sizes[places.PANELS])))
 
     def make_list_room(self, threads: int) -> None:
-        """Make room for a coarse copy of the head, and for what each thread needs to choose with it."""
+        """Make room for a quantized copy of the head, and for what each thread needs to choose with it."""
         rows, width, tokens = (int(self.sizes[place]) for place in (places.ROWS, places.WIDTH, places.VOCABULARY))
         self.sizes[places.LIST_ROOM] = -(-places.list_room(rows, width, tokens) // 16) * 16
         self.set(places.LISTS, aligned(threads, int(self.sizes[places.LIST_ROOM])))
-        self.set(places.COARSE, aligned(tokens, places.groups_of(width), 16))
-        self.set(places.COARSE_TOPS, aligned(tokens, places.groups_of(width), 8))
-        for place in (places.STEPS, places.ERRORS, places.COPIED):
+        self.set(places.LOW_BITS, aligned(tokens, places.groups_of(width), 16))
+        self.set(places.HIGH_BITS, aligned(tokens, places.groups_of(width), 8))
+        for place in (places.LINE_SCALES, places.RESIDUALS, places.COPY_NORMS):
             self.set(place, aligned(tokens))
         self.set(places.FOUND, aligned(threads, rows, 3))
 

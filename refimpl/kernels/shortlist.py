@@ -1,10 +1,18 @@
-"""Greedy choice without reading all of the head's table: estimates of all scores, then the few that may be highest.
+"""Greedy choice without reading all of the head's table: maximum inner product search in a quantized copy.
 
-Estimates come from a coarse copy of the table, a fifth of its size. With each goes a bound of how far it may be from
-the score that `unembed` computes, so no token that could be chosen is left out; and the scores that are compared are
-`unembed`'s own, bit by bit. The copy is made within a call of `generate` and ends with it.
+A copy of six bits a number, a fifth of the bytes, gives estimates of all scores; the candidates, whose scores may be
+the highest, are ranked again by scores from the table itself. Such searches are approximate as a rule (Guo, Chen).
+This one is exact, as the VA-file is: quantize.py bounds how far an estimate is from the score that `unembed` computes,
+so no token that could be chosen is left out; and the scores that are compared are `unembed`'s own, bit by bit. Where
+candidates are too many, or two scores too close, the choice is left open.
+
+The order to read: codes.py (six bits), quantize.py (copy and bound), this file (one step), greedy_loop.py (when).
 
 Spec: kernels.shortlist
+Source: Guo et al. 2020, Accelerating Large-Scale Inference with Anisotropic Vector Quantization: search in quantized
+    vectors. Chen et al. 2019, Learning to Screen for Fast Softmax Inference on Large Vocabulary Neural Networks: first
+    candidates, then their scores. Weber, Schek and Blott 1998, A Quantitative Analysis and Performance Study for
+    Similarity-Search Methods in High-Dimensional Spaces: the VA-file, whose bounds leave no neighbor out.
 """
 
 import math
@@ -12,78 +20,87 @@ from typing import Any
 
 import numpy as np
 
-from refimpl.kernels.coarse import estimates_of
-from refimpl.kernels.coarse_copy import as_whole_numbers, groups_of
+from refimpl.kernels import places
+from refimpl.kernels.codes import estimates_of
 from refimpl.kernels.jit import inner, once, whole
 from refimpl.kernels.likeliest import UNSURE, certain, highest, rival
 from refimpl.kernels.linear import dot, share
+from refimpl.kernels.quantize import groups_of, quantize_row
 from refimpl.kernels.rows import fetch_line
 from refimpl.kernels.vector import fma, get, load, not_below, put, splat
 
 from refimpl.kernels.places import (  # isort: skip
-    COARSE, COARSE_TOPS, COPIED, ERRORS, FOUND, HEAD, LIST_ROOM, LISTS, LOGITS, NUMBERS, ROWS, SHORT, STEPS,
+    COPY_NORMS, FOUND, HEAD, HIGH_BITS, LINE_SCALES, LIST_ROOM, LISTS, LOGITS, LOW_BITS, NUMBERS, RESIDUALS, ROWS,
     TEMPERATURE, VOCABULARY, WIDTH,
 )  # fmt: skip
 
 _LOWEST, _NAN = np.float32(-math.inf), np.float32(math.nan)
-_TRIPLE = 3  # what a thread found for a row: its best token, that one's score and the next one's
+_TRIPLE = 3  # numbers that a thread finds for a row
+most_candidates = inner(places.most_candidates)
 _eight_rows, _one_row = estimates_of(8, 2), estimates_of(1, 4)
 
 
 @inner
 def shortlist(sizes: np.ndarray, rank: int, team: int, tops: np.ndarray, buffers: np.ndarray, states: int) -> None:
-    """What a thread finds for each row among its tokens, to `buffers[FOUND]`.
+    """Each row's best token among a thread's, its score and the next one's, to `buffers[FOUND]`.
+
+    A token lies in `found` as a float32, which is exact up to 2^24.
 
     Shapes: states (rows, width), found (team, rows, 3).
     """
     once()
     rows, width, size = sizes[ROWS], sizes[WIDTH], sizes[VOCABULARY]
     groups, eights = groups_of(width), (rows + 7) // 8 * 8
-    words = buffers[LISTS] + rank * sizes[LIST_ROOM] * 4
-    units = words + groups * 128 * eights
-    offsets, norms, misses = units + eights * 4, units + 2 * eights * 4, units + 3 * eights * 4
-    spare = misses + eights * 4
+    rounded = buffers[LISTS] + rank * sizes[LIST_ROOM] * 4
+    scales = rounded + groups * 128 * eights
+    offsets, norms, residuals = scales + eights * 4, scales + 2 * eights * 4, scales + 3 * eights * 4
+    spare = residuals + eights * 4
     for r in range(rows):
-        unit, offset, norm, miss = as_whole_numbers(states + r * width * 4, width, spare, words + r * groups * 128)
+        scale, offset, norm, residual = quantize_row(states + r * width * 4, width, spare, rounded + r * groups * 128)
         put(norms, r, norm)
-        put(misses, r, miss)
+        put(residuals, r, residual)
         for n in range(r, r + 1 if r + 1 < rows else eights):
-            put(units, n, unit)
+            put(scales, n, scale)
             put(offsets, n, offset)
     first, end = share(size, whole(16), rank, team)
     stop = first + (end - first) // 16 * 16
-    estimate(rows, groups, words, units, offsets, buffers, first, stop, size)
+    estimate(rows, groups, rounded, scales, offsets, buffers, first, stop, size)
     for r in range(rows):
         x, estimates = states + r * width * 4, buffers[LOGITS] + r * size * 4
-        least = _least(x, width, estimates, tops[HEAD], first, stop, get(buffers[NUMBERS], TEMPERATURE))
-        count = _listed(get(norms, r), get(misses, r), buffers, estimates, first, stop, end, least, spare)
-        _best(x, width, tops[HEAD], spare, count, buffers[FOUND] + (rank * rows + r) * _TRIPLE * 4)
+        threshold = _threshold(x, width, estimates, tops[HEAD], first, stop, get(buffers[NUMBERS], TEMPERATURE))
+        count = _candidates(get(norms, r), get(residuals, r), buffers, estimates, first, stop, end, threshold, spare)
+        _rerank(x, width, tops[HEAD], spare, count, buffers[FOUND] + (rank * rows + r) * _TRIPLE * 4)
 
 
 @inner
 def estimate(
-    rows: int, groups: int, words: int, units: int, offsets: int, buffers: np.ndarray, first: int, end: int, size: int
+    rows: int, groups: int, rounded: int, scales: int, offsets: int, buffers: np.ndarray, first: int, end: int,
+    size: int,
 ) -> None:  # fmt: skip
-    """Estimates of the scores of the tokens `first` to `end`, a multiple of four, of all rows."""
+    """Estimates of the scores of the tokens `first` to `end`, a multiple of four in number, of all rows."""
     once()
-    count = 4 if rows == 1 else 2  # places of the copy that are read at the same time
+    count = 4 if rows == 1 else 2  # streams of the copy that are read at the same time
     each = (end - first) // count
     for v in range(first, first + each):
-        lines, high = buffers[COARSE] + v * groups * 64, buffers[COARSE_TOPS] + v * groups * 32
-        steps, out = buffers[STEPS] + v * 4, buffers[LOGITS] + v * 4
+        low, high = buffers[LOW_BITS] + v * groups * 64, buffers[HIGH_BITS] + v * groups * 32
+        line_scales, out = buffers[LINE_SCALES] + v * 4, buffers[LOGITS] + v * 4
         if rows == 1:
-            _one_row(words, rows, groups, units, offsets, lines, high, each, whole(1), steps, out, size)
+            _one_row(rounded, rows, groups, scales, offsets, low, high, each, whole(1), line_scales, out, size)
         for r in range(0, rows if rows > 1 else 0, 8):
             ahead = 0 if r else 2
             _eight_rows(
-                words + r * groups * 128, min(8, rows - r), groups, units + r * 4, offsets + r * 4, lines, high, each,
-                ahead, steps, out + r * size * 4, size,
+                rounded + r * groups * 128, min(8, rows - r), groups, scales + r * 4, offsets + r * 4, low, high, each,
+                ahead, line_scales, out + r * size * 4, size,
             )  # fmt: skip
 
 
 @inner
-def _least(x: int, width: int, estimates: int, table: int, first: int, stop: int, temperature: float) -> Any:
-    """What a score must reach to be the best or a rival of it: about the score of the token with the best estimate."""
+def _threshold(x: int, width: int, estimates: int, table: int, first: int, stop: int, temperature: float) -> Any:
+    """What a score must reach to be the best or a rival of it.
+
+    The best score is not below that of the token with the highest estimate, so its rivals are not below the rival of
+    that; twice the margin is for the rounding of this difference.
+    """
     once()
     if first == stop:
         return _LOWEST
@@ -98,21 +115,21 @@ def _least(x: int, width: int, estimates: int, table: int, first: int, stop: int
 
 
 @inner
-def _listed(
-    norm: float, miss: float, buffers: np.ndarray, estimates: int, first: int, stop: int, end: int, least: float,
-    ids: int,
+def _candidates(
+    norm: float, residual: float, buffers: np.ndarray, estimates: int, first: int, stop: int, end: int,
+    threshold: float, ids: int,
 ) -> int:  # fmt: skip
-    """Write the tokens `first` to `end` whose scores may reach `least`, all those without estimates, from `stop` on.
+    """Write the tokens whose scores may reach `threshold`, also all from `stop` to `end`, which have no estimates.
 
     Gives how many they are, or -1 if they are too many or the row's norm is no number.
     """
     once()
     if not norm > 0.0:
         return -1
-    count, limit = 0, 64 + (stop - first) // SHORT
+    count, limit = 0, most_candidates(stop - first)
     for i in range(first, stop, 16):
-        bound = fma(load(buffers[COPIED], i), splat(miss), load(estimates, i))
-        bits, n = not_below(fma(load(buffers[ERRORS], i), splat(norm), bound), splat(least)), i
+        bound = fma(load(buffers[COPY_NORMS], i), splat(residual), load(estimates, i))
+        bits, n = not_below(fma(load(buffers[RESIDUALS], i), splat(norm), bound), splat(threshold)), i
         while bits:
             if bits & 1:
                 put(ids, count, np.float32(n))
@@ -127,8 +144,11 @@ def _listed(
 
 
 @inner
-def _best(x: int, width: int, table: int, ids: int, count: int, found: int) -> None:
-    """The best of the tokens on the list, its score and the next one's; a score that is no number says: not sure."""
+def _rerank(x: int, width: int, table: int, ids: int, count: int, found: int) -> None:
+    """Find the best candidate, its score and the next one's.
+
+    A best score that is NaN says that the choice is open; so does a `count` below zero.
+    """
     once()
     best: Any = _LOWEST
     second, chosen = best, 0

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numba import njit
 
 from refimpl.decoding.stream import stream_step
-from refimpl.kernels import coarse, coarse_copy, greedy_loop, places, shortlist
+from refimpl.kernels import codes, greedy_loop, places, quantize, shortlist
 from refimpl.kernels.jit import instruction
 from refimpl.kernels.likeliest import likeliest
 from refimpl.kernels.memory import aligned
@@ -19,8 +19,8 @@ UNSURE = -1
 
 
 @njit(nogil=True, error_model="numpy")
-def copied(sizes, rank, team, tops, buffers):
-    coarse_copy.copy_coarsely(sizes, rank, team, tops, buffers)
+def quantized(sizes, rank, team, tops, buffers):
+    quantize.quantize_head(sizes, rank, team, tops, buffers)
 
 
 @njit(nogil=True, error_model="numpy")
@@ -42,7 +42,7 @@ def expected(x, rows, width, table, size, y, tokens, temperature):
 
 
 class Head:
-    """A table, and what the compiled functions need to choose from its coarse copy."""
+    """A table, and what the compiled functions need to choose from its quantized copy."""
 
     def __init__(self, table, team=2, rows=9):
         self.table, self.team, (size, width) = np.ascontiguousarray(table, np.float32), team, table.shape
@@ -52,14 +52,14 @@ class Head:
         self.tops[places.HEAD], self.held = self.table.ctypes.data, {}
         groups = places.groups_of(width)
         self.set(places.LISTS, aligned(team, int(self.sizes[places.LIST_ROOM])))
-        self.set(places.COARSE, aligned(size, groups, 16))
-        self.set(places.COARSE_TOPS, aligned(size, groups, 8))
-        for place in (places.STEPS, places.ERRORS, places.COPIED):
+        self.set(places.LOW_BITS, aligned(size, groups, 16))
+        self.set(places.HIGH_BITS, aligned(size, groups, 8))
+        for place in (places.LINE_SCALES, places.RESIDUALS, places.COPY_NORMS):
             self.set(place, aligned(size))
         self.set(places.FOUND, aligned(team, rows, 3))
         self.set(places.LOGITS, aligned(rows, size))
         for rank in range(team):
-            copied(self.sizes, rank, team, self.tops, self.buffers)
+            quantized(self.sizes, rank, team, self.tops, self.buffers)
 
     def set(self, place, array):
         self.held[place], self.buffers[place] = array, array.ctypes.data
@@ -83,11 +83,11 @@ class Head:
     def bounds(self, states):
         """Estimates as they were made, and the error that the module allows each. Shapes: (R, V) both."""
         rows, size = len(states), len(self.table)
-        unit = np.abs(states).max(axis=1, keepdims=True) / 127
-        missed = np.linalg.norm(states - unit * np.floor(states / unit + 0.5), axis=1, keepdims=True)
-        error = np.linalg.norm(states, axis=1, keepdims=True) * self.held[places.ERRORS]
-        return self.held[places.LOGITS].reshape(-1)[: rows * size].reshape(rows, size), error + missed * self.held[
-            places.COPIED
+        scale = np.abs(states).max(axis=1, keepdims=True) / 127
+        left = np.linalg.norm(states - scale * np.floor(states / scale + 0.5), axis=1, keepdims=True)
+        error = np.linalg.norm(states, axis=1, keepdims=True) * self.held[places.RESIDUALS]
+        return self.held[places.LOGITS].reshape(-1)[: rows * size].reshape(rows, size), error + left * self.held[
+            places.COPY_NORMS
         ]
 
 
@@ -159,16 +159,16 @@ def test_a_list_that_would_be_long_is_none():
 
 
 def products_of(multiply):
-    """A function of sums, fields and numbers as one of the two ways to multiply."""
+    """A function of sums, codes of six bits and int8 as one of the two ways to multiply."""
     from llvmlite import ir  # noqa: PLC0415
     from numba.core import types  # noqa: PLC0415
 
     @instruction
-    def products(typing, sums, fields, numbers):
+    def products(typing, sums, six, numbers):
         def generate(context, b, _, args):
-            sums, fields, numbers = args
+            sums, six, numbers = args
             bytes_, words = ir.VectorType(ir.IntType(8), 64), ir.VectorType(ir.IntType(32), 16)
-            values = [b.load(b.inttoptr(a, bytes_.as_pointer()), align=1) for a in (fields, numbers)]
+            values = [b.load(b.inttoptr(a, bytes_.as_pointer()), align=1) for a in (six, numbers)]
             place = b.inttoptr(sums, words.as_pointer())
             b.store(multiply(context, b, b.load(place, align=4), *values), place, align=4)
             return context.get_dummy_value()
@@ -176,8 +176,8 @@ def products_of(multiply):
         return types.void(types.intp, types.intp, types.intp), generate
 
     @njit(nogil=True)
-    def run(sums, fields, numbers):
-        products(sums, fields, numbers)
+    def run(sums, six, numbers):
+        products(sums, six, numbers)
 
     return run
 
@@ -185,16 +185,16 @@ def products_of(multiply):
 def test_both_ways_to_multiply_bytes_agree():
     """Also with the largest products that there can be."""
     rng = np.random.default_rng(0)
-    plain, own = products_of(lambda _, *given: coarse.multiplied(*given)), products_of(coarse.multiplied_here)
+    plain, own = products_of(lambda _, *given: codes.plain_byte_products(*given)), products_of(codes.byte_products)
     cases = [(rng.integers(0, 64, 64), rng.integers(-127, 128, 64)) for _ in range(50)]
     cases += [(np.full(64, 63), np.full(64, sign * 127)) for sign in (1, -1)]
-    for fields, numbers in cases:
+    for six, numbers in cases:
         found = []
         for run in (plain, own):
-            sums, f, n = np.full(16, 5, np.int32), fields.astype(np.uint8), numbers.astype(np.int8)
+            sums, f, n = np.full(16, 5, np.int32), six.astype(np.uint8), numbers.astype(np.int8)
             run(sums.ctypes.data, f.ctypes.data, n.ctypes.data)
             found.append(int(sums.sum()))
-        assert found == [80 + int((fields * numbers).sum())] * 2
+        assert found == [80 + int((six * numbers).sum())] * 2
 
 
 SIZES = {"vocabulary_size": 701, "num_layers": 1, "num_heads": 2, "hidden_dim": 32, "intermediate_dim": 48}
@@ -218,9 +218,9 @@ def test_generating_takes_short_lists_and_gives_the_same(name, stops, monkeypatc
     inputs = prompts(9)
     task.compile(sampler="greedy")
     expected = task.generate(inputs, stop_token_ids=stops)
-    copies, copy = [], greedy_loop.GreedyLoop._copy_head
+    copies, copy = [], greedy_loop.GreedyLoop._quantize_head
     monkeypatch.setattr(greedy_loop, "_LARGE", 0)
-    monkeypatch.setattr(greedy_loop.GreedyLoop, "_copy_head", lambda self: copies.append(1) or copy(self))
+    monkeypatch.setattr(greedy_loop.GreedyLoop, "_quantize_head", lambda self: copies.append(1) or copy(self))
     found = task.generate(inputs, stop_token_ids=stops)
     assert len(copies) == (name != "t5-own-head")
     for key, value in expected.items():
@@ -233,9 +233,9 @@ def test_a_stream_takes_short_lists_too(monkeypatch):
     task.compile(sampler="greedy")
     inputs = prompts(5)
     expected = [{key: value.copy() for key, value in so_far.items()} for so_far in stream_step(task, inputs, (3, 5))]
-    copies, copy = [], greedy_loop.GreedyLoop._copy_head
+    copies, copy = [], greedy_loop.GreedyLoop._quantize_head
     monkeypatch.setattr(greedy_loop, "_LARGE", 0)
-    monkeypatch.setattr(greedy_loop.GreedyLoop, "_copy_head", lambda self: copies.append(1) or copy(self))
+    monkeypatch.setattr(greedy_loop.GreedyLoop, "_quantize_head", lambda self: copies.append(1) or copy(self))
     found = list(stream_step(task, inputs, (3, 5)))
     assert len(found) == len(expected) > 20
     assert copies == [1]

@@ -1,9 +1,12 @@
-"""Numbers of six bits, and their products with rows of whole numbers of eight.
+"""Codes of six bits for the numbers of a table, and their dot products with rows of int8.
 
-A line of n numbers is cut into `groups_of(n)` groups of 128, the last one filled with zeros. A group is 64 bytes, of
-which byte i holds the low four bits of the numbers i and 64 + i; and elsewhere 32 bytes: of the first 64 numbers the
-fifth bits and then the sixth, in their order, and those of the others. The number f, 0 to 63, stands for
-`(f - 31.5) step`. Sums of products of whole numbers are exact: they have no order, and every CPU finds the same.
+A code f, 0 to 63, stands for `(f - 31.5) scale`: a uniform mid-rise quantizer, whose levels lie evenly about zero, so
+that all 64 are used. Sums of products of codes and int8 are exact integers: no order matters, every CPU finds the same.
+
+A line of n numbers has `groups_of(n)` groups of 128 codes, the last one filled up. Of each group `LOW_BITS` has 64
+bytes: byte i is the low four bits of the codes i and 64 + i. `HIGH_BITS` has 32 bytes: the fifth bits of the first 64
+codes in their order, then their sixth bits, then both of the other 64. So 64 codes are unpacked by an `and` or a shift,
+and two `or`s under masks.
 
 Spec: kernels.shortlist
 """
@@ -77,41 +80,40 @@ def magnitude(typing: Any, x: Any) -> Typed:
 
 
 @instruction
-def pack(typing: Any, x: Any, start: Any, end: Any, step: Any, inverse: Any, y: Any, tops: Any) -> Typed:
-    """Write the sixteen numbers from `start` on and those that lie 64 beyond.
+def pack_codes(typing: Any, x: Any, start: Any, end: Any, scale: Any, inverse: Any, low: Any, high: Any) -> Typed:
+    """Write the codes of sixteen numbers from `start` on and of those that lie 64 beyond; gives squared residuals.
 
-    Gives the squares of what the fields miss of them, in lanes; vectors from `end` on are not counted.
+    These are added up in lanes, without the filling: vectors from `end` on. `inverse` is that of `scale`.
 
-    Shapes: x of floats; y 16 bytes, and tops 2 bytes of each part of a group's 32.
+    Shapes: x a line, low 16 bytes, high 2 bytes of each quarter of a group's 32.
     """
 
     def generate(_: Any, b: Any, __: Any, args: Any) -> Any:
-        x, first, end, step, inverse, y, tops = args
-        missed, halves, nothing = _same(_V16, 0.0), [], ir.Constant(_I64, 0)
-        step, inverse = splat_of(b, step), splat_of(b, inverse)
+        x, first, end, scale, inverse, low, high = args
+        squares, halves = _same(_V16, 0.0), []
+        scale, inverse = splat_of(b, scale), splat_of(b, inverse)
         for half in range(2):
             start = _plus(b, first, 64 * half)
             numbers = _load(b, x, start, _V16)
-            fields = _between(b, _of_lanes(b, "floor", b.fmul(numbers, inverse)), -32.0, 31.0)
-            miss = b.fsub(numbers, b.fmul(b.fadd(fields, _same(_V16, 0.5)), step))
-            miss = b.select(b.icmp_signed("<", start, end), miss, _same(_V16, 0.0))
-            missed = b.fadd(missed, b.fmul(miss, miss))
-            whole = b.add(b.fptosi(fields, _W16), _same(_W16, 32))
+            level = _between(b, _of_lanes(b, "floor", b.fmul(numbers, inverse)), -32.0, 31.0)
+            residual = b.fsub(numbers, b.fmul(b.fadd(level, _same(_V16, 0.5)), scale))
+            residual = b.select(b.icmp_signed("<", start, end), residual, _same(_V16, 0.0))
+            squares = b.fadd(squares, b.fmul(residual, residual))
+            code = b.add(b.fptosi(level, _W16), _same(_W16, 32))
             for n in range(2):
-                bit = b.icmp_unsigned("!=", b.and_(whole, _same(_W16, 16 << n)), _same(_W16, 0))
-                _store_bytes(b, b.bitcast(bit, _I16), tops, ir.Constant(_I64, 16 * half + 8 * n))
-            halves.append(b.and_(whole, _same(_W16, 15)))
-        low, high = halves
-        packed = b.or_(low, b.shl(high, _same(_W16, 4)))
-        _store_bytes(b, b.trunc(packed, _SHORT), y, nothing)
-        return missed
+                bit = b.icmp_unsigned("!=", b.and_(code, _same(_W16, 16 << n)), _same(_W16, 0))
+                _store_bytes(b, b.bitcast(bit, _I16), high, ir.Constant(_I64, 16 * half + 8 * n))
+            halves.append(b.and_(code, _same(_W16, 15)))
+        packed = b.or_(halves[0], b.shl(halves[1], _same(_W16, 4)))
+        _store_bytes(b, b.trunc(packed, _SHORT), low, ir.Constant(_I64, 0))
+        return squares
 
     return vector(_word, _word, _word, _f32, _f32, _word, _word), generate
 
 
 @instruction
-def whole_numbers(typing: Any, x: Any, n: Any, inverse: Any, y: Any) -> Typed:
-    """Write sixteen numbers from the n-th on, times `inverse`, as whole ones from -127 to 127; gives these."""
+def round_to_int8(typing: Any, x: Any, n: Any, inverse: Any, y: Any) -> Typed:
+    """Write sixteen numbers from the n-th on, times `inverse`, rounded to -127 to 127; gives these as floats."""
 
     def generate(_: Any, b: Any, __: Any, args: Any) -> Any:
         x, n, inverse, y = args
@@ -124,22 +126,23 @@ def whole_numbers(typing: Any, x: Any, n: Any, inverse: Any, y: Any) -> Typed:
 
 
 def estimates_of(rows: int, tokens: int) -> Callable[..., None]:
-    """`step (unit (sum of f g) + offset)` of so many rows with so many tokens' lines.
+    """Code that estimates the products of so many rows with the lines of so many tokens.
 
-    `offset` is what the 31.5 in `(f - 31.5)` takes off. The tokens lie `apart` lines from each other, and the lines
-    `ahead` are fetched. Where there are fewer rows, `some`, the last is repeated.
+    An estimate is `line_scale (scale (sum of f g) + offset)`: f the line's codes, g the row in int8, and `offset` what
+    the 31.5 in `(f - 31.5)` takes off. The tokens' lines lie `apart` lines from each other, so that as many streams
+    are read at once; the lines `ahead` of them are fetched. Where there are fewer rows, `some`, the last is repeated.
 
-    Shapes: x `some` lines of 128 `groups` whole numbers, units and offsets (8), steps of the tokens `apart` numbers
-    from each other, y `some` lines `size` apart, in which the tokens lie `apart` numbers from each other.
+    Shapes: x (some, 128 groups) of int8, scales, offsets (8), low (tokens, 64 groups) and high (tokens, 32 groups) of
+    bytes, line_scales (tokens), y (some, size).
     """
 
     @instruction
     def estimates(
-        typing: Any, x: Any, some: Any, groups: Any, units: Any, offsets: Any, lines: Any, tops: Any, apart: Any,
-        ahead: Any, steps: Any, y: Any, size: Any,
+        typing: Any, x: Any, some: Any, groups: Any, scales: Any, offsets: Any, low: Any, high: Any, apart: Any,
+        ahead: Any, line_scales: Any, y: Any, size: Any,
     ) -> Typed:  # fmt: skip
         def generate(context: Any, b: Any, _: Any, args: Any) -> Any:
-            x, some, groups, units, offsets, lines, tops, apart, ahead, steps, y, size = args
+            x, some, groups, scales, offsets, low, high, apart, ahead, line_scales, y, size = args
             sums = [[cgutils.alloca_once_value(b, _same(_W16, 0)) for _ in range(tokens)] for _ in range(rows)]
             last, line = _plus(b, some, -1), _times(b, groups, 64)
             row = [
@@ -148,29 +151,27 @@ def estimates_of(rows: int, tokens: int) -> Callable[..., None]:
             ]
             places = [_times(b, apart, t) for t in range(tokens)]
             with cgutils.for_range(b, groups, intp=_I64) as loop:
-                fields = []
+                codes = []
                 for place in places:
                     index = b.add(b.mul(place, line), _times(b, loop.index, 64))
-                    prefetch_at(b, lines, b.add(index, b.mul(ahead, line)), unit=_I8)
-                    both = _load_bytes(b, lines, index)
+                    prefetch_at(b, low, b.add(index, b.mul(ahead, line)), unit=_I8)
+                    both = _load_bytes(b, low, index)
                     bits = b.add(b.mul(place, _times(b, groups, 32)), _times(b, loop.index, 32))
                     halves = b.and_(both, _same(_BYTES, 15)), b.lshr(both, _same(_BYTES, 4))
-                    fields.append([_with_tops(b, half, tops, _plus(b, bits, 16 * n)) for n, half in enumerate(halves)])
+                    codes.append([_with_high(b, half, high, _plus(b, bits, 16 * n)) for n, half in enumerate(halves)])
                 for half in range(2):
                     index = _plus(b, _times(b, loop.index, 128), 64 * half)
                     for r in range(rows):
                         numbers = _load_bytes(b, x, b.add(b.mul(row[r], _times(b, groups, 128)), index))
                         for t in range(tokens):
-                            b.store(
-                                multiplied_here(context, b, b.load(sums[r][t]), fields[t][half], numbers), sums[r][t]
-                            )
+                            b.store(byte_products(context, b, b.load(sums[r][t]), codes[t][half], numbers), sums[r][t])
             for four in _fours(rows, tokens):
                 found = b.sitofp(four_totals(b, [b.load(sums[r][t]) for r, t in four], integers=True), _V4)
-                unit, offset = (
-                    _four(b, [_load(b, a, ir.Constant(_I64, r), _F32) for r, _ in four]) for a in (units, offsets)
+                scale, offset = (
+                    _four(b, [_load(b, a, ir.Constant(_I64, r), _F32) for r, _ in four]) for a in (scales, offsets)
                 )
-                step = _four(b, [_load(b, steps, places[t], _F32) for _, t in four])
-                found = b.fmul(step, b.fadd(b.fmul(unit, found), offset))
+                line_scale = _four(b, [_load(b, line_scales, places[t], _F32) for _, t in four])
+                found = b.fmul(line_scale, b.fadd(b.fmul(scale, found), offset))
                 for n, (r, t) in enumerate(four):
                     index = b.add(b.mul(row[r], size), places[t])
                     b.store(b.extract_element(found, ir.Constant(_I32, n)), place_of(b, y, index, _F32))
@@ -187,27 +188,27 @@ def _fours(rows: int, tokens: int) -> list[list[tuple[int, int]]]:
     return [pairs[n : n + 4] for n in range(0, len(pairs), 4)]
 
 
-def _with_tops(b: Any, fields: Any, tops: Any, index: Any) -> Any:
-    """The low four bits of 64 numbers with the two others."""
+def _with_high(b: Any, codes: Any, high: Any, index: Any) -> Any:
+    """64 codes of their low four bits and the two others."""
     for n in range(2):
-        bits = b.bitcast(_load_bytes(b, tops, _plus(b, index, 8 * n), _I64), _BITS)
-        fields = b.select(bits, b.or_(fields, _same(_BYTES, 16 << n)), fields)
-    return fields
+        bits = b.bitcast(_load_bytes(b, high, _plus(b, index, 8 * n), _I64), _BITS)
+        codes = b.select(bits, b.or_(codes, _same(_BYTES, 16 << n)), codes)
+    return codes
 
 
-def multiplied_here(context: Any, b: Any, sums: Any, fields: Any, numbers: Any) -> Any:
-    """Products of 64 bytes, four of them added to each sum: one instruction where the CPU has it."""
+def byte_products(context: Any, b: Any, sums: Any, codes: Any, numbers: Any) -> Any:
+    """Products of 64 codes and int8, four of them added to each of 16 sums: one instruction where the CPU has it."""
     if "+avx512vnni" not in context.codegen()._tm_features:
-        return multiplied(b, sums, fields, numbers)
+        return plain_byte_products(b, sums, codes, numbers)
     function = ir.FunctionType(_W16, [_W16] * 3)
     made = cgutils.get_or_insert_function(b.module, function, "llvm.x86.avx512.vpdpbusd.512")
-    return b.call(made, [sums, *[b.bitcast(bytes_, _W16) for bytes_ in (fields, numbers)]])
+    return b.call(made, [sums, *[b.bitcast(bytes_, _W16) for bytes_ in (codes, numbers)]])
 
 
-def multiplied(b: Any, sums: Any, fields: Any, numbers: Any) -> Any:
-    """The same in plain instructions, with another four added. Four of at most 63 times 127 fit 16 bits."""
+def plain_byte_products(b: Any, sums: Any, codes: Any, numbers: Any) -> Any:
+    """The same in plain instructions, with another four added. Four of at most 63 times 127 fit 16 bits with a sign."""
     wide = ir.VectorType(_I16, 64)
-    products = b.mul(b.zext(fields, wide), b.sext(numbers, wide))
+    products = b.mul(b.zext(codes, wide), b.sext(numbers, wide))
     for size in (32, 16):
         halves = [ir.Constant(ir.VectorType(_I32, size), list(range(n, n + size))) for n in (0, size)]
         products = b.add(*[b.shuffle_vector(products, products, half) for half in halves])
