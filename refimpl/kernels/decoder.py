@@ -8,13 +8,14 @@ Spec: kernels.step, decoding.cache.equals-uncached
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from refimpl.kernels import greedy_loop, places
 from refimpl.kernels.architecture import Architecture
-from refimpl.kernels.entries import decode
+from refimpl.kernels.entries import decode, quantize_head, shortlist
 from refimpl.kernels.greedy_loop import Ask
 from refimpl.kernels.memory import Addresses, Scratch, aligned, integers
 from refimpl.kernels.source import Source
@@ -84,9 +85,16 @@ class Decoder:
             state[places.TASK] = task
             self._decode(scratch, int(scratch.sizes[places.ROWS]), True, arrays, more, task in _STEPS)
 
-        loop = greedy_loop.GreedyLoop(run, scratch, self._team.most, state, chosen, logits)
+        quantize = partial(self._quantize_head, scratch)
+        loop = greedy_loop.GreedyLoop(run, quantize, scratch.sizes, state, chosen, logits)
         yield from loop.fill(columns, at_once, ask, not self._architecture.own_head)
         self._scratch = None  # for another number of rows
+
+    def _quantize_head(self, scratch: Scratch) -> None:
+        """Make steps choose from short lists, as long as this scratch is used. Spec: kernels.shortlist"""
+        scratch.make_list_room(self._team.most)
+        self._team.run(quantize_head, None, scratch.sizes, self._weights.decoder, scratch.buffers)
+        scratch.sizes[places.LISTED] = shortlist.address(*["int"] * 6)
 
     def _decode(
         self, scratch: Scratch, rows: int, head: bool, arrays: Sequence[np.ndarray], more: Any, steps: bool = True

@@ -37,13 +37,21 @@ class Entry:
     def __call__(self, *args: Any) -> None:
         """Run it."""
         kinds, flat = _flattened(args)
+        function = self._function(kinds)
+        nothing, failure = ctypes.c_void_p(), ctypes.c_void_p()
+        if function(ctypes.addressof(nothing), ctypes.addressof(failure), *flat) == _FAILED:
+            raise RuntimeError(f"the compiled function {self._name} failed")
+
+    def address(self, *kinds: str) -> int:
+        """Where its code for arguments of these kinds lies, for compiled functions to call it."""
+        return ctypes.cast(self._function(kinds), ctypes.c_void_p).value or 0
+
+    def _function(self, kinds: Kinds) -> Any:
         function = self._functions.get(kinds)
         if function is None:
             with self._lock:  # the first thread compiles, the others wait for it
                 function = self._functions.get(kinds) or self._made(kinds)
-        nothing, failure = ctypes.c_void_p(), ctypes.c_void_p()
-        if function(ctypes.addressof(nothing), ctypes.addressof(failure), *flat) == _FAILED:
-            raise RuntimeError(f"the compiled function {self._name} failed")
+        return function
 
     def _made(self, kinds: Kinds) -> Callable[..., int]:
         address = kept.load(self._name, kinds) or self._compiled(kinds)

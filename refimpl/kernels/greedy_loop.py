@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from refimpl.kernels import places
-from refimpl.kernels.memory import Scratch
 
 COLUMNS = 16  # so many at most until threads are judged, and Python may be interrupted
 _LARGE = 4_000_000  # numbers of a head that no cache holds
@@ -23,21 +22,24 @@ Run = Callable[[int], None]
 
 
 class GreedyLoop:
-    """The columns of one batch. `run` makes the compiled functions do a task on the rows that are left.
+    """The columns of one batch.
+
+    `run` makes the compiled functions do a task on the rows that are left, `quantize_head` makes them use short lists.
 
     Shapes: state as in `places`, chosen (B), logits (B, V).
     """
 
     def __init__(
-        self, run: Run, scratch: Scratch, threads: int, state: np.ndarray, chosen: np.ndarray, logits: np.ndarray
-    ) -> None:
-        self._run, self._scratch, self._threads = run, scratch, threads
+        self, run: Run, quantize_head: Callable[[], None], sizes: np.ndarray, state: np.ndarray, chosen: np.ndarray,
+        logits: np.ndarray,
+    ) -> None:  # fmt: skip
+        self._run, self._quantize_head, self._sizes = run, quantize_head, sizes
         self._state, self._chosen, self._logits = state, chosen, logits
         self._open = 0  # choices that were left open
 
     def fill(self, columns: int, at_once: int, ask: Ask, tied_head: bool) -> Iterator[int]:
         """Go on until no row is left or `columns` are filled, and give after so many at once how many are filled."""
-        state, sizes, first = self._state, self._scratch.sizes, int(self._state[places.COLUMN])
+        state, sizes, first = self._state, self._sizes, int(self._state[places.COLUMN])
         large = tied_head and sizes[places.VOCABULARY] * sizes[places.WIDTH] >= _LARGE
         task = places.GO
         while sizes[places.ROWS] and state[places.COLUMN] < columns:
@@ -54,17 +56,12 @@ class GreedyLoop:
             if state[places.COLUMN] > column:
                 yield int(state[places.COLUMN])
 
-    def _quantize_head(self) -> None:
-        self._scratch.make_list_room(self._threads)
-        self._run(places.QUANTIZE)
-        self._scratch.sizes[places.LISTED] = True
-
     def _answer(self, ask: Ask) -> None:
         """Ask the definition for tokens, with all logits."""
-        sizes = self._scratch.sizes
-        if sizes[places.LISTED]:
+        if self._sizes[places.LISTED]:
             self._run(places.SCORE)
             self._open += 1
-            sizes[places.LISTED] = self._open < _PATIENCE
-        left = int(sizes[places.ROWS])
+            if self._open == _PATIENCE:
+                self._sizes[places.LISTED] = 0
+        left = int(self._sizes[places.ROWS])
         self._chosen[:left] = ask(self._logits[:left])

@@ -8,10 +8,12 @@ from typing import Any, TypeVar
 
 import llvmlite.binding as llvm
 import numpy as np
+from llvmlite import ir
 from numba import njit
-from numba.core import compiler, types
+from numba.core import cgutils, compiler, types
 from numba.core.codegen import JITCodeLibrary
 from numba.extending import intrinsic
+from numba.np import arrayobj
 from numba.np.numpy_support import from_dtype
 
 from refimpl.kernels.kept import Code, Kinds
@@ -153,3 +155,32 @@ def once(typing: Any) -> Any:
 def whole(typing: Any, x: Any) -> Any:
     """A constant as any other whole number, so that functions are not compiled again for each constant."""
     return types.int64(types.int64), lambda _, __, ___, args: args[0]
+
+
+@instruction
+def words_at(typing: Any, address: Any, size: Any) -> Any:
+    """So many whole numbers at an address, as an array that owns nothing."""
+    array = types.Array(types.int64, 1, "C")
+
+    def generate(context: Any, builder: Any, _: Any, args: Any) -> Any:
+        value = arrayobj.make_array(array)(context, builder)
+        data = builder.inttoptr(args[0], ir.IntType(64).as_pointer())
+        word = context.get_constant(types.intp, 8)
+        arrayobj.populate_array(value, data, [args[1]], [word], word, None)
+        return value._getvalue()
+
+    return array(types.intp, types.intp), generate
+
+
+@instruction
+def call_at(typing: Any, address: Any, rank: Any, team: Any, sizes: Any, tops: Any, buffers: Any, states: Any) -> Any:
+    """Call an entry point for six whole numbers that lies at an address. It returns nothing and raises nothing."""
+
+    def generate(context: Any, builder: Any, _: Any, args: Any) -> Any:
+        word, slot = ir.IntType(64), ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(ir.IntType(32), [slot.as_pointer()] * 2 + [word] * 6)
+        function = builder.inttoptr(args[0], kind.as_pointer())
+        builder.call(function, [cgutils.alloca_once(builder, slot) for _ in range(2)] + list(args[1:]))
+        return context.get_dummy_value()
+
+    return types.void(*[types.intp] * 7), generate

@@ -12,12 +12,11 @@ from refimpl.kernels.barrier import barrier, read
 from refimpl.kernels.encode import encode
 from refimpl.kernels.jit import entry, inner, once
 from refimpl.kernels.likeliest import likeliest
-from refimpl.kernels.quantize import quantize_head
 from refimpl.kernels.shortlist import chosen_from
 from refimpl.kernels.step import score, step
 
 from refimpl.kernels.places import (  # isort: skip
-    ASK, COLUMN, DONE, ENCODE, END, FOUND, GIVEN, GO, LISTED, LOGITS, ONE, QUANTIZE, ROWS, SCORE, STOP, TASK,
+    ASK, COLUMN, DONE, ENCODE, END, FOUND, GIVEN, GO, LISTED, LOGITS, ONE, ROWS, SCORE, STOP, TASK,
     VOCABULARY,
 )  # fmt: skip
 
@@ -81,9 +80,6 @@ def decode(
     """
     if state[TASK] == ENCODE:
         encode(rank, team, sync, sizes, tops, layers, buffers, tokens, positions, starts, counts, zeros, table)
-        return
-    if state[TASK] == QUANTIZE:
-        quantize_head(sizes, rank, team, tops, buffers)
         return
     if state[TASK] == SCORE:
         score(sizes, rank, team, sync, tops, buffers, True)

@@ -9,7 +9,7 @@ import numpy as np
 ROWS, WIDTH, HEADS, DEPTH, INNER, VOCABULARY, LAYERS, POSITIONS, SLOTS, SOURCE, ACTIVATION, SCORES = range(12)
 PANELS, FEW = 12, 13  # numbers of a thread's panel; whether rows are so few that threads share parts
 GATED, RMS, OWN_HEAD, SPAN, ORIGIN = range(14, 19)  # kinds of parts; a line of biases and where distance 0 is
-LISTED, LIST_ROOM, SIZES = range(19, 22)  # whether tokens are chosen from a short list; a thread's numbers in LISTS
+LISTED, LIST_ROOM, SIZES = range(19, 22)  # address of the code that makes short lists, or 0; a thread's room for it
 # Places in `tops` and in the rows of `layers`: addresses of weights.
 TOKEN, POSITION, GAMMA, BETA, HEAD = range(5)  # and after the head a bias
 QUERY, KEY, VALUE, OUT, NORM = 0, 2, 4, 6, 8  # kernel and bias, or gamma and beta; self-attention
@@ -25,7 +25,7 @@ EPSILON, SCALE, HEAD_SCALE, TEMPERATURE = range(4)  # places in `buffers[NUMBERS
 # Places in `state`, and what `state[TASK]` says: one step and no choice; go on; go on with the tokens `chosen`; encode;
 # and what comes back: a choice that is not sure; done. Also: quantize the head; all logits of the rows.
 TASK, COLUMN, END = range(3)
-ONE, GO, GIVEN, ENCODE, ASK, DONE, QUANTIZE, SCORE = range(8)
+ONE, GO, GIVEN, ENCODE, ASK, DONE, SCORE = range(7)
 _NONE = np.zeros(0, np.int64)
 # What a task takes that is no loop: ids, forced, live, stops, chosen, temperature.
 NOTHING = (np.zeros((0, 0), np.int64), np.zeros((0, 0), np.bool_), _NONE, _NONE, _NONE, 0.0)

@@ -17,7 +17,7 @@ import numpy as np
 
 from refimpl.kernels import places
 from refimpl.kernels.codes import magnitude, pack_codes, round_to_int8
-from refimpl.kernels.jit import inner, once, whole
+from refimpl.kernels.jit import entry, inner, once, whole
 from refimpl.kernels.linear import share
 from refimpl.kernels.rows import copy
 from refimpl.kernels.vector import add, fma, higher, load, peak, put, splat, store, total, zero
@@ -56,13 +56,12 @@ def _norm_and_peak(x: int, size: int) -> tuple[Any, Any]:
     return np.float32(math.sqrt(total(squares))), peak(largest)
 
 
-@inner
-def quantize_head(sizes: np.ndarray, rank: int, team: int, tops: np.ndarray, buffers: np.ndarray) -> None:
+@entry
+def quantize_head(rank: int, team: int, sync: int, sizes: np.ndarray, tops: np.ndarray, buffers: np.ndarray) -> None:
     """A thread's lines of the quantized copy, the scale of each, and the norms that bound the error of an estimate.
 
     A line beyond the limits has scale 0, so that its estimate is 0, and its bound says how far from 0 the score may be.
     """
-    once()
     width, groups = sizes[WIDTH], groups_of(sizes[WIDTH])
     line = buffers[LISTS] + rank * sizes[LIST_ROOM] * 4
     for i in range(0, groups * 128, 16):

@@ -22,7 +22,7 @@ import numpy as np
 
 from refimpl.kernels import places
 from refimpl.kernels.codes import estimates_of
-from refimpl.kernels.jit import inner, once, whole
+from refimpl.kernels.jit import entry, inner, once, whole, words_at
 from refimpl.kernels.likeliest import UNSURE, certain, highest, rival
 from refimpl.kernels.linear import dot, share
 from refimpl.kernels.quantize import groups_of, quantize_row
@@ -30,8 +30,8 @@ from refimpl.kernels.rows import fetch_line
 from refimpl.kernels.vector import fma, get, load, not_below, put, splat
 
 from refimpl.kernels.places import (  # isort: skip
-    COPY_NORMS, FOUND, HEAD, HIGH_BITS, LINE_SCALES, LIST_ROOM, LISTS, LOGITS, LOW_BITS, NUMBERS, RESIDUALS, ROWS,
-    TEMPERATURE, VOCABULARY, WIDTH,
+    BUFFERS, COPY_NORMS, FOUND, HEAD, HIGH_BITS, LINE_SCALES, LIST_ROOM, LISTS, LOGITS, LOW_BITS, NUMBERS, RESIDUALS,
+    ROWS, SIZES, TEMPERATURE, VOCABULARY, WIDTH,
 )  # fmt: skip
 
 _LOWEST, _NAN = np.float32(-math.inf), np.float32(math.nan)
@@ -40,15 +40,16 @@ most_candidates = inner(places.most_candidates)
 _eight_rows, _one_row = estimates_of(8, 2), estimates_of(1, 4)
 
 
-@inner
-def shortlist(sizes: np.ndarray, rank: int, team: int, tops: np.ndarray, buffers: np.ndarray, states: int) -> None:
+@entry
+def shortlist(rank: int, team: int, size_of: int, top_of: int, buffer_of: int, states: int) -> None:
     """Each row's best token among a thread's, its score and the next one's, to `buffers[FOUND]`.
 
-    A token lies in `found` as a float32, which is exact up to 2^24.
+    A token lies in `found` as a float32, which is exact up to 2^24. The step calls this by its address, and gives the
+    addresses of `sizes`, `tops` and `buffers`: so it is compiled apart, and a first run of a small model does not wait.
 
     Shapes: states (rows, width), found (team, rows, 3).
     """
-    once()
+    sizes, tops, buffers = words_at(size_of, SIZES), words_at(top_of, HEAD + 1), words_at(buffer_of, BUFFERS)
     rows, width, size = sizes[ROWS], sizes[WIDTH], sizes[VOCABULARY]
     groups, eights = groups_of(width), (rows + 7) // 8 * 8
     rounded = buffers[LISTS] + rank * sizes[LIST_ROOM] * 4

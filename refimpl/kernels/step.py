@@ -9,11 +9,10 @@ Spec: kernels.step, kernels.order
 import numpy as np
 
 from refimpl.kernels.barrier import barrier, barrier_and_fetch
-from refimpl.kernels.jit import inner, once, whole
+from refimpl.kernels.jit import call_at, inner, once, whole
 from refimpl.kernels.linear import share
 from refimpl.kernels.products import NOWHERE, columns, columns_of, finish, lines_of, multiply, own_lines
 from refimpl.kernels.rows import activate, add_and_norm, add_and_rms_norm, attend, copy, scale_row, times
-from refimpl.kernels.shortlist import shortlist
 from refimpl.kernels.unembed import unembed
 from refimpl.kernels.vector import get, put
 
@@ -214,7 +213,7 @@ def score(
     if sizes[OWN_HEAD]:
         columns(sizes, rank, team, buffers, tops, whole(N), width, whole(HEAD), whole(1), vocabulary, whole(LOGITS))
     elif sizes[LISTED] and not all_tokens:
-        shortlist(sizes, rank, team, tops, buffers, states)
+        call_at(sizes[LISTED], rank, team, sizes.ctypes.data, tops.ctypes.data, buffers.ctypes.data, states)
     else:
         first, end = share(vocabulary, whole(4), rank, team)
         unembed(states, rows, width, tops[HEAD], vocabulary, first, end, buffers[LOGITS])

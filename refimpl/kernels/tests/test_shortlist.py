@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numba import njit
 
 from refimpl.decoding.stream import stream_step
-from refimpl.kernels import codes, greedy_loop, places, quantize, shortlist
+from refimpl.kernels import codes, decoder, greedy_loop, places, quantize, shortlist
 from refimpl.kernels.jit import instruction
 from refimpl.kernels.likeliest import likeliest
 from refimpl.kernels.memory import aligned
@@ -20,12 +20,13 @@ UNSURE = -1
 
 @njit(nogil=True, error_model="numpy")
 def quantized(sizes, rank, team, tops, buffers):
-    quantize.quantize_head(sizes, rank, team, tops, buffers)
+    quantize.quantize_head(rank, team, 0, sizes, tops, buffers)
 
 
 @njit(nogil=True, error_model="numpy")
 def listed(sizes, rank, team, tops, buffers, states):
-    shortlist.shortlist(sizes, rank, team, tops, buffers, states)
+    call = sizes.ctypes.data, tops.ctypes.data, buffers.ctypes.data
+    shortlist.shortlist(rank, team, call[0], call[1], call[2], states)
 
 
 @njit(nogil=True, error_model="numpy")
@@ -218,9 +219,9 @@ def test_generating_takes_short_lists_and_gives_the_same(name, stops, monkeypatc
     inputs = prompts(9)
     task.compile(sampler="greedy")
     expected = task.generate(inputs, stop_token_ids=stops)
-    copies, copy = [], greedy_loop.GreedyLoop._quantize_head
+    copies, copy = [], decoder.Decoder._quantize_head
     monkeypatch.setattr(greedy_loop, "_LARGE", 0)
-    monkeypatch.setattr(greedy_loop.GreedyLoop, "_quantize_head", lambda self: copies.append(1) or copy(self))
+    monkeypatch.setattr(decoder.Decoder, "_quantize_head", lambda *given: copies.append(1) or copy(*given))
     found = task.generate(inputs, stop_token_ids=stops)
     assert len(copies) == (name != "t5-own-head")
     for key, value in expected.items():
@@ -233,9 +234,9 @@ def test_a_stream_takes_short_lists_too(monkeypatch):
     task.compile(sampler="greedy")
     inputs = prompts(5)
     expected = [{key: value.copy() for key, value in so_far.items()} for so_far in stream_step(task, inputs, (3, 5))]
-    copies, copy = [], greedy_loop.GreedyLoop._quantize_head
+    copies, copy = [], decoder.Decoder._quantize_head
     monkeypatch.setattr(greedy_loop, "_LARGE", 0)
-    monkeypatch.setattr(greedy_loop.GreedyLoop, "_quantize_head", lambda self: copies.append(1) or copy(self))
+    monkeypatch.setattr(decoder.Decoder, "_quantize_head", lambda *given: copies.append(1) or copy(*given))
     found = list(stream_step(task, inputs, (3, 5)))
     assert len(found) == len(expected) > 20
     assert copies == [1]
@@ -256,7 +257,7 @@ def test_a_head_that_ties_is_asked_for_and_then_read_as_a_whole(monkeypatch):
     monkeypatch.setattr(greedy_loop, "_LARGE", 0)
 
     def seen(self, ask):
-        tasks.append(int(self._scratch.sizes[places.LISTED]))
+        tasks.append(int(self._sizes[places.LISTED] != 0))
         answer(self, ask)
 
     monkeypatch.setattr(greedy_loop.GreedyLoop, "_answer", seen)
