@@ -92,9 +92,10 @@ class Decoder:
 
     def _quantize_head(self, scratch: Scratch) -> None:
         """Make steps choose from short lists, as long as this scratch is used. Spec: kernels.shortlist"""
+        code = shortlist.address(*["int"] * 6)  # before the copy takes memory: LLVM takes some as well, for a moment
         scratch.make_list_room(self._team.most)
         self._team.run(quantize_head, None, scratch.sizes, self._weights.decoder, scratch.buffers)
-        scratch.sizes[places.LISTED] = shortlist.address(*["int"] * 6)
+        scratch.sizes[places.LISTED] = code
 
     def _decode(
         self, scratch: Scratch, rows: int, head: bool, arrays: Sequence[np.ndarray], more: Any, steps: bool = True

@@ -6,14 +6,12 @@ Spec: kernels.memory
 import ctypes
 import sys
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 _DONTNEED = 4  # Linux's number of this advice
 _SMAPS = Path("/proc/self/smaps")
 
 
-@cache
 def release_libraries() -> None:
     """Let go of the code and constants of all libraries, some 70 MB: a loaded kernel needs next to none of it.
 
