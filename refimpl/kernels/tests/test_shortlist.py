@@ -7,94 +7,12 @@ from hypothesis import strategies as st
 from numba import njit
 
 from refimpl.decoding.stream import stream_step
-from refimpl.kernels import codes, decoder, greedy_loop, places, quantize, shortlist
+from refimpl.kernels import choices, codes, decoder, greedy_loop, places
 from refimpl.kernels.jit import instruction
-from refimpl.kernels.likeliest import likeliest
-from refimpl.kernels.memory import aligned
-from refimpl.kernels.unembed import unembed
+from refimpl.kernels.tests.head import UNSURE, Head, check
 from refimpl.models import BartBackbone, BartSeq2SeqLM, T5Backbone, T5Seq2SeqLM
+from refimpl.samplers import GreedySampler
 from refimpl.tests.tiny import adversarial, batch
-
-UNSURE = -1
-
-
-@njit(nogil=True, error_model="numpy")
-def quantized(sizes, rank, team, tops, buffers):
-    quantize.quantize_head(rank, team, 0, sizes, tops, buffers)
-
-
-@njit(nogil=True, error_model="numpy")
-def listed(sizes, rank, team, tops, buffers, states):
-    call = sizes.ctypes.data, tops.ctypes.data, buffers.ctypes.data
-    shortlist.shortlist(rank, team, call[0], call[1], call[2], states)
-
-
-@njit(nogil=True, error_model="numpy")
-def chosen(sizes, team, buffers, tokens, temperature):
-    for r in range(sizes[places.ROWS]):
-        tokens[r] = shortlist.chosen_from(buffers[places.FOUND], sizes[places.ROWS], team, r, temperature)
-
-
-@njit(nogil=True, error_model="numpy")
-def expected(x, rows, width, table, size, y, tokens, temperature):
-    unembed(x, rows, width, table, size, 0, size, y)
-    for r in range(rows):
-        tokens[r] = likeliest(y + r * size * 4, size, temperature)
-
-
-class Head:
-    """A table, and what the compiled functions need to choose from its quantized copy."""
-
-    def __init__(self, table, team=2, rows=9):
-        self.table, self.team, (size, width) = np.ascontiguousarray(table, np.float32), team, table.shape
-        self.sizes, self.buffers, self.tops = (np.zeros(n, np.int64) for n in (places.SIZES, places.BUFFERS, 6))
-        self.sizes[places.WIDTH], self.sizes[places.VOCABULARY] = width, size
-        self.sizes[places.LIST_ROOM] = places.list_room(rows, width, size)
-        self.tops[places.HEAD], self.held = self.table.ctypes.data, {}
-        groups = places.groups_of(width)
-        self.set(places.LISTS, aligned(team, int(self.sizes[places.LIST_ROOM])))
-        self.set(places.LOW_BITS, aligned(size, groups, 16))
-        self.set(places.HIGH_BITS, aligned(size, groups, 8))
-        for place in (places.LINE_SCALES, places.RESIDUALS, places.COPY_NORMS):
-            self.set(place, aligned(size))
-        self.set(places.FOUND, aligned(team, rows, 3))
-        self.set(places.LOGITS, aligned(rows, size))
-        for rank in range(team):
-            quantized(self.sizes, rank, team, self.tops, self.buffers)
-
-    def set(self, place, array):
-        self.held[place], self.buffers[place] = array, array.ctypes.data
-
-    def choices(self, states, temperature=1.0):
-        """Tokens from the short list, those of all scores, and all scores."""
-        states = np.ascontiguousarray(states, np.float32)
-        rows, size = len(states), len(self.table)
-        self.sizes[places.ROWS] = rows
-        self.set(places.NUMBERS, np.array([0, 0, 1, temperature], np.float32))
-        for rank in range(self.team):
-            listed(self.sizes, rank, self.team, self.tops, self.buffers, states.ctypes.data)
-        found, right, scores = np.empty(rows, np.int64), np.empty(rows, np.int64), aligned(rows, size)
-        chosen(self.sizes, self.team, self.buffers, found, temperature)
-        expected(
-            states.ctypes.data, rows, states.shape[1], self.table.ctypes.data, size, scores.ctypes.data, right,
-            temperature,
-        )  # fmt: skip
-        return found, right, scores
-
-    def bounds(self, states):
-        """Estimates as they were made, and the error that the module allows each. Shapes: (R, V) both."""
-        rows, size = len(states), len(self.table)
-        scale = np.abs(states).max(axis=1, keepdims=True) / 127
-        left = np.linalg.norm(states - scale * np.floor(states / scale + 0.5), axis=1, keepdims=True)
-        error = np.linalg.norm(states, axis=1, keepdims=True) * self.held[places.RESIDUALS]
-        return self.held[places.LOGITS].reshape(-1)[: rows * size].reshape(rows, size), error + left * self.held[
-            places.COPY_NORMS
-        ]
-
-
-def check(found, right):
-    """A short list may leave a choice open, never make another one."""
-    assert ((found == right) | (found == UNSURE)).all(), (found, right)
 
 
 # Sizes with remainders in every direction, and one that fills groups, blocks and vectors.
@@ -198,7 +116,15 @@ def test_both_ways_to_multiply_bytes_agree():
         assert found == [80 + int((six * numbers).sum())] * 2
 
 
+DEFINED = "refimpl.kernels.decoder_steps.defined"
 SIZES = {"vocabulary_size": 701, "num_layers": 1, "num_heads": 2, "hidden_dim": 32, "intermediate_dim": 48}
+
+
+def task_of(name):
+    if name == "bart":
+        return BartSeq2SeqLM(adversarial(BartBackbone(**SIZES, max_sequence_length=40)), None)
+    tied = {"key_value_dim": 16, "tie_embedding_weights": name == "t5"}
+    return T5Seq2SeqLM(adversarial(T5Backbone(**SIZES, **tied)), None)
 
 
 def prompts(rows):
@@ -211,11 +137,7 @@ def prompts(rows):
 @pytest.mark.parametrize("stops", [None, (3, 5, 11, 17)])
 def test_generating_takes_short_lists_and_gives_the_same(name, stops, monkeypatch):
     """Rows that stop, prompts of different lengths, equal scores that are asked for: as without the copy."""
-    if name == "bart":
-        task = BartSeq2SeqLM(adversarial(BartBackbone(**SIZES, max_sequence_length=40)), None)
-    else:
-        tied = {"key_value_dim": 16, "tie_embedding_weights": name == "t5"}
-        task = T5Seq2SeqLM(adversarial(T5Backbone(**SIZES, **tied)), None)
+    task = task_of(name)
     inputs = prompts(9)
     task.compile(sampler="greedy")
     expected = task.generate(inputs, stop_token_ids=stops)
@@ -230,7 +152,7 @@ def test_generating_takes_short_lists_and_gives_the_same(name, stops, monkeypatc
 
 def test_a_stream_takes_short_lists_too(monkeypatch):
     """One column at a time, and each as without the copy."""
-    task = BartSeq2SeqLM(adversarial(BartBackbone(**SIZES, max_sequence_length=40)), None)
+    task = task_of("bart")
     task.compile(sampler="greedy")
     inputs = prompts(5)
     expected = [{key: value.copy() for key, value in so_far.items()} for so_far in stream_step(task, inputs, (3, 5))]
@@ -246,15 +168,18 @@ def test_a_stream_takes_short_lists_too(monkeypatch):
 
 
 def test_a_head_that_ties_is_asked_for_and_then_read_as_a_whole(monkeypatch):
-    task = BartSeq2SeqLM(adversarial(BartBackbone(**SIZES, max_sequence_length=40)), None)
+    task = task_of("bart")
     table = task.backbone.weights["token_embedding/embeddings"]
     table[351:] = table[1:351]
     table[0] = 0.0  # or it may be the best one everywhere
     inputs = prompts(3)
     task.compile(sampler="greedy")
+    whole, shown, ask = [], [], choices.defined
+    monkeypatch.setattr(DEFINED, lambda *given: whole.append(given[1].copy()) or ask(*given))
     expected = task.generate(inputs, stop_token_ids=None)
     tasks, answer = [], greedy_loop.GreedyLoop._answer
     monkeypatch.setattr(greedy_loop, "_LARGE", 0)
+    monkeypatch.setattr(DEFINED, lambda *given: shown.append(given[1].copy()) or ask(*given))
 
     def seen(self, ask):
         tasks.append(int(self._sizes[places.LISTED] != 0))
@@ -264,11 +189,35 @@ def test_a_head_that_ties_is_asked_for_and_then_read_as_a_whole(monkeypatch):
     found = task.generate(inputs, stop_token_ids=None)
     assert (found["decoder_token_ids"] == expected["decoder_token_ids"]).all()
     assert sum(tasks) == greedy_loop._PATIENCE < len(tasks)
+    assert np.array_equal(shown, whole)  # the definition is shown all logits, no estimates
+
+
+@pytest.mark.parametrize("name", ["bart", "t5"])
+def test_a_temperature_that_makes_many_scores_equal_is_heeded(name, monkeypatch):
+    """Candidates come as near as the sampler says, in logits as T5 scales them."""
+    task = task_of(name)
+    inputs = prompts(9)
+    task.compile(sampler=GreedySampler(temperature=1e7))
+    expected = task.generate(inputs, stop_token_ids=None)
+    monkeypatch.setattr(greedy_loop, "_LARGE", 0)
+    monkeypatch.setattr(greedy_loop, "_PATIENCE", 1000)
+    found = task.generate(inputs, stop_token_ids=None)
+    assert (found["decoder_token_ids"] == expected["decoder_token_ids"]).all()
+
+
+def test_few_columns_are_not_worth_a_copy(monkeypatch):
+    task = task_of("bart")
+    inputs = {key: value[:, :10] for key, value in prompts(3).items()}
+    inputs["decoder_padding_mask"][:, :5] = True
+    task.compile(sampler="greedy")
+    monkeypatch.setattr(greedy_loop, "_LARGE", 0)
+    monkeypatch.setattr(decoder.Decoder, "_quantize_head", lambda *_: pytest.fail("copied"))
+    task.generate(inputs, stop_token_ids=None)
 
 
 def test_a_weight_that_changes_between_two_calls_is_used(monkeypatch):
     monkeypatch.setattr(greedy_loop, "_LARGE", 0)
-    task = BartSeq2SeqLM(adversarial(BartBackbone(**SIZES, max_sequence_length=40)), None)
+    task = task_of("bart")
     inputs = prompts(3)
     task.compile(sampler="greedy")
     task.generate(inputs, stop_token_ids=None)
