@@ -32,7 +32,8 @@ def greedy(sampler: Any, logits: np.ndarray, _: np.ndarray) -> np.ndarray:
     highest = logits[np.arange(len(logits)), token]
     near = 1e-6 * sampler.temperature + 1e-6 * np.abs(highest)
     rivals = np.count_nonzero(logits >= (highest - near).astype(np.float32)[:, None], axis=1)
-    if (rivals != 1).any() or not np.isfinite(highest / np.float32(sampler.temperature or 1.0)).all():
+    scaled = highest / np.float32(sampler.temperature or 1.0)
+    if (rivals != 1).any() or sampler.temperature < 0 or not np.isfinite(scaled).all():
         return defined(sampler, logits)
     return token
 

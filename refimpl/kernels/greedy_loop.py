@@ -14,6 +14,7 @@ from refimpl.kernels import places
 
 COLUMNS = 16  # so many at most until threads are judged, and Python may be interrupted
 _LARGE = 4_000_000  # numbers of a head that no cache holds
+_MOST = 1 << 24  # tokens, whose ids short lists keep as float32
 _FIRST = 2  # columns that take as long as copying the head
 _WORTH = 8  # columns to go for which it is copied
 _PATIENCE = 3  # choices that a short list left open, after which it is given up
@@ -40,7 +41,8 @@ class GreedyLoop:
     def fill(self, columns: int, at_once: int, ask: Ask, tied_head: bool) -> Iterator[int]:
         """Go on until no row is left or `columns` are filled, and give after so many at once how many are filled."""
         state, sizes, first = self._state, self._sizes, int(self._state[places.COLUMN])
-        large = tied_head and sizes[places.VOCABULARY] * sizes[places.WIDTH] >= _LARGE
+        tokens = int(sizes[places.VOCABULARY])
+        large = tied_head and tokens * sizes[places.WIDTH] >= _LARGE and tokens <= _MOST
         task = places.GO
         while sizes[places.ROWS] and state[places.COLUMN] < columns:
             column = int(state[places.COLUMN])

@@ -59,6 +59,6 @@ def rival(best: float, temperature: float) -> Any:
 
 @inner
 def certain(best: float, temperature: float) -> bool:
-    """Whether the best logit is a number, as the sampler scales it."""
+    """Whether the best logit is a number, as the sampler scales it, and stays the best one: none below 0 keeps it."""
     scaled = best / np.float32(temperature) if temperature else best
-    return math.isfinite(scaled)
+    return math.isfinite(scaled) and not temperature < 0.0

@@ -80,7 +80,9 @@ def quantize_head(rank: int, team: int, sync: int, sizes: np.ndarray, tops: np.n
         residual = np.float32(math.sqrt(total(squares)))
         error = residual + _rounding(width) * (norm + residual)
         if not within:
-            error = largest * np.float32(width) if largest <= _SMALL and not math.isnan(norm) else np.float32(math.inf)
+            # At twice the width: each product of denormal numbers may be rounded up to the double.
+            tiny = largest <= _SMALL and not math.isnan(norm)
+            error = largest * np.float32(2 * width) if tiny else np.float32(math.inf)
         put(buffers[LINE_SCALES], v, scale)
         put(buffers[RESIDUALS], v, error)
         put(buffers[COPY_NORMS], v, norm + residual if within else np.float32(0.0))

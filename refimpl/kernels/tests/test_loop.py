@@ -5,7 +5,7 @@ import pytest
 from numba import njit
 
 from refimpl.decoding.compiled import compiled_steps
-from refimpl.kernels import choices, decoder_steps, loop
+from refimpl.kernels import choices, decoder_steps, greedy_loop, loop, places
 from refimpl.models import BartBackbone, BartSeq2SeqLM
 from refimpl.samplers import GreedySampler
 from refimpl.tests.tiny import adversarial, batch
@@ -41,6 +41,28 @@ def test_what_rounding_decides_is_left_to_the_definition():
     assert choice([-np.inf, -np.inf]) < 0
     assert choice([1.0, 3e38, 0.0], temperature=1e-3) < 0
     assert choice([-np.inf, -2.0]) == 1
+
+
+def test_a_temperature_below_zero_is_left_to_the_definition():
+    """No sampler takes one, but it may be set afterwards: then the least likely token is the likeliest."""
+    assert choice([5.0, 0.0, 1.0], temperature=-1.0) < 0
+    sampler = GreedySampler()
+    sampler.temperature = -1.0
+    assert choices.greedy(sampler, np.array([[5.0, 0.0, 1.0]], np.float32), np.arange(1)) == [1]
+
+
+def test_more_tokens_than_a_float_counts_have_no_short_list():
+    sizes, quantized = np.zeros(places.SIZES, np.int64), []
+    sizes[[places.ROWS, places.WIDTH]] = 1
+    for tokens in (1 << 24, 1 + (1 << 24)):
+        sizes[places.VOCABULARY], state = tokens, np.array([places.GO, 1, 0])
+
+        def run(_, state=state):
+            state[[places.TASK, places.COLUMN]] = places.DONE, state[places.END]
+
+        loop = greedy_loop.GreedyLoop(run, lambda: quantized.append(1), sizes, state, np.zeros(1), np.zeros((1, 1)))
+        list(loop.fill(30, 16, None, True))
+    assert quantized == [1]
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0, 1e4])

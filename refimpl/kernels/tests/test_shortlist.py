@@ -59,6 +59,14 @@ def test_odd_numbers_change_no_choice(data):
     check(found, right)
 
 
+def test_denormal_scores_may_be_twice_their_products():
+    """Each of two products, half of the least number that there is, is rounded up to it: the two lines are equal."""
+    table = np.zeros((16, 2))
+    table[3], table[15] = 2.0**-149, 2.0**-148
+    found, right, _ = Head(table).choices(np.full((1, 2), 0.51), 0.0)
+    assert found == right == UNSURE
+
+
 def test_equal_scores_are_left_open():
     rng = np.random.default_rng(3)
     table, states = rng.normal(size=(320, 64)), rng.normal(size=(4, 64))
