@@ -9,7 +9,7 @@ from typing import Any
 from llvmlite import ir
 from numba.core import types
 
-from refimpl.kernels.jit import inner, instruction, once
+from refimpl.kernels.jit import inner, instruction, once, whole
 from refimpl.kernels.places import ARRIVED, LATE, ROUND, STOP
 from refimpl.kernels.vector import Typed, fetch_near
 
@@ -61,7 +61,7 @@ def _let_others_run(times: int) -> None:
 @inner
 def barrier(sync: int, team: int) -> None:
     """Return when all `team` threads are here, or when the step was given up."""
-    barrier_and_fetch(sync, team, 0, 0, 0)
+    barrier_and_fetch(sync, team, whole(0), whole(0), whole(0))
 
 
 @inner

@@ -10,7 +10,7 @@ import numpy as np
 from refimpl.kernels.barrier import barrier
 from refimpl.kernels.jit import inner, once, whole
 from refimpl.kernels.linear import product, share
-from refimpl.kernels.products import NOWHERE, columns
+from refimpl.kernels.products import columns
 from refimpl.kernels.rows import attend, copy, fetch_line
 from refimpl.kernels.step import biases_of, embed_rows, feed_forward, join_heads, scores_of
 from refimpl.kernels.vector import get, put
@@ -66,7 +66,7 @@ def encode(
 
     Shapes: tokens (R) or (0), positions, starts, counts (R), zeros (1, longest), decoder (L, WEIGHTS).
     """
-    line = sizes[HEADS] * sizes[DEPTH]
+    line, nowhere = sizes[HEADS] * sizes[DEPTH], (whole(0), whole(0), whole(0))
     if len(tokens):
         embed_rows(sizes, rank, team, tops, buffers, tokens, positions)
         barrier(sync, team)
@@ -75,8 +75,8 @@ def encode(
             columns(sizes, rank, team, buffers, weights, whole(N), sizes[WIDTH], whole(QUERY), whole(3), line, whole(Q))
             barrier(sync, team)
             _attend_all(sizes, rank, team, buffers, positions, starts, counts, zeros)
-            join_heads(sizes, rank, team, sync, buffers, weights, whole(0), NOWHERE)
-            feed_forward(sizes, rank, team, sync, buffers, weights, NOWHERE)
+            join_heads(sizes, rank, team, sync, buffers, weights, whole(0), nowhere)
+            feed_forward(sizes, rank, team, sync, buffers, weights, nowhere)
     first, end = share(line, whole(16), rank, team)
     for n in range(len(decoder)):
         for part in range(2):

@@ -6,6 +6,7 @@ Spec: kernels.order, invariance.rows
 from refimpl.kernels import places
 from refimpl.kernels.block import eight
 from refimpl.kernels.jit import inner, once
+from refimpl.kernels.jit import whole as whole_number
 from refimpl.kernels.linear import GROUP, element, last_columns, part, parts_of
 from refimpl.kernels.places import TILE
 from refimpl.kernels.vector import add, fma, get, load, put, splat, store, zero
@@ -125,14 +126,14 @@ def add_units(
     step = padded(outputs)
     whole = first + (end - first) // 16 * 16
     for c in range(first, whole, 16):
-        s = _group(sums, rows, inputs, step, size, r, 0, c)
+        s = _group(sums, rows, inputs, step, size, r, whole_number(0), c)
         if parts_of(inputs) > GROUP:
-            s = add(s, _group(sums, rows, inputs, step, size, r, GROUP, c))
+            s = add(s, _group(sums, rows, inputs, step, size, r, whole_number(GROUP), c))
         store(y, c, add(s, load(bias, c)) if bias else s)
     for c in range(whole, end):
-        t = _group1(sums, rows, inputs, step, size, r, 0, c)
+        t = _group1(sums, rows, inputs, step, size, r, whole_number(0), c)
         if parts_of(inputs) > GROUP:
-            t += _group1(sums, rows, inputs, step, size, r, GROUP, c)
+            t += _group1(sums, rows, inputs, step, size, r, whole_number(GROUP), c)
         put(y, c, t + get(bias, c) if bias else t)
 
 

@@ -13,6 +13,7 @@ Spec: kernels.order, invariance.rows
 from refimpl.kernels import places
 from refimpl.kernels.block import block_of
 from refimpl.kernels.jit import inner, once
+from refimpl.kernels.jit import whole as whole_number
 from refimpl.kernels.vector import fma, fma1, get, load, put, store, total, zero
 
 GROUP = 4  # parts
@@ -108,9 +109,9 @@ def last_columns(
     once()
     for c in range(first, end):
         for r in range(rows):
-            s = _group_of(x + r * inputs * 4, inputs, kernel, outputs, c, 0)
+            s = _group_of(x + r * inputs * 4, inputs, kernel, outputs, c, whole_number(0))
             if parts_of(inputs) > GROUP:
-                s += _group_of(x + r * inputs * 4, inputs, kernel, outputs, c, GROUP)
+                s += _group_of(x + r * inputs * 4, inputs, kernel, outputs, c, whole_number(GROUP))
             put(y, r * outputs + c, s + get(bias, c) if bias else s)
 
 

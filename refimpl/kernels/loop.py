@@ -10,7 +10,7 @@ import numpy as np
 
 from refimpl.kernels.barrier import barrier, read
 from refimpl.kernels.encode import encode
-from refimpl.kernels.jit import entry, inner, once
+from refimpl.kernels.jit import entry, inner, once, whole
 from refimpl.kernels.likeliest import likeliest
 from refimpl.kernels.shortlist import chosen_from
 from refimpl.kernels.step import score, step
@@ -82,7 +82,7 @@ def decode(
         encode(rank, team, sync, sizes, tops, layers, buffers, tokens, positions, starts, counts, zeros, table)
         return
     if state[TASK] == SCORE:
-        score(sizes, rank, team, sync, tops, buffers, True)
+        score(sizes, rank, team, sync, tops, buffers, whole(1))
         return
     if state[TASK] != GIVEN:
         step(

@@ -198,7 +198,7 @@ def feed_forward(
 
 @inner
 def score(
-    sizes: np.ndarray, rank: int, team: int, sync: int, tops: np.ndarray, buffers: np.ndarray, all_tokens: bool
+    sizes: np.ndarray, rank: int, team: int, sync: int, tops: np.ndarray, buffers: np.ndarray, all_tokens: int
 ) -> None:
     """A thread's tokens of the logits; or what may be chosen of them, if tokens are chosen from a short list."""
     once()
@@ -255,4 +255,4 @@ def step(
             following = lines_of(sizes, rank, team, layers[n + 1], whole(QUERY), width, whole(3), line)
         feed_forward(sizes, rank, team, sync, buffers, weights, following)
     if buffers[LOGITS]:
-        score(sizes, rank, team, sync, tops, buffers, False)
+        score(sizes, rank, team, sync, tops, buffers, whole(0))
