@@ -158,6 +158,22 @@ def test_generating_takes_short_lists_and_gives_the_same(name, stops, monkeypatc
         assert (found[key] == value).all()
 
 
+def test_lists_know_the_sampler_s_temperature(monkeypatch):
+    """It says how near a rival may be; the scores of a tiny model are seldom so near that it would show in a token."""
+    task, seen, copy = BartSeq2SeqLM(adversarial(BartBackbone(**SIZES)), None), [], decoder.Decoder._quantize_head
+
+    def noted(self, scratch):
+        seen.append(float(scratch._arrays[places.NUMBERS][places.TEMPERATURE]))
+        copy(self, scratch)
+
+    monkeypatch.setattr(greedy_loop, "_LARGE", 0)
+    monkeypatch.setattr(decoder.Decoder, "_quantize_head", noted)
+    for temperature in (1.0, 0.5):
+        task.compile(sampler=GreedySampler(temperature=temperature))
+        task.generate(prompts(2), stop_token_ids=None)
+    assert seen == [1.0, 0.5]
+
+
 def test_a_stream_takes_short_lists_too(monkeypatch):
     """One column at a time, and each as without the copy."""
     task = task_of("bart")
