@@ -17,24 +17,39 @@ _V16 = ir.VectorType(_F32, LANES)
 _word = types.intp
 
 
-def _load(b: Any, address: Any, index: Any, kind: Any = _V16) -> Any:
+def load_at(b: Any, address: Any, index: Any, kind: Any = _V16) -> Any:
+    """What lies so many floats from an address on."""
     value = b.load(place_of(b, address, index, kind))
     value.align = 4
     return value
 
 
-def _times(b: Any, x: Any, n: int) -> Any:
+def times(b: Any, x: Any, n: int) -> Any:
+    """`n x`."""
     return b.mul(x, ir.Constant(_I64, n))
 
 
-def _plus(b: Any, x: Any, n: int) -> Any:
+def plus(b: Any, x: Any, n: int) -> Any:
+    """`x + n`."""
     return b.add(x, ir.Constant(_I64, n))
 
 
-def _sums(b: Any, rows: int, columns: int) -> list[list[Any]]:
+def sums_of(b: Any, rows: int, columns: int, kind: Any = _V16) -> list[list[Any]]:
     """Places of as many sums, which the compiler keeps in registers."""
-    nothing = ir.Constant(_V16, [0.0] * LANES)
+    nothing = ir.Constant(kind, [0] * LANES)
     return [[cgutils.alloca_once_value(b, nothing) for _ in range(columns)] for _ in range(rows)]
+
+
+def rows_or_last(b: Any, rows: int, some: Any) -> list[Any]:
+    """The numbers of so many rows; where there are only `some`, the last is repeated."""
+    last, numbers = plus(b, some, -1), [ir.Constant(_I64, r) for r in range(rows)]
+    return [b.select(b.icmp_signed("<", number, last), number, last) for number in numbers]
+
+
+def by_four(rows: int, tokens: int) -> list[list[tuple[int, int]]]:
+    """The rows and tokens of as many sums, four at a time."""
+    pairs = [(r, t) for t in range(tokens) for r in range(rows)]
+    return [pairs[n : n + 4] for n in range(0, len(pairs), 4)]
 
 
 def block_of(rows: int, vectors: int) -> Callable[..., None]:
@@ -53,13 +68,13 @@ def block_of(rows: int, vectors: int) -> Callable[..., None]:
     ) -> Typed:  # fmt: skip
         def generate(context: Any, b: Any, _: Any, args: Any) -> Any:
             x, xstep, w, wstep, count, again, z, before, zstep, bias, y, ystep = args
-            sums = _sums(b, rows, vectors)
-            lines = [_times(b, xstep, r) for r in range(rows)]
+            sums = sums_of(b, rows, vectors)
+            lines = [times(b, xstep, r) for r in range(rows)]
             with cgutils.for_range(b, count, intp=_I64) as loop:
                 line = b.mul(loop.index, wstep)
-                weights = [_load(b, w, _plus(b, line, LANES * v)) for v in range(vectors)]
+                weights = [load_at(b, w, plus(b, line, LANES * v)) for v in range(vectors)]
                 for r in range(rows):
-                    number = splat_of(b, _load(b, x, b.add(lines[r], loop.index), _F32))
+                    number = splat_of(b, load_at(b, x, b.add(lines[r], loop.index), _F32))
                     for v in range(vectors):
                         b.store(fma_of(b, [number, weights[v], b.load(sums[r][v])]), sums[r][v])
             nothing = ir.Constant(_I64, 0)
@@ -67,11 +82,11 @@ def block_of(rows: int, vectors: int) -> Callable[..., None]:
                 with b.if_then(b.icmp_signed("!=", wanted, nothing)):
                     for r in range(rows):
                         for v in range(vectors):
-                            more = _load(b, address, _plus(b, _times(b, step, r), LANES * v))
+                            more = load_at(b, address, plus(b, times(b, step, r), LANES * v))
                             b.store(b.fadd(more, b.load(sums[r][v])), sums[r][v])
             for r in range(rows):
                 for v in range(vectors):
-                    place = place_of(b, y, _plus(b, _times(b, ystep, r), LANES * v), _V16)
+                    place = place_of(b, y, plus(b, times(b, ystep, r), LANES * v), _V16)
                     b.store(b.load(sums[r][v]), place).align = 4
             return context.get_dummy_value()
 
@@ -91,14 +106,14 @@ def eight(typing: Any, x: Any, rows: Any, inputs: Any, w: Any, outputs: Any, ahe
         x, rows, inputs, w, outputs, ahead, sums, step = args
         weights = []
         for k in range(8):
-            line = _times(b, outputs, k)
+            line = times(b, outputs, k)
             prefetch_at(b, w, b.add(line, ahead), NEAR)
-            weights.append(_load(b, w, line))
+            weights.append(load_at(b, w, line))
         with cgutils.for_range(b, rows, intp=_I64) as loop:
             line, place = b.mul(loop.index, inputs), b.mul(loop.index, step)
-            found = _load(b, sums, place)
+            found = load_at(b, sums, place)
             for k in range(8):
-                number = splat_of(b, _load(b, x, _plus(b, line, k), _F32))
+                number = splat_of(b, load_at(b, x, plus(b, line, k), _F32))
                 found = fma_of(b, [number, weights[k], found])
             b.store(found, place_of(b, sums, place, _V16)).align = 4
         return context.get_dummy_value()
@@ -124,12 +139,8 @@ def scores_of(rows: int, tokens: int) -> Callable[..., None]:
     ) -> Typed:  # fmt: skip
         def generate(context: Any, b: Any, _: Any, args: Any) -> Any:
             x, some, width, whole, table, apart, ahead, y, size, between = args
-            sums, last = _sums(b, rows, tokens), _plus(b, some, -1)
-            row = [
-                b.select(b.icmp_signed("<", ir.Constant(_I64, r), last), ir.Constant(_I64, r), last)
-                for r in range(rows)
-            ]
-            lines, places = [b.mul(r, width) for r in row], [_times(b, apart, t) for t in range(tokens)]
+            sums, row = sums_of(b, rows, tokens), rows_or_last(b, rows, some)
+            lines, places = [b.mul(r, width) for r in row], [times(b, apart, t) for t in range(tokens)]
             with cgutils.for_range_slice(b, ir.Constant(_I64, 0), whole, ir.Constant(_I64, LANES), intp=_I64) as (
                 k,
                 _step,
@@ -138,17 +149,15 @@ def scores_of(rows: int, tokens: int) -> Callable[..., None]:
                 for place in places:
                     index = b.add(place, k)
                     prefetch_at(b, table, b.add(index, ahead))
-                    weights.append(_load(b, table, index))
+                    weights.append(load_at(b, table, index))
                 for r in range(rows):
-                    numbers = _load(b, x, b.add(lines[r], k))
+                    numbers = load_at(b, x, b.add(lines[r], k))
                     for t in range(tokens):
                         b.store(fma_of(b, [numbers, weights[t], b.load(sums[r][t])]), sums[r][t])
-            pairs = [(r, t) for t in range(tokens) for r in range(rows)]
-            for first in range(0, len(pairs), 4):
-                four = pairs[first : first + 4]
+            for four in by_four(rows, tokens):
                 totals = four_totals(b, [b.load(sums[r][t]) for r, t in four])
                 for n, (r, t) in enumerate(four):
-                    index = b.add(b.mul(row[r], size), _times(b, between, t))
+                    index = b.add(b.mul(row[r], size), times(b, between, t))
                     b.store(b.extract_element(totals, ir.Constant(_I32, n)), place_of(b, y, index, _F32))
             return context.get_dummy_value()
 
@@ -163,11 +172,11 @@ def four_dots(typing: Any, x: Any, a: Any, b: Any, c: Any, d: Any, whole: Any, y
 
     def generate(context: Any, b: Any, _: Any, args: Any) -> Any:
         x, *others, whole, y = args
-        (sums,) = _sums(b, 1, 4)
+        (sums,) = sums_of(b, 1, 4)
         with cgutils.for_range_slice(b, ir.Constant(_I64, 0), whole, ir.Constant(_I64, LANES), intp=_I64) as (k, _step):
-            numbers = _load(b, x, k)
+            numbers = load_at(b, x, k)
             for place, other in zip(sums, others, strict=True):
-                b.store(fma_of(b, [numbers, _load(b, other, k), b.load(place)]), place)
+                b.store(fma_of(b, [numbers, load_at(b, other, k), b.load(place)]), place)
         totals = four_totals(b, [b.load(place) for place in sums])
         b.store(totals, place_of(b, y, ir.Constant(_I64, 0), totals.type)).align = 4
         return context.get_dummy_value()

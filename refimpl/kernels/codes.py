@@ -17,7 +17,7 @@ from typing import Any
 from llvmlite import ir
 from numba.core import cgutils, types
 
-from refimpl.kernels.block import four_totals
+from refimpl.kernels.block import by_four, four_totals, load_at, plus, rows_or_last, sums_of, times
 from refimpl.kernels.jit import instruction
 from refimpl.kernels.vector import LANES, Typed, place_of, prefetch_at, splat_of, vector
 
@@ -29,13 +29,6 @@ _word, _f32 = types.intp, types.float32
 
 def _same(kind: Any, number: float) -> Any:
     return ir.Constant(kind, [number] * kind.count)
-
-
-def _load(b: Any, address: Any, index: Any, kind: Any) -> Any:
-    """From an address, and so many floats on."""
-    value = b.load(place_of(b, address, index, kind))
-    value.align = 4
-    return value
 
 
 def _byte(b: Any, address: Any, index: Any, kind: Any) -> Any:
@@ -51,14 +44,6 @@ def _load_bytes(b: Any, address: Any, index: Any, kind: Any = _BYTES) -> Any:
 
 def _store_bytes(b: Any, value: Any, address: Any, index: Any) -> None:
     b.store(value, _byte(b, address, index, value.type)).align = 1
-
-
-def _plus(b: Any, x: Any, n: int) -> Any:
-    return b.add(x, ir.Constant(_I64, n))
-
-
-def _times(b: Any, x: Any, n: int) -> Any:
-    return b.mul(x, ir.Constant(_I64, n))
 
 
 def _of_lanes(b: Any, name: str, x: Any) -> Any:
@@ -93,8 +78,8 @@ def pack_codes(typing: Any, x: Any, start: Any, end: Any, scale: Any, inverse: A
         squares, halves = _same(_V16, 0.0), []
         scale, inverse = splat_of(b, scale), splat_of(b, inverse)
         for half in range(2):
-            start = _plus(b, first, 64 * half)
-            numbers = _load(b, x, start, _V16)
+            start = plus(b, first, 64 * half)
+            numbers = load_at(b, x, start)
             level = _between(b, _of_lanes(b, "floor", b.fmul(numbers, inverse)), -32.0, 31.0)
             residual = b.fsub(numbers, b.fmul(b.fadd(level, _same(_V16, 0.5)), scale))
             residual = b.select(b.icmp_signed("<", start, end), residual, _same(_V16, 0.0))
@@ -117,7 +102,7 @@ def round_to_int8(typing: Any, x: Any, n: Any, inverse: Any, y: Any) -> Typed:
 
     def generate(_: Any, b: Any, __: Any, args: Any) -> Any:
         x, n, inverse, y = args
-        scaled = b.fmul(_load(b, x, n, _V16), splat_of(b, inverse))
+        scaled = b.fmul(load_at(b, x, n), splat_of(b, inverse))
         numbers = _between(b, _of_lanes(b, "floor", b.fadd(scaled, _same(_V16, 0.5))), -127.0, 127.0)
         _store_bytes(b, b.trunc(b.fptosi(numbers, _W16), _SHORT), y, n)
         return numbers
@@ -143,34 +128,30 @@ def estimates_of(rows: int, tokens: int) -> Callable[..., None]:
     ) -> Typed:  # fmt: skip
         def generate(context: Any, b: Any, _: Any, args: Any) -> Any:
             x, some, groups, scales, offsets, low, high, apart, ahead, line_scales, y, size = args
-            sums = [[cgutils.alloca_once_value(b, _same(_W16, 0)) for _ in range(tokens)] for _ in range(rows)]
-            last, line = _plus(b, some, -1), _times(b, groups, 64)
-            row = [
-                b.select(b.icmp_signed("<", ir.Constant(_I64, r), last), ir.Constant(_I64, r), last)
-                for r in range(rows)
-            ]
-            places = [_times(b, apart, t) for t in range(tokens)]
+            sums, row = sums_of(b, rows, tokens, _W16), rows_or_last(b, rows, some)
+            line = times(b, groups, 64)
+            places = [times(b, apart, t) for t in range(tokens)]
             with cgutils.for_range(b, groups, intp=_I64) as loop:
                 codes = []
                 for place in places:
-                    index = b.add(b.mul(place, line), _times(b, loop.index, 64))
+                    index = b.add(b.mul(place, line), times(b, loop.index, 64))
                     prefetch_at(b, low, b.add(index, b.mul(ahead, line)), unit=_I8)
                     both = _load_bytes(b, low, index)
-                    bits = b.add(b.mul(place, _times(b, groups, 32)), _times(b, loop.index, 32))
+                    bits = b.add(b.mul(place, times(b, groups, 32)), times(b, loop.index, 32))
                     halves = b.and_(both, _same(_BYTES, 15)), b.lshr(both, _same(_BYTES, 4))
-                    codes.append([_with_high(b, half, high, _plus(b, bits, 16 * n)) for n, half in enumerate(halves)])
+                    codes.append([_with_high(b, half, high, plus(b, bits, 16 * n)) for n, half in enumerate(halves)])
                 for half in range(2):
-                    index = _plus(b, _times(b, loop.index, 128), 64 * half)
+                    index = plus(b, times(b, loop.index, 128), 64 * half)
                     for r in range(rows):
-                        numbers = _load_bytes(b, x, b.add(b.mul(row[r], _times(b, groups, 128)), index))
+                        numbers = _load_bytes(b, x, b.add(b.mul(row[r], times(b, groups, 128)), index))
                         for t in range(tokens):
                             b.store(byte_products(context, b, b.load(sums[r][t]), codes[t][half], numbers), sums[r][t])
-            for four in _fours(rows, tokens):
+            for four in by_four(rows, tokens):
                 found = b.sitofp(four_totals(b, [b.load(sums[r][t]) for r, t in four], integers=True), _V4)
                 scale, offset = (
-                    _four(b, [_load(b, a, ir.Constant(_I64, r), _F32) for r, _ in four]) for a in (scales, offsets)
+                    _four(b, [load_at(b, a, ir.Constant(_I64, r), _F32) for r, _ in four]) for a in (scales, offsets)
                 )
-                line_scale = _four(b, [_load(b, line_scales, places[t], _F32) for _, t in four])
+                line_scale = _four(b, [load_at(b, line_scales, places[t], _F32) for _, t in four])
                 found = b.fmul(line_scale, b.fadd(b.fmul(scale, found), offset))
                 for n, (r, t) in enumerate(four):
                     index = b.add(b.mul(row[r], size), places[t])
@@ -182,16 +163,10 @@ def estimates_of(rows: int, tokens: int) -> Callable[..., None]:
     return estimates
 
 
-def _fours(rows: int, tokens: int) -> list[list[tuple[int, int]]]:
-    """Rows and tokens of sums, by four."""
-    pairs = [(r, t) for t in range(tokens) for r in range(rows)]
-    return [pairs[n : n + 4] for n in range(0, len(pairs), 4)]
-
-
 def _with_high(b: Any, codes: Any, high: Any, index: Any) -> Any:
     """64 codes of their low four bits and the two others."""
     for n in range(2):
-        bits = b.bitcast(_load_bytes(b, high, _plus(b, index, 8 * n), _I64), _BITS)
+        bits = b.bitcast(_load_bytes(b, high, plus(b, index, 8 * n), _I64), _BITS)
         codes = b.select(bits, b.or_(codes, _same(_BYTES, 16 << n)), codes)
     return codes
 

@@ -61,7 +61,7 @@ class Decoder:
 
     def greedy(
         self, ids: np.ndarray, forced: np.ndarray, index: int, stops: np.ndarray, temperature: float, ask: Ask,
-        at_once: int = greedy_loop.COLUMNS,
+        at_once: int,
     ) -> Iterator[int]:  # fmt: skip
         """Fill `ids` from column `index` on with the likeliest tokens; gives how many columns there are, now and then.
 

@@ -66,7 +66,8 @@ def encode(
 
     Shapes: tokens (R) or (0), positions, starts, counts (R), zeros (1, longest), decoder (L, WEIGHTS).
     """
-    line, nowhere = sizes[HEADS] * sizes[DEPTH], (whole(0), whole(0), whole(0))
+    line = sizes[HEADS] * sizes[DEPTH]
+    nowhere = whole(0), whole(0), whole(0)  # for constants, what takes it would be compiled again
     if len(tokens):
         embed_rows(sizes, rank, team, tops, buffers, tokens, positions)
         barrier(sync, team)

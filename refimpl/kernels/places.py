@@ -23,7 +23,7 @@ PARTS, PARTS_OUT, PARTS_SECOND = range(16, 19)  # no two products in turn leave 
 LOW_BITS, HIGH_BITS, LINE_SCALES, RESIDUALS, COPY_NORMS, LISTS, FOUND, BUFFERS = range(19, 27)
 EPSILON, SCALE, HEAD_SCALE, TEMPERATURE = range(4)  # places in `buffers[NUMBERS]`
 # Places in `state`, and what `state[TASK]` says: one step and no choice; go on; go on with the tokens `chosen`; encode;
-# and what comes back: a choice that is not sure; done. Also: quantize the head; all logits of the rows.
+# and what comes back: a choice that is not sure; done. Also: all logits of the rows.
 TASK, COLUMN, END = range(3)
 ONE, GO, GIVEN, ENCODE, ASK, DONE, SCORE = range(7)
 _NONE = np.zeros(0, np.int64)

@@ -39,8 +39,8 @@ def _rounding(inputs: int) -> Any:
     """What rounding may do to a score, to its estimate and to the bound, as a part of |x| |w|, twice over.
 
     A sum of n products strays by at most about n 2^-24 of |x| |w|: that of the score by n, those of the norms by n / 2
-    each, as roots halve it; and 64 are for the few other operations, that of
-    the offset among them (at most 6 of the root of n). Twice over makes 2^-22.
+    each, as roots halve it; and 64 are for the few other operations, that of the offset among them (at most 6 of the
+    root of n). Twice over makes 2^-22.
 
     Source: Higham, Accuracy and Stability of Numerical Algorithms, 2nd edition, section 3.1
     """

@@ -12,6 +12,7 @@ import numpy as np
 
 from refimpl.kernels import choices
 from refimpl.kernels.contrastive import ContrastiveTwin
+from refimpl.kernels.greedy_loop import COLUMNS
 from refimpl.kernels.twin import GREEDY, GREEDY_METHODS, replaced
 from refimpl.random.draws import log32
 
@@ -70,11 +71,7 @@ class _RowByRow:
     ) -> np.ndarray:
         """Fill `prompt` from column `index` on, as the definition does."""
         prompt = np.array(prompt)
-        if self._choose is choices.greedy and index > 0:
-            steps = self._steps.greedy(prompt, index, mask, stop_token_ids, self._sampler)
-        else:
-            steps = self.steps(next, prompt, cache, index, mask, stop_token_ids)
-        for _column in steps:
+        for _column in self.steps(next, prompt, cache, index, mask, stop_token_ids, at_once=COLUMNS):
             pass
         return prompt
 
@@ -86,10 +83,11 @@ class _RowByRow:
         index: int,
         mask: np.ndarray,
         stop_token_ids: Sequence[int] | None,
+        at_once: int = 1,
     ) -> Iterator[int]:
-        """Fill `prompt` in place and give, after each column, how many columns are filled."""
+        """Fill `prompt` in place; gives, after each column or up to `at_once`, how many columns are filled."""
         if self._choose is choices.greedy and index > 0:
-            yield from self._steps.greedy(prompt, index, mask, stop_token_ids, self._sampler, at_once=1)
+            yield from self._steps.greedy(prompt, index, mask, stop_token_ids, self._sampler, at_once)
             return
         live = np.arange(len(prompt))
         for column in range(index, prompt.shape[1]):

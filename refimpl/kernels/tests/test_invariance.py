@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from refimpl.decoding import compiled
-from refimpl.kernels import decoder, decoder_steps, team
+from refimpl.kernels import decoder, decoder_steps, samplers, team
 from refimpl.models import BartBackbone, BartSeq2SeqLM, T5Backbone, T5Seq2SeqLM
 from refimpl.samplers import TopKSampler
 from refimpl.tests.tiny import adversarial, batch
@@ -100,7 +100,7 @@ def test_finished_rows_are_not_computed(task, monkeypatch, sampler):
         seen.append(rows)
         return decode(self, scratch, rows, *rest)
 
-    monkeypatch.setattr(decoder_steps.DecoderSteps.greedy, "__defaults__", (1,))  # or all columns are one call
+    monkeypatch.setattr(samplers, "COLUMNS", 1)  # or all columns are one call
     monkeypatch.setattr(decoder.Decoder, "_decode", counted)
     out = task.generate(inputs, stop_token_ids=[stop])
     mask = out["decoder_padding_mask"]

@@ -5,7 +5,7 @@ import pytest
 from numba import njit
 
 from refimpl.decoding.compiled import compiled_steps
-from refimpl.kernels import choices, decoder_steps, greedy_loop, loop, places
+from refimpl.kernels import choices, greedy_loop, loop, places, samplers
 from refimpl.models import BartBackbone, BartSeq2SeqLM
 from refimpl.samplers import GreedySampler
 from refimpl.tests.tiny import adversarial, batch
@@ -78,7 +78,7 @@ def test_asking_changes_no_token(columns, stops, temperature, monkeypatch):
     task.compile(sampler=GreedySampler(temperature=temperature), jit_compile=False)
     expected = task.generate(inputs, stop_token_ids=stops)
     asked, ask = [], choices.defined
-    monkeypatch.setattr(decoder_steps.DecoderSteps.greedy, "__defaults__", (columns,))
+    monkeypatch.setattr(samplers, "COLUMNS", columns)
     monkeypatch.setattr("refimpl.kernels.decoder_steps.defined", lambda *given: asked.append(1) or ask(*given))
     task.compile(sampler=GreedySampler(temperature=temperature))
     found = task.generate(inputs, stop_token_ids=stops)
