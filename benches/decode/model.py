@@ -35,7 +35,7 @@ def make(folder: Path) -> None:
     models = refimpl.models
     tokenizer = models.BartTokenizer({word: n for n, word in enumerate(words())}, ["w 1"])
     backbone = models.BartBackbone(**SIZES)
-    fill(backbone.weights)
+    fill(backbone.params)
     write(models.BartSeq2SeqLM(backbone, models.BartSeq2SeqLMPreprocessor(tokenizer)), folder / "base")
 
 
@@ -49,7 +49,7 @@ def make_t5(folder: Path) -> None:
     kinds += [(f"w{n}", NORMAL) for n in range(3, T5_SIZES["vocabulary_size"])]
     proto = model_file([(piece, -1.0, kind) for piece, kind in kinds], frame={"unk": 2, "eos": 1, "pad": 0})
     backbone = models.T5Backbone(**T5_SIZES)
-    fill(backbone.weights)
+    fill(backbone.params)
     write(models.T5Seq2SeqLM(backbone, models.T5Seq2SeqLMPreprocessor(models.T5Tokenizer(proto))), folder / "t5")
 
 

@@ -45,13 +45,13 @@ def _embed(change: Any) -> Any:
     def make(right: Any) -> Any:
         def embed(self: Any, weights: Any, side: str, ids: Any, first: int, *rest: Any) -> Any:
             table = f"{side}_position_embedding/embeddings"
-            kept = self.weights[table]
+            kept = self.params[table]
             numbers = np.arange(len(kept))
-            self.weights[table] = kept[np.clip(change(self, side, numbers), 0, len(kept) - 1)]
+            self.params[table] = kept[np.clip(change(self, side, numbers), 0, len(kept) - 1)]
             try:
-                return right(self, type(weights)(self.weights), side, ids, first, *rest)
+                return right(self, type(weights)(self.params), side, ids, first, *rest)
             finally:
-                self.weights[table] = kept
+                self.params[table] = kept
 
         return embed
 

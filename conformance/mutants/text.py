@@ -137,9 +137,9 @@ MUTANTS = [
 
 def _rounded(self: Any, right: Any, words: Any, keywords: Any) -> None:
     """Saves the position tables in half precision."""
-    kept = dict(self.weights)
-    self.weights = {k: w.astype(np.float16).astype(w.dtype) if "position" in k else w for k, w in kept.items()}
+    kept = dict(self.params)
+    self.params = {k: w.astype(np.float16).astype(w.dtype) if "position" in k else w for k, w in kept.items()}
     try:
         right(self, *words, **keywords)
     finally:
-        self.weights = kept
+        self.params = kept

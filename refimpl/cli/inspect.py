@@ -52,9 +52,9 @@ def _print_preprocessor(lm: Seq2SeqLM) -> None:
 
 def _print_weights(backbone: Backbone) -> None:
     """A row for each weight: name, shape, and how its values spread."""
-    wide = max(map(len, backbone.weights))
+    wide = max(map(len, backbone.params))
     print(f"{'weight':<{wide}}  {'shape':>16}  {'mean':>9}  {'std':>9}  {'min':>9}  {'max':>9}")
-    for name, array in backbone.weights.items():
+    for name, array in backbone.params.items():
         shape = "x".join(map(str, array.shape))
         values = array.astype(np.float64)
         spread = (values.mean(), values.std(), values.min(), values.max())

@@ -36,7 +36,7 @@ class DecoderSteps:
     ) -> None:  # fmt: skip
         backbone = self._backbone = model.backbone
         rows, width = prompt.shape
-        team, weights = Team(threads), Addresses(architecture, backbone.weights, backbone.num_layers)
+        team, weights = Team(threads), Addresses(architecture, backbone.params, backbone.num_layers)
         source = Source(architecture, model, weights, team, ids, source_mask)
         self._decoder = Decoder(architecture, backbone, weights, team, source, width)
         self.start = self.reached = index

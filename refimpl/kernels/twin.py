@@ -39,7 +39,7 @@ def architecture_of(model: Any) -> Architecture | None:
         or replaced(backbone, (*_BACKBONE_METHODS, *record.methods))
     ):
         return None
-    if any(type(w) is not np.ndarray or w.dtype != np.float32 for w in backbone.weights.values()):
+    if any(type(w) is not np.ndarray or w.dtype != np.float32 for w in backbone.params.values()):
         return None
     return record
 

@@ -56,7 +56,7 @@ class Backbone(Freezing):
         self.trainable = trainable
         # A preset brings its weights along: filling 140 million numbers at random to drop them would take seconds.
         fill = weights_from or (lambda model: fresh_weights(model.weight_specs(), model.dtype))
-        self.weights: dict[str, np.ndarray] = fill(self)
+        self.params: dict[str, np.ndarray] = fill(self)
 
     @property
     def head_dim(self) -> int:
@@ -111,7 +111,7 @@ class Backbone(Freezing):
     @property
     def scope(self) -> Scope:
         """The weights as the forward pass reads them."""
-        return Scope(self.weights)
+        return Scope(self.params)
 
     def __call__(self, inputs: Batch) -> dict[str, np.ndarray]:
         """Encoder and decoder states of a batch.
@@ -165,11 +165,11 @@ class Backbone(Freezing):
     # -- weights ---------------------------------------------------------------------------------------------------
     def count_params(self) -> int:
         """The number of parameters. Spec: models.backbone.count-params"""
-        return sum(array.size for array in self.weights.values())
+        return sum(array.size for array in self.params.values())
 
     def get_weights(self) -> list[np.ndarray]:
         """All weights, in KerasHub's order on JAX and TensorFlow. Spec: models.weights.order"""
-        return [array.copy() for array in self.weights.values()]
+        return [array.copy() for array in self.params.values()]
 
     def set_weights(self, weights: Iterable[Any]) -> None:
         """Set all weights from a list in the order of `get_weights`.
@@ -178,7 +178,7 @@ class Backbone(Freezing):
         Spec: models.weights.order
         """
         arrays = weight_arrays(weights, self.dtype)
-        shapes = [array.shape for array in self.weights.values()]
+        shapes = [array.shape for array in self.params.values()]
         if [array.shape for array in arrays] != shapes:
             raise WeightsError(
                 f"set_weights() got {len(arrays)} arrays, of shapes {[a.shape for a in arrays][:4]}...",
@@ -186,7 +186,7 @@ class Backbone(Freezing):
                 "Pass what get_weights() of a model of the same configuration gave.",
                 "models.weights.order",
             )
-        self.weights = dict(zip(self.weights, [array.copy() for array in arrays], strict=True))
+        self.params = dict(zip(self.params, [array.copy() for array in arrays], strict=True))
 
     # -- configuration ---------------------------------------------------------------------------------------------
     def get_config(self) -> dict[str, Any]:
@@ -263,7 +263,7 @@ class Backbone(Freezing):
         Spec: presets.export.weights, presets.export.config, presets.save.atomic
         """
         with replaced_folder(path, EXPORTED) as folder:
-            write_checkpoint(folder, self, type(self).__name__, self.weights, self.get_config())
+            write_checkpoint(folder, self, type(self).__name__, self.params, self.get_config())
 
     def write_preset_files(self, folder: Path, max_shard_size: float | None = 10) -> None:
         """Write configuration, metadata and weights into a folder that is being made.
@@ -279,7 +279,7 @@ class Backbone(Freezing):
             "tasks": tasks_of(type(self)),
         }
         write_json(folder / METADATA_FILE, metadata)
-        content = {name: (self.hdf5_place(name), array) for name, array in self.weights.items()}
+        content = {name: (self.hdf5_place(name), array) for name, array in self.params.items()}
         write_weights(folder, content, self.name, max_shard_size)
 
     @classproperty

@@ -168,7 +168,7 @@ class Task(Trainer):
         model, preprocessor = self.backbone, self.preprocessor
         tokenizer = preprocessor.tokenizer if preprocessor is not None else None
         with replaced_folder(path, EXPORTED) as folder:
-            write_checkpoint(folder, model, type(model).__name__, model.weights, model.get_config(), tokenizer)
+            write_checkpoint(folder, model, type(model).__name__, model.params, model.get_config(), tokenizer)
             if preprocessor is not None and tokenizer is not None:
                 write_generation(folder, type(model).__name__, tokenizer, preprocessor.decoder_sequence_length)
                 write_tokenizer(folder, tokenizer)

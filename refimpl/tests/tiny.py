@@ -29,9 +29,9 @@ def tokenizer(**kwargs):
 def adversarial(model, seed=0):
     """Fill all weights so that every term matters: no zeros, no ones."""
     rng = np.random.default_rng(seed)
-    for name, array in model.weights.items():
+    for name, array in model.params.items():
         shift = 1.0 if name.endswith(("gamma", "norm/weight")) else 0.1
-        model.weights[name] = (rng.standard_normal(array.shape) * 0.5 + shift).astype(array.dtype)
+        model.params[name] = (rng.standard_normal(array.shape) * 0.5 + shift).astype(array.dtype)
     return model
 
 

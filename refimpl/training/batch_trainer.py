@@ -107,7 +107,7 @@ class BatchTrainer:
         culprit = diagnosis.first_non_finite(outcome.gradients)
         if culprit is not None:
             raise diagnosis.stopped(done + 1, "a gradient", f"the gradient of {culprit}")
-        self.optimizer.apply(outcome.gradients, self.backbone.weights)
+        self.optimizer.apply(outcome.gradients, self.backbone.params)
         self._scores.update(batch, outcome)
 
     def _test_step(self, batch: TrainingBatch) -> None:
@@ -132,7 +132,7 @@ class BatchTrainer:
 
     def _culprit(self, batch: TrainingBatch, drop: Dropout) -> str:
         """The first tensor that is not finite: a weight, or a result of the forward pass."""
-        weight = diagnosis.first_non_finite(self.backbone.weights)
+        weight = diagnosis.first_non_finite(self.backbone.params)
         if weight is not None:
             return f"the weight {weight}"
         try:

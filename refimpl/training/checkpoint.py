@@ -102,12 +102,12 @@ class Checkpointing:
         Spec: training.checkpoint.exact, training.checkpoint.fits
         """
         preset = open_preset(folder)
-        before = self.backbone.weights
+        before = self.backbone.params
         shapes = {name: array.shape for name, array in before.items()}
-        self.backbone.weights = self.backbone.weights_of(preset)
+        self.backbone.params = self.backbone.weights_of(preset)
         try:
             self.seed, extra = read_state(preset.path, self.optimizer, shapes)
         except CheckpointError:
-            self.backbone.weights = before
+            self.backbone.params = before
             raise
         return extra

@@ -47,7 +47,7 @@ class Freezing:
     @property
     def layers(self) -> list[Part]:
         """The layers that have weights, in the order of the weights."""
-        return [Part(self, name) for name in dict.fromkeys(path.split("/")[0] for path in self.weights)]
+        return [Part(self, name) for name in dict.fromkeys(path.split("/")[0] for path in self.params)]
 
     def get_layer(self, name: str) -> Part:
         """A layer, for example `transformer_encoder_layer_0` or `token_embedding`.
@@ -71,9 +71,9 @@ class Freezing:
     @property
     def trainable_weights(self) -> list[np.ndarray]:
         """The weights that `fit` may change."""
-        return [array for name, array in self.weights.items() if self.is_trainable(name)]
+        return [array for name, array in self.params.items() if self.is_trainable(name)]
 
     @property
     def non_trainable_weights(self) -> list[np.ndarray]:
         """The weights that stay."""
-        return [array for name, array in self.weights.items() if not self.is_trainable(name)]
+        return [array for name, array in self.params.items() if not self.is_trainable(name)]

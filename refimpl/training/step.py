@@ -54,7 +54,7 @@ def run(
         tape = new_tape()
         nodes = {
             name: tape.variable(array, name) if trainable and trainable(name) else tape.constant(array, name)
-            for name, array in backbone.weights.items()
+            for name, array in backbone.params.items()
         }
         total, guesses, losses, logits = result(
             backbone, nodes, short.between(first, end), loss, drop.of_rows_from(first)

@@ -97,7 +97,7 @@ def bart(dropout=0.0):
         config = json.loads(file.metadata()["about"])["config"] | {"dropout": dropout}
         arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     backbone = BartBackbone(**config, dtype="float64")
-    backbone.weights = {name: arrays[f"weight/{name}"] for name in backbone.weights}
+    backbone.params = {name: arrays[f"weight/{name}"] for name in backbone.params}
     batch = {key.removeprefix("batch/"): value for key, value in arrays.items() if key.startswith("batch/")}
     return backbone, batch, arrays
 
@@ -112,7 +112,7 @@ def loss_of(backbone, weights, batch, drop=None):
 
 def gradients(backbone, batch, drop=None, frozen=()):
     tape = Tape()
-    nodes = {k: tape.constant(v) if k in frozen else tape.variable(v) for k, v in backbone.weights.items()}
+    nodes = {k: tape.constant(v) if k in frozen else tape.variable(v) for k, v in backbone.params.items()}
     loss = loss_of(backbone, nodes, batch, drop)
     tape.backward(loss)
     return loss.value, {name: node.gradient for name, node in nodes.items()}
@@ -133,7 +133,7 @@ def test_every_gradient_of_bart_is_pytorchs():
 def test_logits_from_the_tape_are_pytorchs():
     backbone, batch, golden = bart()
     tape = Tape()
-    scope = Scope({name: tape.constant(array) for name, array in backbone.weights.items()})
+    scope = Scope({name: tape.constant(array) for name, array in backbone.params.items()})
     logits = backbone.logits(scope, backbone.forward(scope, batch)["decoder_sequence_output"])
     np.testing.assert_allclose(logits.value, golden["logits"], rtol=1e-10, atol=1e-12)
 
@@ -141,7 +141,7 @@ def test_logits_from_the_tape_are_pytorchs():
 def test_logits_and_loss_as_two_primitives_give_the_fused_gradients():
     backbone, batch, golden = bart()
     tape = Tape()
-    nodes = {name: tape.variable(array) for name, array in backbone.weights.items()}
+    nodes = {name: tape.variable(array) for name, array in backbone.params.items()}
     scope = Scope(nodes)
     logits = backbone.logits(scope, backbone.forward(scope, batch)["decoder_sequence_output"])
     each = ops.cross_entropy(logits, batch["labels"])
@@ -166,9 +166,9 @@ def test_gradients_with_dropout_agree_with_central_differences():
     for name, place in [("token_embedding/embeddings", (11, 4)), ("encoder_position_embedding/embeddings", (2, 1))]:
         ends = []
         for step in (1e-5, -1e-5):
-            moved = backbone.weights[name].copy()
+            moved = backbone.params[name].copy()
             moved[place] += step
-            weights = backbone.weights | {name: moved}
+            weights = backbone.params | {name: moved}
             ends.append(loss_of(backbone, weights, batch, Dropout(0.3, seed=5)))
         assert found[name][place] == pytest.approx((ends[0] - ends[1]) / 2e-5, rel=1e-6, abs=1e-9)
     assert not np.array_equal(table, gradients(backbone, batch, Dropout(0.3, seed=6))[1]["token_embedding/embeddings"])
@@ -185,7 +185,7 @@ def test_rows_of_padding_have_finite_gradients():
 
 def test_constants_get_no_gradient_and_change_no_other():
     backbone, batch, _ = bart()
-    frozen = [name for name in backbone.weights if name.startswith(("encoder", "transformer_encoder"))]
+    frozen = [name for name in backbone.params if name.startswith(("encoder", "transformer_encoder"))]
     _, all_of_them = gradients(backbone, batch)
     _, found = gradients(backbone, batch, frozen=frozen)
     for name, gradient in found.items():

@@ -23,7 +23,7 @@ def t5(file, dtype="float64", **changes):
         config = json.loads(stored.metadata()["about"])["config"] | changes
         arrays = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118
     backbone = T5Backbone(**config, dtype=dtype)
-    backbone.weights = {name: arrays[f"weight/{name}"].astype(dtype) for name in backbone.weights}
+    backbone.params = {name: arrays[f"weight/{name}"].astype(dtype) for name in backbone.params}
     batch = {key.removeprefix("batch/"): value for key, value in arrays.items() if key.startswith("batch/")}
     return backbone, batch, arrays
 
@@ -51,7 +51,7 @@ def test_every_gradient_of_the_twins_is_pytorchs(file):
     backbone, batch, golden = t5(file, "float32")
     batch["weights"] = batch["weights"].astype(np.float32)
     tape = Tape(fused.TWINS)
-    nodes = {name: tape.variable(array) for name, array in backbone.weights.items()}
+    nodes = {name: tape.variable(array) for name, array in backbone.params.items()}
     loss = loss_of(backbone, nodes, batch)
     tape.backward(loss)
     assert loss.value == pytest.approx(golden["loss"][0], rel=1e-5)
@@ -68,7 +68,7 @@ def test_gradients_with_dropout_agree_with_central_differences(file):
     for name, place in [("token_embedding/embeddings", (11, 4)), *((n, (0, 1)) for n in found if "bias" in n)]:
         ends = []
         for step in (1e-5, -1e-5):
-            moved = backbone.weights[name].copy()
+            moved = backbone.params[name].copy()
             moved[place] += step
-            ends.append(loss_of(backbone, backbone.weights | {name: moved}, batch, Dropout(0.3, seed=5)))
+            ends.append(loss_of(backbone, backbone.params | {name: moved}, batch, Dropout(0.3, seed=5)))
         assert found[name][place] == pytest.approx((ends[0] - ends[1]) / 2e-5, rel=1e-5, abs=1e-9)

@@ -216,6 +216,6 @@ def test_a_model_without_layers_generates(jit_compile):
 def test_weights_that_are_no_numbers_make_a_warning(sampler, jit_compile):
     lm = seq2seq(preprocessor=False)
     lm.compile(sampler=sampler, jit_compile=jit_compile)
-    lm.backbone.weights["token_embedding/embeddings"][0, 0] = np.nan
+    lm.backbone.params["token_embedding/embeddings"][0, 0] = np.nan
     with pytest.warns(errors.NotANumberWarning), np.errstate(all="ignore"):
         lm.generate(prompt(), stop_token_ids=None)

@@ -125,8 +125,8 @@ def test_changed_weights_are_used_at_once():
     task.backbone.set_weights(other.backbone.get_weights())
     found = task.generate(inputs(), stop_token_ids=None)["decoder_token_ids"]
     assert (found == other.generate(inputs(), stop_token_ids=None)["decoder_token_ids"]).all()
-    task.backbone.weights["token_embedding/embeddings"][:] *= -1  # in place
-    other.backbone.weights["token_embedding/embeddings"][:] *= -1
+    task.backbone.params["token_embedding/embeddings"][:] *= -1  # in place
+    other.backbone.params["token_embedding/embeddings"][:] *= -1
     found = task.generate(inputs(), stop_token_ids=None)["decoder_token_ids"]
     assert (found == other.generate(inputs(), stop_token_ids=None)["decoder_token_ids"]).all()
 
@@ -134,7 +134,7 @@ def test_changed_weights_are_used_at_once():
 def test_weights_in_any_memory_order():
     task = compiled_task()
     expected = task.generate(inputs(), stop_token_ids=None)["decoder_token_ids"]
-    task.backbone.weights = {name: np.asfortranarray(w) for name, w in task.backbone.weights.items()}
+    task.backbone.params = {name: np.asfortranarray(w) for name, w in task.backbone.params.items()}
     assert (task.generate(inputs(), stop_token_ids=None)["decoder_token_ids"] == expected).all()
 
 

@@ -71,7 +71,7 @@ def test_more_tokens_than_a_float_counts_have_no_short_list():
 def test_asking_changes_no_token(columns, stops, temperature, monkeypatch):
     """Also where two tokens always tie: all their weights are equal."""
     task = BartSeq2SeqLM(adversarial(BartBackbone(**SIZES, max_sequence_length=30)), None)
-    table = task.backbone.weights["token_embedding/embeddings"]
+    table = task.backbone.params["token_embedding/embeddings"]
     table[50:] = table[:51]
     inputs = batch(7, 9, 17, size=101)
     inputs["decoder_padding_mask"] = np.arange(17) < np.random.default_rng(0).integers(1, 6, (7, 1))

@@ -26,7 +26,7 @@ batch = {"encoder_token_ids": ids, "encoder_padding_mask": ids > 0, "decoder_tok
 for _ in range(2):
     task.generate(batch | {"decoder_padding_mask": mask}, stop_token_ids=None)
 peak = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")][0].split()[1]
-weights = sum(weight.nbytes for weight in task.backbone.weights.values())
+weights = sum(weight.nbytes for weight in task.backbone.params.values())
 print(json.dumps([int(peak) * 1024 / weights, "numba" in sys.modules]))
 """
 

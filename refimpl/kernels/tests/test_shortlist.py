@@ -193,7 +193,7 @@ def test_a_stream_takes_short_lists_too(monkeypatch):
 
 def test_a_head_that_ties_is_asked_for_and_then_read_as_a_whole(monkeypatch):
     task = task_of("bart")
-    table = task.backbone.weights["token_embedding/embeddings"]
+    table = task.backbone.params["token_embedding/embeddings"]
     table[351:] = table[1:351]
     table[0] = 0.0  # or it may be the best one everywhere
     inputs = prompts(3)
@@ -245,7 +245,7 @@ def test_a_weight_that_changes_between_two_calls_is_used(monkeypatch):
     inputs = prompts(3)
     task.compile(sampler="greedy")
     task.generate(inputs, stop_token_ids=None)
-    table = task.backbone.weights["token_embedding/embeddings"]
+    table = task.backbone.params["token_embedding/embeddings"]
     table[:] = table[::-1].copy()
     found = task.generate(inputs, stop_token_ids=None)
     task.compile(sampler="greedy", jit_compile=False)

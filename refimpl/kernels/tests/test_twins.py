@@ -68,7 +68,7 @@ def test_steps_equal_the_definition(task):
     checked = task.backbone.checked(inputs)
     steps = compiled_steps(task, checked, 3)
     exact = type(task)(type(task.backbone)(**task.backbone.get_config() | {"dtype": "float64"}), None)
-    exact.backbone.weights = {name: w.astype(np.float64) for name, w in task.backbone.weights.items()}
+    exact.backbone.params = {name: w.astype(np.float64) for name, w in task.backbone.params.items()}
     cache, hidden = prefill(exact, checked, 3)
     plain, plain_hidden = prefill(task, checked, 3)
     assert_near(steps.hidden_states, hidden, plain_hidden)

@@ -71,11 +71,11 @@ def test_count_params_of_the_published_sizes():
 def test_fresh_weights_are_keras_hubs_initializers():
     set_random_seed(1)
     model = BartBackbone(500, 1, 2, 64, 96)
-    table = model.weights["token_embedding/embeddings"]
+    table = model.params["token_embedding/embeddings"]
     assert abs(table).max() <= 0.04  # two standard deviations of 0.02
     assert table.std() == pytest.approx(0.02 * 0.8796, rel=0.02)  # a normal cut at two has this spread
-    assert not model.weights["transformer_encoder_layer_0/self_attention/query/bias"].any()
-    assert (model.weights["encoder_embeddings_layer_norm/gamma"] == 1).all()
+    assert not model.params["transformer_encoder_layer_0/self_attention/query/bias"].any()
+    assert (model.params["encoder_embeddings_layer_norm/gamma"] == 1).all()
 
 
 @pytest.mark.parametrize(
@@ -148,4 +148,4 @@ def test_weights_that_were_got_are_copies():
     model = backbone()
     for array in model.get_weights():
         array[:] = 0
-    assert all(array.any() for array in model.weights.values())
+    assert all(array.any() for array in model.params.values())

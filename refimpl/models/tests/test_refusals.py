@@ -56,7 +56,7 @@ CALLS = {
     "backbone-dtype": lambda v: BartBackbone(**SIZES, dtype=v),
     "backbone-config": BartBackbone.from_config,
     "backbone-weights": lambda v: tiny.backbone().set_weights(v),
-    "backbone-weight": lambda v: tiny.backbone().set_weights([v] * len(tiny.backbone().weights)),
+    "backbone-weight": lambda v: tiny.backbone().set_weights([v] * len(tiny.backbone().params)),
     "tokenizer-vocabulary": lambda v: tokenizer_with(vocabulary=v),
     "tokenizer-merges": lambda v: tokenizer_with(merges=v),
     "tokenizer-length": lambda v: tokenizer_with(sequence_length=v),

@@ -93,7 +93,7 @@ def test_half_precision_is_finite_with_padding_and_near_single():
 
 def test_half_precision_norms_large_states():
     model = t5_backbone(dtype="float16")
-    model.weights["token_embedding/embeddings"] *= np.float16(400.0)  # squares are beyond float16
+    model.params["token_embedding/embeddings"] *= np.float16(400.0)  # squares are beyond float16
     assert np.isfinite(model(tokens(2, 5, 4))["decoder_sequence_output"]).all()
 
 
@@ -101,8 +101,8 @@ def test_the_tied_head_is_scaled_and_the_other_is_not():
     states = np.ones((1, 1, 12), np.float32)
     tied, untied = t5_backbone(), t5_backbone(tie_embedding_weights=False)
     for model, table, scale in (
-        (tied, tied.weights["token_embedding/embeddings"], 12**-0.5),
-        (untied, untied.weights["token_embedding/reverse_embeddings"].T, 1.0),
+        (tied, tied.params["token_embedding/embeddings"], 12**-0.5),
+        (untied, untied.params["token_embedding/reverse_embeddings"].T, 1.0),
     ):
         assert model.logits(model.scope, states)[0, 0] == pytest.approx(table.sum(axis=1) * scale, rel=1e-5)
 
@@ -136,10 +136,10 @@ def test_fresh_weights():
         "token_embedding/embeddings": 0.8796,  # a normal cut at two deviations has this spread
     }
     for name, deviation in expected.items():
-        weight = model.weights[name]
+        weight = model.params[name]
         assert weight.std() == pytest.approx(deviation, rel=0.05), name
         assert abs(weight.mean()) < deviation * 0.05, name
-    assert (model.weights["encoder_output_layer_norm/weight"] == 1).all()
+    assert (model.params["encoder_output_layer_norm/weight"] == 1).all()
 
 
 @pytest.mark.parametrize(

@@ -160,7 +160,7 @@ def load_and_use(folder):
     """A preset that loads must be usable, or say why not."""
     lm = Seq2SeqLM.from_preset(folder)
     for name, spec in lm.backbone.weight_specs():
-        array = lm.backbone.weights[name]
+        array = lm.backbone.params[name]
         assert array.shape == spec.shape
         assert array.dtype == np.float32
         array.sum()  # reads every page of the file

@@ -10,7 +10,7 @@ from safetensors.numpy import save_file
 from refimpl.tests import tiny
 
 LM = tiny.seq2seq()
-WEIGHTS = LM.backbone.weights
+WEIGHTS = LM.backbone.params
 
 
 def keras_folder(path):

@@ -28,7 +28,7 @@ def test_local_folder(tmp_path, cls, as_path):
     folder = keras_folder(tmp_path / "p")
     lm = cls.from_preset(folder if as_path else str(folder))
     assert type(lm) is BartSeq2SeqLM
-    assert same(lm.backbone.weights)
+    assert same(lm.backbone.params)
     assert lm.preprocessor.decoder_sequence_length == 11
 
 
@@ -49,16 +49,16 @@ def test_every_class_loads(tmp_path):
 
 def test_load_weights_false_is_random(tmp_path):
     lm = Seq2SeqLM.from_preset(keras_folder(tmp_path / "p"), load_weights=False)
-    table = lm.backbone.weights["token_embedding/embeddings"]
+    table = lm.backbone.params["token_embedding/embeddings"]
     assert table.std() < 0.03
-    assert not lm.backbone.weights["transformer_encoder_layer_0/self_attention/query/bias"].any()
+    assert not lm.backbone.params["transformer_encoder_layer_0/self_attention/query/bias"].any()
 
 
 def test_names_of_keras_nlp(tmp_path):
     folder = keras_folder(tmp_path / "p")
     for file in folder.glob("*.json"):
         file.write_text(file.read_text().replace("keras_hub", "keras_nlp"))
-    assert same(Seq2SeqLM.from_preset(folder).backbone.weights)
+    assert same(Seq2SeqLM.from_preset(folder).backbone.params)
 
 
 def test_sharded(tmp_path):
@@ -69,7 +69,7 @@ def test_sharded(tmp_path):
     index = json.loads((tmp_path / "p/model.weights.json").read_text())
     assert index["metadata"]["total_size"] == sum(array.nbytes for array in folders.WEIGHTS.values())
     assert not (tmp_path / "p/model.weights.h5").exists()
-    assert same(Seq2SeqLM.from_preset(tmp_path / "p").backbone.weights)
+    assert same(Seq2SeqLM.from_preset(tmp_path / "p").backbone.params)
 
 
 def test_group_over_two_shards(tmp_path):
@@ -94,7 +94,7 @@ def test_group_over_two_shards(tmp_path):
     (folder / "model.weights.json").write_text(
         json.dumps({"weight_map": {k: v[0] if len(set(v)) == 1 else v for k, v in groups.items()}})
     )
-    assert same(Backbone.from_preset(folder).weights)
+    assert same(Backbone.from_preset(folder).params)
 
 
 @pytest.mark.parametrize("limit", [0, -1, float("nan"), "10", True, 1 / GIB])
@@ -107,8 +107,8 @@ def test_wrong_shard_size(tmp_path, limit):
 def test_half_precision(tmp_path):
     folder = keras_folder(tmp_path / "p")
     rewrite_hdf5(folder / "model.weights.h5", write=lambda f, n, a: f.create_dataset(n, data=a.astype(np.float16)))
-    assert same(Backbone.from_preset(folder).weights, rounded=lambda a: a.astype(np.float16))
-    assert same(Backbone.from_preset(folder, dtype="float64").weights, np.float64, lambda a: a.astype(np.float16))
+    assert same(Backbone.from_preset(folder).params, rounded=lambda a: a.astype(np.float16))
+    assert same(Backbone.from_preset(folder, dtype="float64").params, np.float64, lambda a: a.astype(np.float16))
     assert Backbone.from_preset(folder, dtype="float16").dtype == "float16"
 
 
@@ -121,7 +121,7 @@ def test_bfloat16(tmp_path):
 
     folder = keras_folder(tmp_path / "p")
     rewrite_hdf5(folder / "model.weights.h5", write=write)
-    assert same(Backbone.from_preset(folder).weights, rounded=bfloat16)
+    assert same(Backbone.from_preset(folder).params, rounded=bfloat16)
 
 
 @pytest.mark.parametrize("root", ["layers", "_layer_checkpoint_dependencies"])
@@ -136,29 +136,29 @@ def test_paths_of_older_keras(tmp_path, root):
     rewrite_hdf5(folder / "model.weights.h5", place)
     with h5py.File(folder / "model.weights.h5", "a") as file:
         file[f"{root}/dropout/seed_generator/vars/0"] = np.array([0, 7], np.uint32)
-    assert same(Backbone.from_preset(folder).weights)
+    assert same(Backbone.from_preset(folder).params)
 
 
 # -- transformers ------------------------------------------------------------------------------------------------------
 def test_transformers(tmp_path):
     lm = Seq2SeqLM.from_preset(transformers_folder(tmp_path / "t"))
     assert type(lm) is BartSeq2SeqLM
-    assert same(lm.backbone.weights)
+    assert same(lm.backbone.params)
     assert lm.backbone.get_config() | {"name": ""} == folders.LM.backbone.get_config() | {"name": ""}
     assert lm.preprocessor.encoder_sequence_length == 19
     assert lm.preprocessor.tokenizer.vocabulary == tiny.vocabulary()
 
 
 def test_transformers_sharded_and_headless(tmp_path):
-    assert same(Backbone.from_preset(folders.sharded_transformers_folder(tmp_path / "s")).weights)
+    assert same(Backbone.from_preset(folders.sharded_transformers_folder(tmp_path / "s")).params)
     headless = {n.removeprefix("model."): a for n, a in folders.transformers_tensors().items() if "bias" not in n[:18]}
-    assert same(Backbone.from_preset(transformers_folder(tmp_path / "h", headless)).weights)
+    assert same(Backbone.from_preset(transformers_folder(tmp_path / "h", headless)).params)
 
 
 def test_transformers_half_precision(tmp_path):
     halves = {name: array.astype(np.float16) for name, array in folders.transformers_tensors().items()}
     folder = transformers_folder(tmp_path / "t", halves)
-    assert same(Backbone.from_preset(folder).weights, rounded=lambda a: a.astype(np.float16))
+    assert same(Backbone.from_preset(folder).params, rounded=lambda a: a.astype(np.float16))
     # The same bytes under another name of the type: two bytes of a bfloat16.
     cut = {n: (a.view(np.uint32) >> 16).astype(np.uint16) for n, a in folders.transformers_tensors().items()}
     save_file(cut, folder / "model.safetensors")
@@ -166,7 +166,7 @@ def test_transformers_half_precision(tmp_path):
     length = int.from_bytes(data[:8], "little")
     header = data[8 : 8 + length].replace(b'"U16"', b'"BF16"')
     (folder / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + data[8 + length :])
-    assert same(Backbone.from_preset(folder).weights, rounded=bfloat16)
+    assert same(Backbone.from_preset(folder).params, rounded=bfloat16)
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_transformers_tensors_that_do_not_fit(tmp_path):
     with pytest.raises(errors.WeightsError, match="differ"):
         Backbone.from_preset(untied)
     tied = tensors | {"lm_head.weight": tensors["model.shared.weight"].copy()}
-    assert same(Backbone.from_preset(transformers_folder(tmp_path / "c", tied)).weights)
+    assert same(Backbone.from_preset(transformers_folder(tmp_path / "c", tied)).params)
     more = tensors | {"model.encoder.layers.2.fc1.bias": np.zeros(20, np.float32)}
     with pytest.raises(errors.WeightsError, match=r"layers\.2"):
         Backbone.from_preset(transformers_folder(tmp_path / "d", more))
@@ -239,7 +239,7 @@ def test_export_and_back(tmp_path):
             skip = 2 if "embed_positions" in name else 0
             assert np.array_equal(written[name][skip:], array[skip:]), name
     back = Seq2SeqLM.from_preset(tmp_path / "x")
-    assert same(back.backbone.weights)
+    assert same(back.backbone.params)
     assert back.preprocessor.tokenizer.get_config() == folders.LM.preprocessor.tokenizer.get_config()
     back.export_to_transformers(tmp_path / "y")
     assert (tmp_path / "x/model.safetensors").read_bytes() == (tmp_path / "y/model.safetensors").read_bytes()

@@ -30,7 +30,7 @@ SCRIPT = """
     for handle in handles:
         try:
             lm = Seq2SeqLM.from_preset(handle)
-            print(json.dumps([handle, sum(float(a.sum()) for a in lm.backbone.weights.values())]))
+            print(json.dumps([handle, sum(float(a.sum()) for a in lm.backbone.params.values())]))
         except errors.RefimplError as error:
             kinds = [c.__name__ for c in type(error).__mro__ if not c.__name__.startswith("_")]
             print(json.dumps([handle, kinds, str(error)]))

@@ -17,7 +17,7 @@ from refimpl.models import Backbone
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 before = peak()
-weights = Backbone.from_preset(sys.argv[1], dtype=sys.argv[2]).weights
+weights = Backbone.from_preset(sys.argv[1], dtype=sys.argv[2]).params
 loaded = peak()
 total = sum(float(array.sum()) for array in weights.values())  # reads every page
 print(json.dumps([sum(a.nbytes for a in weights.values()), loaded - before, peak() - before]))

@@ -63,7 +63,7 @@ def test_unaligned_safetensors(tmp_path):
     content, body = header(path.read_bytes())
     for pad in range(4):
         path.write_bytes(with_header(json.dumps(content).encode() + b" " * pad, body))
-        loaded = Backbone.from_preset(tmp_path / "t").weights
+        loaded = Backbone.from_preset(tmp_path / "t").params
         assert same(loaded)
         assert all(array.flags.aligned and array.flags.c_contiguous for array in loaded.values())
 

@@ -38,7 +38,7 @@ def test_link_out_of_the_folder(folder, tmp_path, name):
 def test_link_inside_the_folder_is_fine(folder):
     weights_file(folder).rename(folder / "real.h5")
     weights_file(folder).symlink_to("real.h5")
-    assert same(Backbone.from_preset(folder).weights)
+    assert same(Backbone.from_preset(folder).params)
 
 
 def test_link_to_a_folder_of_its_own(folder, tmp_path):
@@ -61,7 +61,7 @@ def test_links_of_the_hugging_face_cache(folder, tmp_path, shared):
         place = snapshot / path.relative_to(folder)
         place.parent.mkdir(parents=True, exist_ok=True)
         place.symlink_to(os.path.relpath(blobs / str(n), place.parent))
-    assert same(Seq2SeqLM.from_preset(snapshot).backbone.weights)
+    assert same(Seq2SeqLM.from_preset(snapshot).backbone.params)
     other = tmp_path / "models--user--other" / "blobs"
     other.mkdir(parents=True)
     (snapshot / "config.json").resolve().rename(other / "x")
@@ -207,7 +207,7 @@ def test_text_that_is_no_text_or_too_long(folder):
 def test_names_that_would_be_imported(folder):
     """The module in the JSON is never imported, and only the registry knows classes."""
     edit_json(folder / "config.json", lambda c: c.update(module="this.would.be.run", class_name="Lambda"))
-    assert same(Backbone.from_preset(folder).weights)
+    assert same(Backbone.from_preset(folder).params)
     for name in ("keras>Lambda", "os>system", "keras_hub>__class__", 3, ["keras_hub>BartBackbone"], {"a": 1}):
         edit_json(folder / "config.json", lambda c, name=name: c.update(registered_name=name))
         with pytest.raises(errors.PresetError):
@@ -229,18 +229,18 @@ def test_loaded_weights_are_the_callers_own(folder):
     """Training in place changes neither the file nor another model from the same file."""
     before = weights_file(folder).read_bytes()
     one, two = Backbone.from_preset(folder), Backbone.from_preset(folder)
-    for array in one.weights.values():
+    for array in one.params.values():
         array[...] = 0
     assert weights_file(folder).read_bytes() == before
-    assert same(two.weights)
-    assert same(Backbone.from_preset(folder).weights)
+    assert same(two.params)
+    assert same(Backbone.from_preset(folder).params)
 
 
 def test_saving_over_the_folder_that_is_mapped(folder):
     lm = Seq2SeqLM.from_preset(folder)
     lm.save_to_preset(folder)
-    assert same(lm.backbone.weights)
-    assert same(Seq2SeqLM.from_preset(folder).backbone.weights)
+    assert same(lm.backbone.params)
+    assert same(Seq2SeqLM.from_preset(folder).backbone.params)
 
 
 def test_fresh_weights_beyond_memory():

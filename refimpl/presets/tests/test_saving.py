@@ -29,9 +29,9 @@ def which(folder):
     """`old` or `new`, whole; anything else is an error."""
     lm = Seq2SeqLM.from_preset(folder)
     if lm.backbone.num_layers == 2:
-        assert same(lm.backbone.weights)
+        assert same(lm.backbone.params)
         return "old"
-    assert all(np.array_equal(lm.backbone.weights[k], array) for k, array in NEW.backbone.weights.items())
+    assert all(np.array_equal(lm.backbone.params[k], array) for k, array in NEW.backbone.params.items())
     return "new"
 
 

@@ -25,7 +25,7 @@ KINDS = {
 
 def tensors_of(model):
     """The model under transformers' names, written out by hand from its modeling_t5.py."""
-    w, gated = model.weights, model.use_gated_activation
+    w, gated = model.params, model.use_gated_activation
     tensors = {"shared.weight": w["token_embedding/embeddings"]}
     if not model.tie_embedding_weights:
         tensors["lm_head.weight"] = w["token_embedding/reverse_embeddings"].T
@@ -85,7 +85,7 @@ def test_a_folder_of_keras_hub(preset, tmp_path):
     assert type(lm) is T5Seq2SeqLM
     lm.save_to_preset(tmp_path / "p")
     back = Seq2SeqLM.from_preset(tmp_path / "p")
-    assert same(back.backbone.weights, lm.backbone.weights)
+    assert same(back.backbone.params, lm.backbone.params)
     assert back.backbone.get_config() == lm.backbone.get_config()
     assert isinstance(lm.generate("the cat", max_length=6), str)
 
@@ -115,7 +115,7 @@ def test_a_checkpoint_of_transformers_and_back(kind, tmp_path):
     model = t5_backbone(**KINDS[kind])
     lm = Seq2SeqLM.from_preset(checkpoint(tmp_path / "t", model))
     assert type(lm) is T5Seq2SeqLM
-    assert same(lm.backbone.weights, model.weights)
+    assert same(lm.backbone.params, model.params)
     assert lm.backbone.get_config() | {"name": "", "key_value_dim": model.key_value_dim} == model.get_config() | {
         "name": ""
     }
@@ -126,7 +126,7 @@ def test_a_checkpoint_of_transformers_and_back(kind, tmp_path):
     assert not written
     assert json.loads((tmp_path / "x" / "generation_config.json").read_text())["decoder_start_token_id"] == 0
     back = Seq2SeqLM.from_preset(tmp_path / "x")
-    assert same(back.backbone.weights, model.weights)
+    assert same(back.backbone.params, model.params)
     assert back.preprocessor.tokenizer("a ab").tolist() == lm.preprocessor.tokenizer("a ab").tolist()
 
 
@@ -137,7 +137,7 @@ def test_copies_of_the_table_and_what_no_model_reads(tmp_path):
     tensors |= {name: tensors["shared.weight"].copy() for name in copies}
     unread = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"
     tensors[unread] = np.ones((32, 3), np.float32)
-    assert same(T5Backbone.from_preset(checkpoint(tmp_path / "a", model, tensors)).weights, model.weights)
+    assert same(T5Backbone.from_preset(checkpoint(tmp_path / "a", model, tensors)).params, model.params)
     different = tensors | {"lm_head.weight": tensors["shared.weight"] + 1}
     with pytest.raises(WeightsError, match="differ"):
         T5Backbone.from_preset(checkpoint(tmp_path / "b", model, different))
@@ -151,7 +151,7 @@ def test_a_head_without_scale_may_be_the_table(tmp_path):
     tensors = tensors_of(model)
     del tensors["lm_head.weight"]
     found = T5Backbone.from_preset(checkpoint(tmp_path / "a", model, tensors))
-    assert np.array_equal(found.weights["token_embedding/reverse_embeddings"], tensors["shared.weight"].T)
+    assert np.array_equal(found.params["token_embedding/reverse_embeddings"], tensors["shared.weight"].T)
     own = {"tie_word_embeddings": True, "scale_decoder_outputs": False}  # how transformers 5 saves T5 1.1
     assert not T5Backbone.from_preset(checkpoint(tmp_path / "b", model, **own)).tie_embedding_weights
 

@@ -61,7 +61,7 @@ def test_keras_hub_computes_what_was_saved(kind, tmp_path):
     found = theirs({key: value.astype("int32") for key, value in BATCH.items()})
     found = np.asarray(found.detach() if hasattr(found, "detach") else found)
     assert np.abs(found - logits).max() < 3e-4 * np.abs(logits).max()  # float32, weights that amplify
-    assert len(theirs.weights) == len(lm.backbone.weights)
+    assert len(theirs.weights) == len(lm.backbone.params)
     for ours, other in zip(lm.get_weights(), theirs.get_weights(), strict=True):
         assert np.array_equal(ours, other)
 

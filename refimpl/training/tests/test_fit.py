@@ -85,9 +85,9 @@ def test_frozen_parts_stay_and_the_others_learn():
     lm = task()
     lm.backbone.get_layer("token_embedding").trainable = False
     lm.backbone.get_layer("transformer_encoder_layer_1").trainable = False
-    before = {name: array.copy() for name, array in lm.backbone.weights.items()}
+    before = {name: array.copy() for name, array in lm.backbone.params.items()}
     fitted(lm)
-    for name, array in lm.backbone.weights.items():
+    for name, array in lm.backbone.params.items():
         frozen = name.startswith(("token_embedding", "transformer_encoder_layer_1"))
         assert np.array_equal(array, before[name]) == frozen, name
     assert not [name for name in lm.optimizer.state["velocity"] if name.startswith("token_embedding")]

@@ -133,8 +133,8 @@ def test_from_scratch_draws_new_weights_by_the_seed(data, preset, tmp_path):
     assert same(one, again)
     assert not same(one, other)
     kernel = "transformer_encoder_layer_0/self_attention/query/kernel"
-    assert abs(one.backbone.weights[kernel]).max() <= 2 * 0.02 / 0.87962566  # a normal distribution cut at two sigma
-    assert not np.array_equal(one.backbone.weights[kernel], before.backbone.weights[kernel])
+    assert abs(one.backbone.params[kernel]).max() <= 2 * 0.02 / 0.87962566  # a normal distribution cut at two sigma
+    assert not np.array_equal(one.backbone.params[kernel], before.backbone.params[kernel])
 
 
 def test_rows_of_like_lengths_share_a_batch():

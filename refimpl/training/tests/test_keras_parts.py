@@ -86,7 +86,7 @@ def test_metrics_are_keras(case):
 def bart(dtype="float32"):
     about, arrays = arrays_of("bart_gradients.safetensors")
     backbone = BartBackbone(**about["config"], dtype=dtype)
-    backbone.weights = {name: arrays[f"weight/{name}"].astype(np.float32).astype(dtype) for name in backbone.weights}
+    backbone.params = {name: arrays[f"weight/{name}"].astype(np.float32).astype(dtype) for name in backbone.params}
     return BartSeq2SeqLM(backbone, None)
 
 
@@ -106,7 +106,7 @@ def test_whole_runs_follow_keras_hub(run):
     scores = [lm.train_on_batch(*data[step % 3]) for step in range(len(expected))]
     assert len(scores) >= 20
     np.testing.assert_allclose(scores, expected, rtol=5e-6, atol=1e-6)
-    for key, weight in lm.backbone.weights.items():
+    for key, weight in lm.backbone.params.items():
         # The gradient of a key's bias is rounding noise around 0, which Adam divides by its own size.
         noise = 5e-4 if key.endswith("/key/bias") and run != "sgd" else 5e-6
         assert np.abs(weight - arrays[f"{run}/weight/{key}"]).max() < noise, key
@@ -115,7 +115,7 @@ def test_whole_runs_follow_keras_hub(run):
 def test_evaluate_and_unweighted_metrics_are_keras_hubs():
     _, arrays = arrays_of("bart_steps.safetensors")
     lm = bart()
-    lm.backbone.weights = {key: arrays[f"cosine/weight/{key}"] for key in lm.backbone.weights}
+    lm.backbone.params = {key: arrays[f"cosine/weight/{key}"] for key in lm.backbone.params}
     lm.compile(metrics=["accuracy"], weighted_metrics=None)
     for batch, expected in zip(batches(arrays), arrays["evaluate/cosine"], strict=True):
         assert lm.test_on_batch(*batch) == pytest.approx(list(expected[:2]), rel=5e-6)

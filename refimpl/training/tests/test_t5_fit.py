@@ -49,7 +49,7 @@ def test_twins_and_definition_learn_the_same():
 def test_a_frozen_layer_stays():
     lm = task()
     lm.backbone.get_layer("transformer_encoder_layer_0").trainable = False
-    before = {name: array.copy() for name, array in lm.backbone.weights.items()}
+    before = {name: array.copy() for name, array in lm.backbone.params.items()}
     lm.train_on_batch(*copies())
-    for name, array in lm.backbone.weights.items():
+    for name, array in lm.backbone.params.items():
         assert np.array_equal(array, before[name]) == name.startswith("transformer_encoder_layer_0"), name

@@ -12,7 +12,7 @@ from refimpl.training.tests.small import TEXTS, fitted, task, tokens
 
 def test_not_a_number_stops_with_its_place():
     lm = task(dropout=0.0)
-    lm.backbone.weights["transformer_decoder_layer_0/feedforward_output_dense/kernel"][1, 2] = np.nan
+    lm.backbone.params["transformer_decoder_layer_0/feedforward_output_dense/kernel"][1, 2] = np.nan
     before = lm.get_weights()
     with pytest.raises(NonFiniteError, match="step 1 .*transformer_decoder_layer_0/feedforward_output_dense/kernel"):
         fitted(lm)
@@ -21,7 +21,7 @@ def test_not_a_number_stops_with_its_place():
 
 def test_an_overflow_is_named_by_the_first_result():
     lm = task(dropout=0.0)
-    lm.backbone.weights["transformer_encoder_layer_1/feedforward_output_dense/kernel"][:] = 3e38
+    lm.backbone.params["transformer_encoder_layer_1/feedforward_output_dense/kernel"][:] = 3e38
     with (
         pytest.raises(NonFiniteError, match="linear with transformer_encoder_layer_1/feedforward_output_dense"),
         np.errstate(all="ignore"),
