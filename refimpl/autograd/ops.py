@@ -1,8 +1,8 @@
 """The primitives of all forward passes, on NumPy arrays of any float type, each followed by its derivative.
 
 On plain arrays each result depends on its own row alone: a row gives the same bits alone, in any batch and beside any
-padding. For that, matrix products run on blocks of a fixed shape, and sums over a sequence run from the first position
-to the last, so that zeros at its end change nothing. On the tape, where rows meet in the gradient anyway, matrix
+padding. For that, each row is multiplied by itself, and sums over a sequence run from the first position to the last,
+so that zeros at its end change nothing. On the tape, where rows meet in the gradient anyway, matrix
 products are as large as they can be.
 
 In the derivations `g` is the gradient of the result, a prime marks a gradient, and repeated indices are summed over.
@@ -52,22 +52,18 @@ __all__ = [
 Array = np.ndarray
 Wants = list[bool]
 
-ROWS = 16  # rows of one block; BLAS gives each row of a block the same arithmetic, wherever it stands in it
-
 
 def matmul_rows(x: Array, matrix: Array) -> Array:
-    """`x @ matrix` in blocks of `ROWS` rows, the last one filled up with zeros.
+    """`x @ matrix`, each row in a call of BLAS of its own, so that no other row can change how it is summed.
+
+    A library is free to sum the rows of one block in different orders, and OpenBLAS does so on AVX2. What this rests on:
+    the same call with the same numbers gives the same bits, wherever they lie in memory.
 
     Shapes: x (..., I), matrix (I, O) -> (..., O).
+    Spec: invariance.rows
     """
-    rows = x.reshape(-1, x.shape[-1])
-    blocks = -(-len(rows) // ROWS)
-    filled = np.zeros((blocks, ROWS, x.shape[-1]), x.dtype)
-    filled.reshape(-1, x.shape[-1])[: len(rows)] = rows
-    out = np.empty((blocks, ROWS, matrix.shape[1]), x.dtype)
-    for block, result in zip(filled, out, strict=True):
-        np.matmul(block, matrix, out=result)
-    return out.reshape(-1, matrix.shape[1])[: len(rows)].reshape(*x.shape[:-1], matrix.shape[1])
+    rows = np.ascontiguousarray(x).reshape(-1, 1, x.shape[-1])
+    return np.matmul(rows, matrix).reshape(*x.shape[:-1], matrix.shape[1])
 
 
 @primitive

@@ -53,3 +53,38 @@ def test_softmax_gives_the_same_bits_beside_padding():
     scores = np.random.default_rng(1).standard_normal((50, 40)).astype(np.float32)
     alone = ops.softmax(scores[:, :21], np.ones(21, bool))
     assert np.array_equal(ops.softmax(scores, np.arange(40) < 21)[:, :21], alone)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize(("inputs", "outputs"), [(1, 7), (5, 3), (12, 1), (17, 33), (96, 96), (768, 130), (64, 5000)])
+def test_equal_rows_give_equal_bits_wherever_they_stand(dtype, inputs, outputs):
+    """What `matmul_rows` rests on: OpenBLAS's kernels for AVX2 sum equal rows of one product in different orders."""
+    rng = np.random.default_rng(inputs)
+    row = rng.standard_normal(inputs).astype(dtype)
+    for matrix in (rng.standard_normal((inputs, outputs)), rng.standard_normal((outputs, inputs)).T):
+        matrix = matrix.astype(dtype, order="K")
+        alone = ops.matmul_rows(row, matrix)
+        many = ops.matmul_rows(np.tile(row, (3, 13, 1)), matrix)
+        strided = ops.matmul_rows(np.repeat(row, 2)[None, ::2], matrix)
+        memory = np.zeros(inputs + 9, dtype)
+        for start in range(9):
+            memory[start : start + inputs] = row
+            assert np.array_equal(ops.matmul_rows(memory[start : start + inputs], matrix), alone)
+        assert (many == alone).all()
+        assert np.array_equal(strided[0], alone)
+
+
+@pytest.mark.parametrize("depth", [1, 3, 8, 17, 64])
+def test_attention_gives_a_row_the_same_bits_in_any_batch(depth):
+    rng = np.random.default_rng(depth)
+    q, k, v = (rng.standard_normal((5, n, 3, depth)).astype(np.float32) for n in (7, 70, 70))
+    scores, weights = ops.attention_scores(q, k), rng.random((5, 3, 7, 70)).astype(np.float32)
+    for length in (70, 41):
+        weights[..., length:] = 0.0
+        mixed = ops.attention_mix(weights, v)
+        for row in range(5):
+            one = slice(row, row + 1)
+            for t in (slice(0, 7), slice(3, 4)):
+                own = ops.attention_scores(q[one, t], k[one, :length])
+                assert np.array_equal(own, scores[one, :, t, :length])
+                assert np.array_equal(ops.attention_mix(weights[one, :, t, :length], v[one, :length]), mixed[one, t])
