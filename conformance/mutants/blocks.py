@@ -8,7 +8,6 @@ from conformance.mutants import Mutant
 PLACES = (
     ("refimpl.autograd.ops", "attention", "*attention"),
     ("refimpl.autograd.ops", "layer_norm", "*_norm"),
-    ("refimpl.autograd.ops", "relative_attention", "*attention"),
     ("refimpl.autograd.ops", "rms_norm", "*_norm"),
     ("refimpl.autograd.ops", "gelu", "*.feed_forward"),
     ("refimpl.autograd.ops", "relu", "*.feed_forward"),
@@ -37,6 +36,7 @@ PLACES = (
     ("refimpl.models.layers", "layer_norm*", "*_norm"),
     ("refimpl.models.t5_layers", "relative_buckets", "*.position_bias"),
     ("refimpl.models.t5_layers", "MAX_DISTANCE", "*.position_bias"),
+    ("refimpl.models.t5_layers", "SCALE", "*attention"),
     ("refimpl.models.t5_layers", "ACTIVATIONS", "*.feed_forward"),
     ("refimpl.models.t5_backbone", "position_bias", "*.position_bias cache"),
     ("refimpl.models.t5_backbone", "*.attend_source", "*.cross_attention"),

@@ -15,10 +15,6 @@ ENCODER, DECODER, HEAD = "models.t5.encoder-layer", "models.t5.decoder-layer", "
 CACHE, MASK, NOTHING = "decoding.cache.equals-uncached", "models.attention.mask", "models.attention.nothing-to-attend"
 
 
-def _scaled(right: Any) -> Any:
-    return lambda q, *rest: right(q / np.sqrt(q.dtype.type(q.shape[3])), *rest)
-
-
 def _bias_where(wanted: Any) -> Any:
     """Attention with a bias that `wanted(bias, weights, keys)` gives."""
 
@@ -99,11 +95,11 @@ MUTANTS = [
            ((T5, "position_bias", lambda right: lambda q, k, first, *rest: right(q, k, first % 128, *rest)),)),
     Mutant("t5-bias-in-cross-attention", "P12", (BIAS, DECODER), ((T5, "attention", _bias_where(_across)),)),
     Mutant("t5-bias-in-the-first-layer-only", "P10", (BIAS,), ((T5, "attention", _bias_where(_first_layer_only)),)),
-    Mutant("t5-scores-scaled", "M15", (ATTENTION,), ((OPS, "relative_attention", _scaled),)),
+    Mutant("t5-scores-scaled", "M15", (ATTENTION,), ((LAYERS, "SCALE", lambda _: 0.5),)),
     Mutant("t5-cross-mask-missing", "M01", (MASK, DECODER),
            ((T5, "T5Backbone.attend_source", argument(3, lambda may: np.ones_like(may))),)),
     Mutant("t5-mean-over-nothing", "M05", (NOTHING,),
-           ((OPS, "relative_attention", argument(4, lambda may: may | ~may.any(-1, keepdims=True))),)),
+           ((T5, "attention", argument(3, lambda may: may | ~may.any(-1, keepdims=True))),)),
     Mutant("t5-layer-norm", "N02", (NORM, ENCODER), ((OPS, "rms_norm", _rms(
         lambda x, g, e: (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + e) * g)),)),
     Mutant("t5-epsilon-1e-12", "N01", (NORM,), ((OPS, "rms_norm", argument(2, lambda _: 1e-12)),)),

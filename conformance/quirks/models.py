@@ -7,7 +7,8 @@ import numpy as np
 
 from conformance.quirks import Quirk
 
-BACKBONE, BART, OPS = "refimpl.models.backbone", "refimpl.models.bart_backbone", "refimpl.autograd.ops"
+BACKBONE, BART, T5 = "refimpl.models.backbone", "refimpl.models.bart_backbone", "refimpl.models.t5_backbone"
+OPS = "refimpl.autograd.ops"
 
 
 def _negative_too(right: Any) -> Any:
@@ -42,42 +43,32 @@ def _broadcast(right: Any) -> Any:
     return checked
 
 
-def _mean_over_nothing() -> tuple[tuple[str, str, Any], ...]:
-    """Where nothing may be attended to, all positions count alike; only if the configured dropout is 0."""
-    no_dropout = [False]
+def _mean_over_nothing(module: str, name: str, shows: Any) -> tuple[tuple[str, str, Any], ...]:
+    """A row that may attend to nothing gets the mean of all values, in backbones of which `shows` is true."""
+    inside = [False]
 
     def noted(right: Any) -> Any:
         def run(self: Any, *rest: Any, **named: Any) -> Any:
-            no_dropout[0] = self.dropout == 0
-            return right(self, *rest, **named)
+            before, inside[0] = inside[0], shows(self)
+            try:
+                return right(self, *rest, **named)
+            finally:
+                inside[0] = before
 
         return run
 
     def attention(right: Any) -> Any:
         def attend(query: Any, key: Any, value: Any, may: np.ndarray, *rest: Any) -> Any:
+            found = right(query, key, value, may, *rest)
             nothing = ~may.any(axis=-1)  # (B, 1, 1 or T)
-            if no_dropout[0] and nothing.any() and isinstance(query, np.ndarray):  # the tape's rows have no weight
-                query = np.where(nothing[:, 0, :, None, None], query.dtype.type(0), query)
-                may = may | nothing[..., None]
-            return right(query, key, value, may, *rest)
+            if not inside[0] or not nothing.any() or not isinstance(query, np.ndarray):  # the tape's have no weight
+                return found
+            return np.where(nothing[:, 0, :, None, None], value.mean(axis=1, keepdims=True), found)
 
         return attend
 
-    ways = tuple((BART, f"BartBackbone.{name}", noted) for name in ("encode", "decode", "decode_cached"))
+    ways = tuple((module, f"{name}.{way}", noted) for way in ("encode", "decode", "decode_cached"))
     return (*ways, (OPS, "attention", attention))
-
-
-def _mean_of_values(right: Any) -> Any:
-    """T5's attention, where a row that may attend to nothing gets the mean of all values."""
-
-    def attend(query: Any, key: Any, value: Any, bias: Any, may: np.ndarray, *rest: Any) -> Any:
-        found = right(query, key, value, bias, may, *rest)
-        nothing = ~may.any(axis=-1)  # (B, 1, 1 or T)
-        if not nothing.any() or not isinstance(query, np.ndarray):  # the tape's rows have no weight
-            return found
-        return np.where(nothing[:, 0, :, None, None], value.mean(axis=1, keepdims=True), found)
-
-    return attend
 
 
 def quirks(backend: str) -> list[Quirk]:
@@ -90,6 +81,6 @@ def quirks(backend: str) -> list[Quirk]:
             ("jax",),
         ),
         Quirk("batch-sizes-broadcast", ((BACKBONE, "Backbone.checked", _broadcast),), ("torch",)),
-        Quirk("mean-over-nothing", _mean_over_nothing()),
-        Quirk("t5-mean-over-nothing", ((OPS, "relative_attention", _mean_of_values),)),
+        Quirk("mean-over-nothing", _mean_over_nothing(BART, "BartBackbone", lambda model: model.dropout == 0)),
+        Quirk("t5-mean-over-nothing", _mean_over_nothing(T5, "T5Backbone", lambda _: True)),
     ]

@@ -27,10 +27,9 @@ def softmax(scores: Array, may_attend: Array) -> Array:
     return weights / np.where(total > 0.0, total, 1.0).astype(scores.dtype)
 
 
-def attention_scores(query: Array, key: Array) -> Array:
-    """`q k / sqrt(D)`. Shapes: query (B, T, H, D), key (B, S, H, D) -> (B, H, T, S)."""
-    scale = query.dtype.type(1.0 / np.sqrt(query.shape[-1]))
-    return np.einsum("bthd,bshd->bhts", query * scale, key)
+def attention_scores(query: Array, key: Array, scale: float) -> Array:
+    """`scale q k`. Shapes: query (B, T, H, D), key (B, S, H, D) -> (B, H, T, S)."""
+    return np.einsum("bthd,bshd->bhts", query * query.dtype.type(scale), key)
 
 
 def attention_mix(weights: Array, value: Array) -> Array:
@@ -39,73 +38,72 @@ def attention_mix(weights: Array, value: Array) -> Array:
 
 
 @primitive
-def attention(query: Array, key: Array, value: Array, may_attend: Array, rate: float, stream: int) -> Array:
-    """`dropout(softmax(q k / sqrt(D))) v` for each head.
+def attention(
+    query: Array, key: Array, value: Array, may_attend: Array, bias: Array | None, scale: float,
+    soft_cap: float | None, rate: float, stream: int,
+) -> Array:  # fmt: skip
+    """`dropout(softmax(c tanh(scale q k / c) + bias)) v` for each head; without the soft cap c, `scale q k + bias`.
 
-    Shapes: query (B, T, H, D), key and value (B, S, H, D), may_attend (B or 1, 1, T or 1, S) -> (B, T, H, D).
-    Spec: models.attention.scale, models.attention.mask
-    Source: Vaswani et al. 2017, section 3.2.1
+    K may be a divisor of H: then H / K heads one after the other share a key and a value.
+
+    Shapes: query (B, T, H, D), key and value (B, S, K, D), may_attend (B or 1, 1, T or 1, S), bias (H, T, S) or None
+        -> (B, T, H, D).
+    Spec: models.attention.scale, models.attention.mask, models.t5.attention
+    Source: Vaswani et al. 2017, section 3.2.1; bias: Raffel et al. 2020, section 2.1; shared keys: Ainslie et al. 2023;
+        soft cap: Gemma Team 2024, "Gemma 2", section 2
     """
-    weights = softmax(attention_scores(query, key), may_attend)
-    return attention_mix(weights if rate == 0.0 else weights * _factors(weights, rate, stream), value)
+    heads = query.shape[2]
+    scores = attention_scores(query, _for_heads(key, heads), scale)
+    if soft_cap is not None:
+        scores = np.tanh(scores / scores.dtype.type(soft_cap)) * scores.dtype.type(soft_cap)
+    weights = softmax(scores if bias is None else scores + bias, may_attend)
+    used = weights if rate == 0.0 else weights * _factors(weights, rate, stream)
+    return attention_mix(used, _for_heads(value, heads))
 
 
 @attention.vjp
 def _(
-    _wants: list[bool], query: Array, key: Array, value: Array, may_attend: Array, rate: float, stream: int
-) -> tuple[Array, Pull]:
-    """With `c = 1 / sqrt(D)`, scores `s_ts = c q_t k_s`: `q'_t = c s'_ts k_s` and `k'_s = c s'_ts q_t`."""
-    scale = query.dtype.type(1.0 / np.sqrt(query.shape[-1]))
-    scores = np.matmul(_heads_first(query), _heads_first(key).swapaxes(-1, -2)) * scale
-    mixed, pull_scores = _softmax_and_mix(scores, value, may_attend, rate, stream)
+    wants: list[bool], query: Array, key: Array, value: Array, may_attend: Array, bias: Array | None, scale: float,
+    soft_cap: float | None, rate: float, stream: int,
+) -> tuple[Array, Pull]:  # fmt: skip
+    """With `a_nts = scale q_nt k_ns`, `u = tanh(a / c)` and scores `s_nts = c u_nts + b_ts`:
 
-    def pull(g: Array) -> list[Array | None]:
-        slope, value_slope = pull_scores(g)
-        slope *= scale
-        return [*_products(slope, query, key), value_slope, None, None, None]
-
-    return mixed, pull
-
-
-@primitive
-def relative_attention(
-    query: Array, key: Array, value: Array, bias: Array | None, may_attend: Array, rate: float, stream: int
-) -> Array:
-    """`dropout(softmax(q k + bias)) v` for each head: scores without a scale, and a number added for each distance.
-
-    Shapes: query (B, T, H, D), key and value (B, S, H, D), bias (H, T, S) or None, may_attend (B or 1, 1, T or 1, S)
-        -> (B, T, H, D).
-    Spec: models.t5.attention, models.attention.mask
-    Source: Raffel et al. 2020, section 2.1; Shaw et al. 2018
+    `b'_ts = sum over n of s'_nts`, `a' = s' (1 - u^2)`, `q'_t = scale a'_ts k_s`, `k'_s = scale a'_ts q_t`.
+    A key or value that heads share gets the sum of what each of them gives.
     """
-    scores = np.einsum("bthd,bshd->bhts", query, key)
-    weights = softmax(scores if bias is None else scores + bias, may_attend)
-    return attention_mix(weights if rate == 0.0 else weights * _factors(weights, rate, stream), value)
-
-
-@relative_attention.vjp
-def _(
-    wants: list[bool],
-    query: Array,
-    key: Array,
-    value: Array,
-    bias: Array | None,
-    may_attend: Array,
-    rate: float,
-    stream: int,
-) -> tuple[Array, Pull]:
-    """With scores `s_nts = q_nt k_ns + b_ts`: `q'_t = s'_ts k_s`, `k'_s = s'_ts q_t`, `b'_ts = sum of s'_nts`."""
-    scores = np.matmul(_heads_first(query), _heads_first(key).swapaxes(-1, -2))
+    heads, number = query.shape[2], query.dtype.type
+    q, k = _heads_first(query), _heads_first(_for_heads(key, heads))
+    scores = np.matmul(q, k.swapaxes(-1, -2))
+    scores *= number(scale)
+    bent = None if soft_cap is None else np.tanh(scores / number(soft_cap))
+    if bent is not None:
+        scores = bent * number(soft_cap)
     if bias is not None:
         scores += bias
-    mixed, pull_scores = _softmax_and_mix(scores, value, may_attend, rate, stream)
+    mixed, pull_scores = _softmax_and_mix(scores, _for_heads(value, heads), may_attend, rate, stream)
 
     def pull(g: Array) -> list[Array | None]:
         slope, value_slope = pull_scores(g)
-        bias_slope = slope.sum(axis=0) if wants[3] else None
-        return [*_products(slope, query, key), value_slope, bias_slope, None, None, None]
+        bias_slope = slope.sum(axis=0) if wants[4] else None
+        if bent is not None:
+            slope *= number(1.0) - bent * bent
+        slope *= number(scale)
+        query_slope = np.matmul(slope, k).transpose(0, 2, 1, 3)
+        key_slope = np.matmul(slope.swapaxes(-1, -2), q).transpose(0, 2, 1, 3)
+        shared = [_summed_heads(x, key.shape[2]) for x in (key_slope, value_slope)]
+        return [query_slope, *shared, None, bias_slope, None, None, None, None]
 
     return mixed, pull
+
+
+def _for_heads(x: Array, heads: int) -> Array:
+    """The key or value of each head. Shapes: (B, S, K, D) -> (B, S, H, D)."""
+    return x if x.shape[2] == heads else np.repeat(x, heads // x.shape[2], axis=2)
+
+
+def _summed_heads(g: Array, heads: int) -> Array:
+    """What undoes `_for_heads` for gradients. Shapes: (B, S, H, D) -> (B, S, K, D)."""
+    return g if g.shape[2] == heads else g.reshape(*g.shape[:2], heads, -1, g.shape[3]).sum(axis=3)
 
 
 def _softmax_and_mix(
@@ -136,12 +134,6 @@ def _softmax_and_mix(
         return slope, np.matmul(used.swapaxes(-1, -2), g).transpose(0, 2, 1, 3)
 
     return mixed.transpose(0, 2, 1, 3), pull
-
-
-def _products(slope: Array, query: Array, key: Array) -> list[Array]:
-    """The gradients of query and key, from those of the scores (B, H, T, S)."""
-    products = (np.matmul(slope, _heads_first(key)), np.matmul(slope.swapaxes(-1, -2), _heads_first(query)))
-    return [x.transpose(0, 2, 1, 3) for x in products]
 
 
 def _heads_first(x: Array) -> Array:

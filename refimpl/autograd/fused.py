@@ -14,7 +14,7 @@ import numpy as np
 from refimpl.autograd import compiled
 from refimpl.autograd.blas import one_thread
 from refimpl.autograd.cross_entropy import by_chunks, pulled
-from refimpl.autograd.fused_attention import attention, draws, relative_attention
+from refimpl.autograd.fused_attention import attention, draws
 from refimpl.autograd.products import product, product_plus
 from refimpl.autograd.sharing import in_shards, share, share_sums
 from refimpl.autograd.tape import Pull, Rows
@@ -160,6 +160,6 @@ def adam(weight: Array, gradient: Array, momentum: Array, velocity: Array, numbe
 
 __all__ = ["TWINS", "adam", "in_shards", "one_thread"]
 _TWINS = (
-    linear, project, embed, gelu, gelu_tanh, dropout, layer_norm, rms_norm, attention, relative_attention, head_loss,
+    linear, project, embed, gelu, gelu_tanh, dropout, layer_norm, rms_norm, attention, head_loss,
 )  # fmt: skip
 TWINS = {f.__name__: f for f in _TWINS}

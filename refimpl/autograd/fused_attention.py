@@ -1,4 +1,4 @@
-"""Twins of attention, with and without a bias; one of the files of `fused`."""
+"""The twin of attention; one of the files of `fused`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from refimpl.autograd import compiled_attention, compiled_heads
 from refimpl.autograd.compiled_tile import WIDE, is_worth_it
 from refimpl.autograd.masks import first_element, threshold
 from refimpl.autograd.sharing import share, share_sums
-from refimpl.autograd.tape import Pull
+from refimpl.autograd.tape import PRIMITIVES, Pull
 
 Array = np.ndarray
 Wants = list[bool]
@@ -25,21 +25,21 @@ def draws(rate: float, stream: int, shape: tuple[int, ...]) -> tuple[Any, ...]:
 
 
 def attention(
-    _wants: Wants, query: Array, key: Array, value: Array, may_attend: Array, rate: float, stream: int
-) -> tuple[Array, Pull]:
-    """Nothing of the size of the scores but the weights themselves."""
-    scale = _F(1.0 / np.sqrt(query.shape[-1]))
-    mixed, pull_all = _attention(query, key, value, None, may_attend, scale, rate, stream)
-    return mixed, lambda g: [*pull_all(g)[:3], None, None, None]
-
-
-def relative_attention(
-    _wants: Wants, query: Array, key: Array, value: Array, bias: Array | None, may_attend: Array, rate: float,
-    stream: int,
+    wants: Wants, query: Array, key: Array, value: Array, may_attend: Array, bias: Array | None, scale: float,
+    soft_cap: float | None, rate: float, stream: int,
 ) -> tuple[Array, Pull]:  # fmt: skip
-    """The same kernels, with a bias in place of the scale."""
-    mixed, pull_all = _attention(query, key, value, bias, may_attend, _F(1.0), rate, stream)
-    return mixed, lambda g: [*pull_all(g), None, None, None]
+    """Nothing of the size of the scores but the weights themselves; soft caps and shared keys are left to NumPy."""
+    if soft_cap is not None or key.shape[2] != query.shape[2]:
+        taped = PRIMITIVES["attention"].taped
+        assert taped is not None
+        return taped(wants, query, key, value, may_attend, bias, scale, soft_cap, rate, stream)
+    mixed, pull_all = _attention(query, key, value, bias, may_attend, _F(scale), rate, stream)
+
+    def pull(g: Array) -> list[Array | None]:
+        *slopes, bias_slope = pull_all(g)
+        return [*slopes, None, bias_slope, None, None, None, None]
+
+    return mixed, pull
 
 
 def _attention(

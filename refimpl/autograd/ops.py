@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from refimpl.autograd.activations import gelu_tanh, multiply, relu, silu
-from refimpl.autograd.attention import attention, attention_mix, attention_scores, relative_attention, softmax
+from refimpl.autograd.attention import attention, attention_mix, attention_scores, softmax
 from refimpl.autograd.cross_entropy import cross_entropy, head_loss, weighted_sum
 from refimpl.autograd.erf import erf
 from refimpl.autograd.masks import keep_mask
@@ -38,7 +38,6 @@ __all__ = [
     "matmul_rows",
     "multiply",
     "project",
-    "relative_attention",
     "relu",
     "reshape",
     "rms_norm",

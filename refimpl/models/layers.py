@@ -43,7 +43,8 @@ def attention(x: Array, key: Array, value: Array, may_attend: np.ndarray, weight
     Source: Vaswani et al. 2017, section 3.2
     """
     query = ops.linear(x, weights["query"].kernel, weights["query"].bias)  # (B, T, H, D)
-    mixed = ops.attention(query, key, value, may_attend, drop.rate, drop.stream())  # (B, T, H, D)
+    scale = 1.0 / np.sqrt(query.shape[-1])
+    mixed = ops.attention(query, key, value, may_attend, None, scale, None, drop.rate, drop.stream())  # (B, T, H, D)
     return ops.linear(mixed, weights["attention_output"].kernel, weights["attention_output"].bias)
 
 

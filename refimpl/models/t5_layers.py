@@ -15,6 +15,7 @@ from refimpl.models.weights import Scope
 
 KeysValues = tuple[Array, Array]
 MAX_DISTANCE = 128  # KerasHub's T5 has no other number
+SCALE = 1.0  # of scores: the initial weights are small instead
 
 # By Keras's names; the last is the form that transformers calls `gated-gelu`.
 ACTIVATIONS: Mapping[str, Callable[[Array], Array]] = {
@@ -65,7 +66,7 @@ def attention(x: Array, kv: KeysValues, bias: Any, may_attend: np.ndarray, weigh
     Spec: models.t5.attention, models.attention.mask
     """
     query = _split_heads(ops.project(x, weights["query_projector"].kernel), kv[0].shape[2])
-    mixed = ops.relative_attention(query, *kv, bias, may_attend, drop.rate, drop.stream())  # (B, T, H, D)
+    mixed = ops.attention(query, *kv, may_attend, bias, SCALE, None, drop.rate, drop.stream())  # (B, T, H, D)
     joined = ops.reshape(mixed, (*mixed.shape[:2], mixed.shape[2] * mixed.shape[3]))
     return ops.project(joined, weights["output_projector"].kernel)
 

@@ -22,8 +22,8 @@ def normal(*shape):
     return RNG.standard_normal(shape)
 
 
-def qkv():
-    return normal(2, 3, 2, 4), normal(2, 5, 2, 4), normal(2, 5, 2, 4)
+def qkv(heads=2, shared=2):
+    return normal(2, 3, heads, 4), normal(2, 5, shared, 4), normal(2, 5, shared, 4)
 
 
 # For each primitive one or more lists of arguments. Float arrays are varied, everything else is kept.
@@ -35,11 +35,12 @@ SAMPLES = {
     "layer_norm": [(normal(3, 5), 2.0 + normal(5), normal(5), 1e-5), (1e-2 * normal(3, 5), normal(5), normal(5), 1e-5)],
     "gelu": [(4.0 * normal(3, 40),)],
     "dropout": [(normal(30, 4), 0.3, 99)],
-    "attention": [(*qkv(), MASK, 0.0, 0), (*qkv(), MASK, 0.4, 12345)],
-    "relative_attention": [
-        (*qkv(), normal(2, 3, 5), MASK, 0.0, 0),
-        (*qkv(), normal(2, 3, 5), MASK, 0.4, 12345),
-        (*qkv(), None, MASK, 0.0, 0),
+    "attention": [
+        (*qkv(), MASK, None, 0.5, None, 0.0, 0),
+        (*qkv(), MASK, normal(2, 3, 5), 1.0, None, 0.4, 12345),
+        (*qkv(), MASK, normal(2, 3, 5), 0.7, 1.5, 0.4, 12345),
+        (*qkv(heads=6, shared=2), MASK, normal(6, 3, 5), 0.5, 0.8, 0.4, 12345),
+        (*qkv(heads=3, shared=1), MASK, None, 0.5, None, 0.0, 0),
     ],
     "project": [(normal(2, 3, 4), normal(4, 5))],
     "rms_norm": [(normal(3, 5), 2.0 + normal(5), 1e-6), (3.0 + 1e-3 * normal(2, 2, 5), normal(5), 1e-2)],

@@ -78,13 +78,38 @@ def test_equal_rows_give_equal_bits_wherever_they_stand(dtype, inputs, outputs):
 def test_attention_gives_a_row_the_same_bits_in_any_batch(depth):
     rng = np.random.default_rng(depth)
     q, k, v = (rng.standard_normal((5, n, 3, depth)).astype(np.float32) for n in (7, 70, 70))
-    scores, weights = ops.attention_scores(q, k), rng.random((5, 3, 7, 70)).astype(np.float32)
+    scores, weights = ops.attention_scores(q, k, 0.3), rng.random((5, 3, 7, 70)).astype(np.float32)
     for length in (70, 41):
         weights[..., length:] = 0.0
         mixed = ops.attention_mix(weights, v)
         for row in range(5):
             one = slice(row, row + 1)
             for t in (slice(0, 7), slice(3, 4)):
-                own = ops.attention_scores(q[one, t], k[one, :length])
+                own = ops.attention_scores(q[one, t], k[one, :length], 0.3)
                 assert np.array_equal(own, scores[one, :, t, :length])
                 assert np.array_equal(ops.attention_mix(weights[one, :, t, :length], v[one, :length]), mixed[one, t])
+
+
+def test_attention_with_soft_cap_and_shared_keys():
+    """Each head on its own: head h of the query has key head h // 3."""
+    rng = np.random.default_rng(2)
+    q, k, v = rng.standard_normal((2, 3, 6, 4)), rng.standard_normal((2, 5, 2, 4)), rng.standard_normal((2, 5, 2, 4))
+    may, bias = np.tril(np.ones((3, 5), bool))[None, None], rng.standard_normal((6, 3, 5))
+    found = ops.attention(q, k, v, may, bias, 0.3, 0.7, 0.0, 0)
+    for b in range(2):
+        for h in range(6):
+            scores = 0.7 * np.tanh(0.3 * q[b, :, h] @ k[b, :, h // 3].T / 0.7) + bias[h]
+            weights = np.exp(scores) * may[0, 0]
+            expected = weights / weights.sum(axis=1, keepdims=True) @ v[b, :, h // 3]
+            np.testing.assert_allclose(found[b, :, h], expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("form", [(2, None), (2, 0.5), (1, 0.5)])
+def test_attention_gives_the_same_bits_beside_padding_and_other_rows(form):
+    shared, cap = form
+    rng = np.random.default_rng(3)
+    sizes = (7, 2), (40, shared), (40, shared)
+    q, k, v = (rng.standard_normal((5, *size, 8)).astype(np.float32) for size in sizes)
+    whole = ops.attention(q, k, v, (np.arange(40) < 21)[None, None, None], None, 0.4, cap, 0.0, 0)
+    alone = ops.attention(q[3:4], k[3:4, :21], v[3:4, :21], np.ones((1, 1, 1, 21), bool), None, 0.4, cap, 0.0, 0)
+    assert np.array_equal(whole[3:4], alone)

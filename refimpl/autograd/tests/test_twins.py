@@ -20,8 +20,9 @@ def attended(rows, times, spots):
     return mask
 
 
-def qkv(rows, times, spots, heads, depth):
-    return normal(rows, times, heads, depth), normal(rows, spots, heads, depth), normal(rows, spots, heads, depth)
+def qkv(rows, times, spots, heads, depth, shared=None):
+    spread = (rows, spots, shared or heads, depth)
+    return normal(rows, times, heads, depth), normal(*spread), normal(*spread)
 
 
 SAMPLES = {
@@ -38,17 +39,17 @@ SAMPLES = {
     "dropout": [(normal(13, 7), 0.3, 987654321987654321), (normal(300, 200), 0.1, 5)],
     "layer_norm": [(normal(9, 5), normal(5), normal(5), 1e-5), (3.0 + normal(7, 90, 96), normal(96), normal(96), 1e-5)],
     "attention": [
-        (*qkv(3, 5, 7, 2, 6), attended(3, 5, 7), 0.0, 0),
-        (*qkv(3, 5, 7, 2, 6), attended(3, 1, 7), 0.3, 123456789123),
-        (*qkv(3, 5, 37, 2, 64), attended(3, 5, 37), 0.2, 9),
-        (*qkv(3, 13, 17, 2, 32), attended(3, 1, 17), 0.0, 0),
-        (*qkv(8, 19, 21, 3, 32), np.tril(np.ones((19, 21), bool))[None, None], 0.2, 77),
-    ],
-    "relative_attention": [
-        (*qkv(3, 5, 7, 2, 6), normal(2, 5, 7), attended(3, 5, 7), 0.3, 123456789123),
-        (*qkv(3, 5, 7, 2, 6), None, attended(3, 1, 7), 0.0, 0),
-        (*qkv(4, 19, 21, 3, 32), normal(3, 19, 21), attended(4, 19, 21), 0.1, 8),
-        (*qkv(8, 19, 21, 3, 8), normal(3, 19, 21), np.tril(np.ones((19, 21), bool))[None, None], 0.2, 77),
+        (*qkv(3, 5, 7, 2, 6), attended(3, 5, 7), None, 6**-0.5, None, 0.0, 0),
+        (*qkv(3, 5, 7, 2, 6), attended(3, 1, 7), None, 6**-0.5, None, 0.3, 123456789123),
+        (*qkv(3, 5, 37, 2, 64), attended(3, 5, 37), None, 0.125, None, 0.2, 9),
+        (*qkv(3, 13, 17, 2, 32), attended(3, 1, 17), None, 0.2, None, 0.0, 0),
+        (*qkv(8, 19, 21, 3, 32), np.tril(np.ones((19, 21), bool))[None, None], None, 0.2, None, 0.2, 77),
+        (*qkv(3, 5, 7, 2, 6), attended(3, 5, 7), normal(2, 5, 7), 1.0, None, 0.3, 123456789123),
+        (*qkv(3, 5, 7, 2, 6), attended(3, 1, 7), None, 1.0, None, 0.0, 0),
+        (*qkv(4, 19, 21, 3, 32), attended(4, 19, 21), normal(3, 19, 21), 1.0, None, 0.1, 8),
+        (*qkv(8, 19, 21, 3, 8), np.tril(np.ones((19, 21), bool))[None, None], normal(3, 19, 21), 1.0, None, 0.2, 77),
+        (*qkv(3, 19, 21, 4, 32, 2), attended(3, 19, 21), normal(4, 19, 21), 0.2, 1.5, 0.1, 8),
+        (*qkv(3, 5, 7, 3, 6, 1), attended(3, 1, 7), None, 0.4, None, 0.0, 0),
     ],
     "head_loss": [(normal(5, 4, 6), normal(23, 6), RNG.integers(0, 23, (5, 4)), RNG.integers(0, 3, (5, 4)) / 7.0)],
 }
@@ -109,8 +110,8 @@ def test_a_shard_draws_the_masks_of_its_rows():
     for twins in (None, fused.TWINS):
         tape = Tape(twins)
         whole = ops.dropout(tape.variable(x), rate, Stream(stream)).value
-        mixed = ops.attention(tape.variable(q), k, v, may, rate, Stream(stream)).value
+        mixed = ops.attention(tape.variable(q), k, v, may, None, 0.5, None, rate, Stream(stream)).value
         part = Stream.at(stream, 6)
         assert np.array_equal(ops.dropout(tape.variable(x[6:]), rate, part).value, whole[6:])
-        found = ops.attention(tape.variable(q[6:]), k[6:], v[6:], may, rate, part).value
+        found = ops.attention(tape.variable(q[6:]), k[6:], v[6:], may, None, 0.5, None, rate, part).value
         np.testing.assert_allclose(found, mixed[6:], rtol=1e-6)
