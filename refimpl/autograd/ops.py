@@ -55,8 +55,8 @@ Wants = list[bool]
 def matmul_rows(x: Array, matrix: Array) -> Array:
     """`x @ matrix`, each row in a call of BLAS of its own, so that no other row can change how it is summed.
 
-    A library is free to sum the rows of one block in different orders, and OpenBLAS does so on AVX2. What this rests on:
-    the same call with the same numbers gives the same bits, wherever they lie in memory.
+    A library is free to sum the rows of one block in different orders, and OpenBLAS does so on AVX2. What this rests
+    on: the same call with the same numbers gives the same bits, wherever they lie in memory.
 
     Shapes: x (..., I), matrix (I, O) -> (..., O).
     Spec: invariance.rows
