@@ -2,7 +2,6 @@
 """Mutants of loading and saving presets, in all their forms."""
 
 import json
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,16 +18,17 @@ TRIP = "presets.save.round-trip"
 WEIGHTS = (FOLDER, "PresetFolder.read_weights")
 
 
-def _merged(right: Any) -> Any:
-    """The new preset is laid over the old one."""
+def _laid_under(right: Any) -> Any:
+    """Files of the old preset stay where the new one has some of the same name."""
 
-    def keep_others(old: Path, fresh: Path, own: Any) -> None:
-        right(old, fresh, own)
-        for name in ("model.weights.h5", "config.json"):
-            if (old / name).exists():
-                shutil.copy(old / name, fresh / name)
+    def put_in_place(final: Path) -> None:
+        old = {name: final / name for name in ("model.weights.h5", "config.json") if (final / name).exists()}
+        kept = {name: path.read_bytes() for name, path in old.items()}
+        right(final)
+        for name, content in kept.items():
+            (final / name).write_bytes(content)
 
-    return keep_others
+    return put_in_place
 
 
 def _first_shard(right: Any) -> Any:
@@ -139,7 +139,7 @@ def _first_weights(right: Any) -> Any:
 
 
 MUTANTS = [
-    Mutant("old weights stay", "W03", (TRIP,), ((SAVING, "_keep_others", _merged),)),
+    Mutant("old weights stay", "W03", (TRIP,), ((SAVING, "_put_in_place", _laid_under),)),
     Mutant("positions not saved", "W03", (TRIP,), (("refimpl.models.backbone", "write_weights", lambda right: lambda folder, content, *rest: right(folder, {k: (place, array * 0 if "position" in k else array) for k, (place, array) in content.items()}, *rest)),)),
     Mutant("position limit saved as the default", "P07", (TRIP, "presets.save.tokenizer-assets"), ((BACKBONE, "Backbone.get_config", _config(lambda config: config | {"max_sequence_length": 1024})),)),
     Mutant("vocabulary sorted when saved", "W03", (TRIP, "presets.save.tokenizer-assets"), ((BPE, "BytePairTokenizer.save_assets", lambda right: lambda self, folder: _sorted_words(right, self, folder)),)),

@@ -26,6 +26,7 @@ TASK_FILE = "task.json"
 PREPROCESSOR_FILE = "preprocessor.json"
 TOKENIZER_FILE = "tokenizer.json"
 TOKENIZER_ASSETS = "assets/tokenizer"
+JOURNAL, STAGED = ".refimpl-save.json", ".refimpl-new-"  # what `saving` writes while it puts a new preset in place
 WEIGHTS_FILE = "model.weights.h5"
 SHARDS_FILE = "model.weights.json"
 _LONGEST_TEXT = 64 * 2**20  # bytes; the largest JSON of a known preset has 35 million
@@ -54,9 +55,34 @@ class PresetFolder:
         """The path of a file of the preset, or None if it has none of that name.
 
         Raises: UnsafePresetError if the name or a link leads out of the folder, or to what is no regular file.
-        Spec: presets.folder.stays-inside, presets.folder.regular-files
+        Spec: presets.folder.stays-inside, presets.folder.regular-files, presets.save.atomic
         """
         check_name(name)
+        journal = self.pending()
+        if journal is None:
+            return self._regular(name)
+        return (self._regular(f"{journal['folder']}/{name}") or self._regular(name)) if name in journal["new"] else None
+
+    def pending(self) -> dict[str, Any] | None:
+        """What a save has left to do that was broken off when the new preset was complete: `folder` holds those of its
+        files (`new`) that are not yet in their places, `old` are files of the preset before.
+
+        Spec: presets.save.atomic
+        """
+        path = self._regular(JOURNAL)
+        if path is None:
+            return None
+        journal = parse_json(_decoded(path, _bytes(path)), str(path))
+        folder, *lists = (journal.get(key) for key in ("folder", "new", "old"))
+        names = [name for part in lists for name in (part if isinstance(part, list) else [None])]
+        for name in (folder, *names):
+            check_name(name)
+        if not str(folder).startswith(STAGED) or "/" in str(folder):
+            raise _unsafe(f"{path} names the folder {folder!r:.80}.", "presets.folder.stays-inside")
+        return journal
+
+    def _regular(self, name: str) -> Path | None:
+        """A regular file inside the folder."""
         path = self.path / name
         try:
             if not os.path.lexists(path):
@@ -100,23 +126,14 @@ class PresetFolder:
 
         Spec: presets.folder.unreadable, presets.folder.text-size
         """
-        try:
-            return self.read_bytes(name).decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
-        except UnicodeDecodeError as error:
-            raise _unreadable(self.path / name, error) from error
+        return _decoded(self.path / name, self.read_bytes(name))
 
     def read_bytes(self, name: str) -> bytes:
         """The content of a small file.
 
         Spec: presets.folder.unreadable, presets.folder.text-size
         """
-        path = self.file(name)
-        try:
-            if path.stat().st_size > _LONGEST_TEXT:
-                raise _unsafe(f"{path} has {path.stat().st_size} bytes.", "presets.folder.text-size")
-            return path.read_bytes()
-        except OSError as error:
-            raise _unreadable(path, error) from error
+        return _bytes(self.file(name))
 
     def json(self, name: str) -> dict[str, Any]:
         """The content of a JSON file, which must be an object.
@@ -146,6 +163,22 @@ class PresetFolder:
             index, files = None, {WEIGHTS_FILE: self.file(WEIGHTS_FILE)}
         with Hdf5Weights(files, index) as weights:
             return weights.read(((name, layout.hdf5_place(name), shape) for name, shape in shapes), dtype)
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > _LONGEST_TEXT:
+            raise _unsafe(f"{path} has {path.stat().st_size} bytes.", "presets.folder.text-size")
+        return path.read_bytes()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _decoded(path: Path, content: bytes) -> str:
+    try:
+        return content.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as error:
+        raise _unreadable(path, error) from error
 
 
 def parse_json(text: str, file: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ def open_preset(preset: object) -> PresetFolder:
 
     Raises: PresetError, InputTypeError, NotAPresetError, MissingHubClientError, HubError.
     Spec: presets.identifier.builtin, presets.identifier.kaggle, presets.identifier.hf, presets.identifier.local,
-        presets.identifier.format
+        presets.identifier.home, presets.identifier.format
     """
     if isinstance(preset, PresetFolder):
         return preset
@@ -63,6 +63,7 @@ def _place(preset: object) -> PresetFolder:
         scheme, separator, handle = text.partition("://")
         if separator and scheme.lower() in _HUBS:
             return _HUBS[scheme.lower()](handle)
+    text = os.path.expanduser(text)  # noqa: PTH111  (a user who is not known is no error)
     if text and "\0" not in text and Path(text).is_dir():
         return PresetFolder(text)
     names = ", ".join(sorted(name for table in BUILTIN.values() for name in table))

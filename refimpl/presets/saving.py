@@ -1,19 +1,30 @@
-"""Saving a preset: the new folder is made beside the old one and takes its place in one step."""
+"""Saving a preset: its files are written into a folder inside the preset's own, and then take their places.
+
+When all are written, a journal is renamed into the preset's folder. Before that moment the old preset is there whole,
+from it on the new one: `PresetFolder` finds a file by the journal, wherever it is by then, and the next save finishes
+what was broken off.
+"""
 
 import contextlib
-import ctypes
+import errno
 import json
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from refimpl.errors import InputTypeError, PresetError, RefimplError, SavingError
+from refimpl.presets.folder import JOURNAL, STAGED, PresetFolder
 
-# What a folder may hold from an earlier save; anything else in it is the user's and is kept.
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+# What an earlier save may have written, and a new one removes; anything else in the folder is the user's.
 PRESET = (
     "config.json",
     "metadata.json",
@@ -21,13 +32,19 @@ PRESET = (
     "task.weights.h5",
     "preprocessor.json",
     "tokenizer.json",
-    "assets",
-    "model*.weights.*",
+    "assets/tokenizer/vocabulary.json",
+    "assets/tokenizer/merges.txt",
+    "assets/tokenizer/vocabulary.spm",
+    "model.weights.h5",
+    "model.weights.json",
+    "model_[0-9][0-9][0-9][0-9][0-9].weights.h5",
+    "training_state.safetensors",
 )
 EXPORTED = (
     "config.json",
     "generation_config.json",
-    "model*.safetensors",
+    "model.safetensors",
+    "model-[0-9]*-of-[0-9]*.safetensors",
     "model.safetensors.index.json",
     "vocab.json",
     "merges.txt",
@@ -37,8 +54,7 @@ EXPORTED = (
     "special_tokens_map.json",
     "added_tokens.json",
 )
-_EXCHANGE = 2  # RENAME_EXCHANGE of Linux's renameat2
-_HERE = -100  # AT_FDCWD
+_CANNOT_SYNC = (errno.EACCES, errno.EPERM, errno.EINVAL, errno.ENOTSUP)
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -48,44 +64,36 @@ def write_json(path: Path, content: Any) -> None:
 
 @contextmanager
 def replaced_folder(target: object, own: tuple[str, ...] = PRESET) -> Iterator[Path]:
-    """A new, empty folder to fill, which becomes `target` when the block ends without an error.
+    """A new, empty folder to fill, whose files become those of `target` when the block ends without an error.
 
-    Whatever goes wrong before that, `target` is as it was. Files in `target` whose names are not in `own` are kept.
+    Whatever goes wrong before that, `target` is as it was. Files in it whose names are not in `own` are not touched.
 
     Raises: InputTypeError, PresetError, SavingError.
-    Spec: presets.save.atomic, presets.save.keeps-others, presets.save.failed
+    Spec: presets.save.atomic, presets.save.keeps-others, presets.save.working-folder, presets.save.failed
     """
-    final = Path(str(target))
-    fresh: Path | None = None
+    final = _target(target)
+    made = not final.exists()
+    fresh = final / f"{STAGED}{secrets.token_hex(8)}"
     try:
-        final = _target(target)
-        final.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(prefix=f".{final.name}.", dir=final.parent))
-        yield fresh
-        if final.exists():
-            _keep_others(final, fresh, own)
-            fresh.chmod(final.stat().st_mode & 0o7777)
-        else:
-            fresh.chmod(0o777 & ~_umask())
-        _sync(fresh)
-        with _same_working_folder(final):
-            _swap(fresh, final)
+        final.mkdir(parents=True, exist_ok=True)
+        with _alone(final):
+            fresh.mkdir()
+            yield fresh
+            _commit(fresh, final, own)
+            _put_in_place(final)
     except (OSError, RuntimeError) as error:  # RuntimeError: h5py on a full disk
         if isinstance(error, RefimplError):
             raise
-        raise SavingError(
-            f"Saving to {final} failed: {error}.",
-            "The folder beside it must be writable and have room for a second copy.",
-            "Free space or pass another path; what was there before is unchanged.",
-            "presets.save.failed",
-        ) from error
+        raise _failed(final, error) from error
     finally:
-        if fresh is not None:
+        if not (final / JOURNAL).exists():
             shutil.rmtree(fresh, ignore_errors=True)
+            if made:
+                _remove_empty(final)
 
 
 def _target(target: object) -> Path:
-    """The folder to write, checked before any work is done."""
+    """The folder to write, checked before any work is done. Spec: presets.save.target, presets.identifier.home"""
     if not isinstance(target, (str, os.PathLike)) or not os.fspath(target) or isinstance(os.fspath(target), bytes):
         raise InputTypeError(
             f"preset_dir={target!r:.80} was passed.",
@@ -102,7 +110,7 @@ def _target(target: object) -> Path:
             "Save it to a folder, and upload that with the hub's own client.",
             "presets.save.target",
         )
-    final = Path(os.path.realpath(target))
+    final = Path(os.path.realpath(os.path.expanduser(path)))  # noqa: PTH111  (a user who is not known is no error)
     if final.exists() and not final.is_dir():
         raise PresetError(
             f"{final} is a file.", "A preset is saved to a folder.", "Pass another path.", "presets.save.target"
@@ -110,76 +118,90 @@ def _target(target: object) -> Path:
     return final
 
 
-def _keep_others(old: Path, new: Path, own: tuple[str, ...]) -> None:
-    """Carry over what the user keeps beside the files of an earlier save: as hard links where the system has them.
-
-    Spec: presets.save.keeps-others
-    """
-    for entry in old.iterdir():
-        if any(entry.match(pattern) for pattern in own) or os.path.lexists(new / entry.name):
-            continue
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.copytree(entry, new / entry.name, symlinks=True, copy_function=_link)
-        else:
-            _link(str(entry), str(new / entry.name))
-
-
-def _link(source: str, place: str) -> None:
-    """A second name for a file of any kind, or a copy of it on a file system without such names."""
-    try:
-        os.link(source, place, follow_symlinks=False)
-    except OSError:
-        shutil.copy2(source, place, follow_symlinks=False)
-
-
-def _swap(fresh: Path, final: Path) -> None:
-    """Put `fresh` in the place of `final`, in one step where the system can."""
-    if not final.exists():
-        fresh.rename(final)
-        return
-    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if os.name == "posix" else None
-    if rename and rename(_HERE, os.fsencode(fresh), _HERE, os.fsencode(final), _EXCHANGE) == 0:
-        return  # `fresh` now names the old folder, which the caller removes
-    aside = fresh.with_name(fresh.name + ".old")
-    final.rename(aside)
-    try:
-        fresh.rename(final)
-    except BaseException:
-        aside.rename(final)
-        raise
-    shutil.rmtree(aside, ignore_errors=True)
-
-
 @contextmanager
-def _same_working_folder(final: Path) -> Iterator[None]:
-    """Stay in the folder of the same path, if that is the one to be replaced: else relative paths would lead nowhere.
-
-    Spec: presets.save.working-folder
-    """
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait for other saves to the folder, where the system has locks, and end what a killed one has left."""
+    handle, locked = None, False
     try:
-        here = Path.cwd()
-    except OSError:  # it was removed
-        here = None
-    yield
-    if here is not None and (here == final or final in here.parents):
-        os.chdir(here)
+        with contextlib.suppress(OSError, AttributeError):
+            handle = os.open(folder, os.O_RDONLY)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            locked = True
+        _put_in_place(folder)
+        for left in folder.glob(f"{STAGED}*") if locked else ():
+            shutil.rmtree(left, ignore_errors=True)
+        yield
+    finally:
+        if handle is not None:
+            os.close(handle)
 
 
-def _sync(folder: Path) -> None:
-    """Bring everything to the disk before the old folder is let go. Not all file systems can, and not all files."""
-    for path in [*folder.rglob("*"), folder]:
-        if path.is_symlink() or not (path.is_file() or path.is_dir()):
-            continue
-        with contextlib.suppress(PermissionError):
-            handle = os.open(path, os.O_RDONLY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
+def _commit(fresh: Path, final: Path, own: tuple[str, ...]) -> None:
+    """Bring all to the disk, then the journal into its place: the one step from the old preset to the new one."""
+    new = _files(fresh)
+    for place in (final / name for name in new):
+        if place.is_dir() or (place.parent.exists() and os.path.realpath(place.parent) != str(place.parent)):
+            raise FileExistsError(errno.EEXIST, "something else stands in the place of", str(place))
+    write_json(fresh / JOURNAL, {"folder": fresh.name, "new": new, "old": _stale(final, own, new)})
+    for path in (*fresh.rglob("*"), fresh):
+        _sync(path)
+    (fresh / JOURNAL).replace(final / JOURNAL)
+    _sync(final)
 
 
-def _umask() -> int:
-    """The process's file mode mask (which can only be read by setting it)."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _files(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
+
+
+def _stale(final: Path, own: tuple[str, ...], new: list[str]) -> list[str]:
+    """The files of an earlier save that the new one does not write. Spec: presets.save.keeps-others"""
+    found = [path for pattern in own for path in final.glob(pattern) if path.is_symlink() or path.is_file()]
+    return sorted({path.relative_to(final).as_posix() for path in found} - set(new))
+
+
+def _put_in_place(final: Path) -> None:
+    """Do what a journal asks for, if there is one; it goes when all is done. Can be broken off and begun again."""
+    journal = PresetFolder(final).pending()
+    if journal is None:
+        return
+    for name in journal["new"]:
+        if os.path.lexists(staged := final / journal["folder"] / name):
+            (final / name).parent.mkdir(parents=True, exist_ok=True)
+            staged.replace(final / name)
+    for name in journal["old"]:
+        (final / name).unlink(missing_ok=True)
+    parents = {final / parent for name in journal["new"] + journal["old"] for parent in Path(name).parents}
+    for folder in sorted(parents, reverse=True):
+        if folder.is_dir():
+            _sync(folder)
+            _remove_empty(folder)
+    (final / JOURNAL).unlink()
+    shutil.rmtree(final / journal["folder"], ignore_errors=True)
+
+
+def _remove_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):  # it holds something
+        folder.rmdir()
+
+
+def _failed(final: Path, error: Exception) -> SavingError:
+    """What a failure means: before the journal is there nothing has changed, from then on the new preset is whole."""
+    must, mend = "It must be writable and have room for a second copy.", "what was there before is unchanged"
+    if (final / JOURNAL).exists():
+        must, mend = "Its files must be free to be replaced.", "refimpl loads the new preset from there all the same"
+    return SavingError(
+        f"Saving to {final} failed: {error}.", must, f"Mend that or pass another path; {mend}.", "presets.save.failed"
+    )
+
+
+def _sync(path: Path) -> None:
+    """Bring a file or a folder's names to the disk. Not all file systems can, and not all files."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        if error.errno not in _CANNOT_SYNC:
+            raise

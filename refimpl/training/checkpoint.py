@@ -35,39 +35,53 @@ def write_state(folder: Path, optimizer: Optimizer, seed: int, extra: Mapping[st
     save_file(arrays or {"none": np.zeros(0, np.float32)}, folder / STATE_FILE, {"state": json.dumps(about)})
 
 
-def read_state(folder: Path, optimizer: Optimizer, shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, dict[str, Any]]:
+def read_state(path: Path, optimizer: Optimizer, shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, dict[str, Any]]:
     """Fill the optimizer; returns the seed and what the writer kept beside it.
 
-    Raises: CheckpointError if there is no state, or that of another optimizer or model; then nothing was changed.
-    Spec: training.checkpoint.exact, training.checkpoint.fits
+    Raises: CheckpointError if there is no state, or one that is damaged, or that of another optimizer or model; then
+    nothing was changed.
+    Spec: training.checkpoint.exact, training.checkpoint.fits, training.checkpoint.damaged
     """
-    path = folder / STATE_FILE
     try:
         with safe_open(path, "numpy") as file:
             about = json.loads((file.metadata() or {})["state"])
             arrays = {key: file.get_tensor(key) for key in file.keys() if key != "none"}  # noqa: SIM118
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise CheckpointError(
-            f"{path} can't be read: {error}.",
-            "A checkpoint folder must hold the training state that ModelCheckpoint or save_checkpoint wrote.",
-            "Load the folder with from_preset to start anew from its weights.",
-            "training.checkpoint.fits",
-        ) from error
+    except (OSError, SafetensorError, KeyError, ValueError, RecursionError) as error:
+        raise _damaged(path, f"can't be read: {error}") from error
+    wanted = {"optimizer": str, "iterations": int, "seed": int, "slots": list, "extra": dict}
+    for key, kind in wanted.items():
+        value = about.get(key) if isinstance(about, dict) else None
+        if type(value) is not kind or (isinstance(value, int) and not 0 <= value < 2**63):
+            raise _damaged(path, f"has {value!r:.40} for {key!r}")
+    epoch = about["extra"].get("epoch")
+    if epoch is not None and (type(epoch) is not int or epoch < 0):
+        raise _damaged(path, f"has {epoch!r:.40} for 'epoch'")
     state: dict[str, dict[str, np.ndarray]] = {slot: {} for slot in optimizer.state}
     for key, array in arrays.items():
         slot, _, name = key.partition(":")
         if slot not in state or shapes.get(name) != array.shape:
             raise _other(path, about, optimizer)
+        if not np.isfinite(array).all():
+            raise _damaged(path, f"holds numbers that are not finite in {key!r:.80}")
         state[slot][name] = array
     if about["optimizer"] != type(optimizer).__name__ or about["slots"] != list(optimizer.state):
         raise _other(path, about, optimizer)
-    optimizer.state, optimizer.iterations = state, int(about["iterations"])
-    return int(about["seed"]), dict(about["extra"])
+    optimizer.state, optimizer.iterations = state, about["iterations"]
+    return about["seed"], about["extra"]
+
+
+def _damaged(path: Path, problem: str) -> CheckpointError:
+    return CheckpointError(
+        f"{path} {problem}.",
+        "A checkpoint folder must hold the training state that ModelCheckpoint or save_checkpoint wrote.",
+        "Load the folder with from_preset to start anew from its weights.",
+        "training.checkpoint.damaged",
+    )
 
 
 def _other(path: Path, about: Mapping[str, Any], optimizer: Optimizer) -> CheckpointError:
     return CheckpointError(
-        f"{path} holds the state of {about.get('optimizer')} with {about.get('slots')}.",
+        f"{path} holds the state of {about['optimizer']} with {about['slots']}.",
         f"It must be that of the compiled optimizer, {type(optimizer).__name__} with {list(optimizer.state)}, "
         "for weights of the same shapes.",
         "Compile with the optimizer that the checkpoint was made with.",
@@ -102,12 +116,8 @@ class Checkpointing:
         Spec: training.checkpoint.exact, training.checkpoint.fits
         """
         preset = open_preset(folder)
-        before = self.backbone.params
-        shapes = {name: array.shape for name, array in before.items()}
-        self.backbone.params = self.backbone.weights_of(preset)
-        try:
-            self.seed, extra = read_state(preset.path, self.optimizer, shapes)
-        except CheckpointError:
-            self.backbone.params = before
-            raise
+        weights = self.backbone.weights_of(preset)
+        shapes = {name: array.shape for name, array in weights.items()}
+        self.seed, extra = read_state(preset.find(STATE_FILE) or preset.path / STATE_FILE, self.optimizer, shapes)
+        self.backbone.params = weights
         return extra

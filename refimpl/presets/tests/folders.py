@@ -1,15 +1,19 @@
 """Folders in every form that is read, made from one tiny model, by other hands than refimpl's own writers."""
 
+import contextlib
 import json
+import os
 import shutil
+from pathlib import Path
 
 import h5py
 import numpy as np
 from safetensors.numpy import save_file
 
+from refimpl.models import Seq2SeqLM
 from refimpl.tests import tiny
 
-LM = tiny.seq2seq()
+LM, NEW = tiny.seq2seq(), tiny.seq2seq(seed=5, num_layers=1)
 WEIGHTS = LM.backbone.params
 
 
@@ -119,3 +123,54 @@ def same(weights, dtype=np.float32, rounded=None):
     """Whether loaded weights are the model's, after the rounding of a half precision."""
     wanted = {name: (rounded(array) if rounded else array).astype(dtype) for name, array in WEIGHTS.items()}
     return list(weights) == list(wanted) and all(np.array_equal(weights[name], wanted[name]) for name in wanted)
+
+
+def which(folder):
+    """`old` or `new`, whole; anything else is an error."""
+    lm = Seq2SeqLM.from_preset(folder)
+    if lm.backbone.num_layers == 2:
+        assert same(lm.backbone.params)
+        return "old"
+    assert all(np.array_equal(lm.backbone.params[k], array) for k, array in NEW.backbone.params.items())
+    return "new"
+
+
+def users_files(folder):
+    """What a user may keep beside a preset."""
+    (folder / "notes.txt").write_text("mine")
+    (folder / "sub").mkdir()
+    (folder / "sub" / "deep.txt").write_text("mine too")
+    (folder / "link").symlink_to("/nowhere")
+    os.mkfifo(folder / "pipe")
+
+
+def check_users_files(folder):
+    assert (folder / "notes.txt").read_text() == "mine"
+    assert (folder / "sub" / "deep.txt").read_text() == "mine too"
+    assert (folder / "link").readlink() == Path("/nowhere")
+    assert (folder / "pipe").is_fifo()
+
+
+def leftovers(folder):
+    return [path.name for path in folder.iterdir() if path.name.startswith(".refimpl")]
+
+
+@contextlib.contextmanager
+def as_nobody(folder):
+    """Without the right to write into a folder: root may write everywhere, nobody may not."""
+    mode = folder.stat().st_mode
+    folder.chmod(0o555)
+    closed = [place for place in folder.parents if not place.stat().st_mode & 0o001]
+    for place in closed:
+        place.chmod(place.stat().st_mode | 0o055)
+    root = os.geteuid() == 0
+    try:
+        if root:
+            os.seteuid(65534)
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+        folder.chmod(mode)
+        for place in closed:
+            place.chmod(0o700)
