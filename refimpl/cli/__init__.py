@@ -10,6 +10,7 @@ from pathlib import Path
 from refimpl import __version__
 from refimpl.cli import generate, inspect
 from refimpl.errors import NotANumberWarning, RefimplError, TruncationWarning
+from refimpl.terminal import open_descriptors
 from refimpl.training import fit_command
 
 COMMANDS = {"generate": generate, "inspect": inspect, "fit": fit_command}
@@ -19,8 +20,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand; errors are one line on standard error that says the mend.
 
     Units: returns the exit code: 0, 1 for a named error, 2 for wrong usage, 130 when interrupted.
-    Spec: cli.errors, cli.version
+    Spec: cli.errors, cli.version, cli.closed-streams
     """
+    open_descriptors()
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the caller
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
     parser = argparse.ArgumentParser(prog="refimpl", description="Encoder-decoder language models in NumPy.")
     parser.add_argument("--version", action="version", version=f"refimpl {__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -35,8 +40,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         module.add_arguments(subparser)
     parsed = parser.parse_args(arguments)
     warnings.showwarning = _show_warning
-    if sys.stdout is None:  # closed by the caller
-        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
     if getattr(sys.stdout, "errors", "") == "strict":  # a character that the terminal lacks is shown by its number
         sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:

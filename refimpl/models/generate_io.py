@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from refimpl.errors import InputError, InputTypeError
+from refimpl.terminal import is_terminal, say
 
 
 def as_batches(inputs: Any, takes_text: bool) -> tuple[Iterable[Any], bool]:
@@ -122,10 +123,10 @@ def shown(batches: Iterable[Any], verbose: bool | None) -> Iterator[Any]:
     Spec: generate.progress
     """
     total = len(batches) if isinstance(batches, Sized) else None
-    show = sys.stderr.isatty() and total != 1 if verbose is None else verbose
+    show = is_terminal(sys.stderr) and total != 1 if verbose is None else verbose
     for done, batch in enumerate(batches):
         if show:
-            print(f"\rgenerate: {done}/{total or '?'} batches", end="", file=sys.stderr, flush=True)
+            say(f"\rgenerate: {done}/{total or '?'} batches", sys.stderr)
         yield batch
     if show:
-        print("\rgenerate: done" + " " * 20, file=sys.stderr, flush=True)
+        say("\rgenerate: done" + " " * 20 + "\n", sys.stderr)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from refimpl.errors import ConfigError, InputTypeError, TrainingDataError
+from refimpl.terminal import is_terminal
 from refimpl.training.data import BATCH_SIZE, Batches, Samples
 
 Data = Samples | Batches
@@ -31,7 +32,7 @@ def rows_of(batch_size: Any) -> int:
 def verbosity(verbose: Any) -> int:
     """0, 1 or 2; `"auto"` is the bar on a terminal and one line an epoch elsewhere. Spec: training.fit.verbose"""
     if verbose == "auto":
-        return 1 if sys.stdout.isatty() else 2
+        return 1 if is_terminal(sys.stdout) else 2
     return int(verbose)
 
 

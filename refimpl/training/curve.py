@@ -26,5 +26,7 @@ def draw_learning_curve(log: Path, picture: Path) -> str:
         axes.set(xlabel="epoch", ylabel=score)
         axes.grid(alpha=0.3)
         axes.legend()
-    figure.savefig(picture, dpi=120)
+    drawn = picture.with_name(f".{picture.name}")
+    figure.savefig(drawn, dpi=120, format="png")
+    drawn.replace(picture)
     return ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import os
 import shutil
 import sys
 import tempfile
@@ -16,8 +17,9 @@ from refimpl import random
 from refimpl.autograd.blas_threads import spare_threads
 from refimpl.errors import CheckpointError, ConfigError, SavingError
 from refimpl.models import Seq2SeqLM
+from refimpl.presets.folder import CONFIG_FILE, STAGED, PresetFolder
 from refimpl.presets.shipped import DEFAULT, shipped_preset
-from refimpl.training.callbacks import CSVLogger, EarlyStopping, ModelCheckpoint
+from refimpl.training.callbacks import CSVLogger, EarlyStopping, Interruption, ModelCheckpoint
 from refimpl.training.curve import draw_learning_curve
 from refimpl.training.grouping import LengthGroups
 from refimpl.training.optimizers import SGD, Adam, AdamW, Optimizer, schedules
@@ -42,14 +44,19 @@ def _whole(text: str) -> int:
     return int(text)
 
 
+def _path(text: str) -> Path:
+    """A path; the shell leaves a `~` after `--out=` to us. Spec: presets.identifier.home"""
+    return Path(os.path.expanduser(text))  # noqa: PTH111  (a user who is not known is no error)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The subcommand's options."""
     add = parser.add_argument
-    add("--data", type=Path, required=True, metavar="FILE", help="pairs of texts: .tsv, .csv or .jsonl")
-    add("--out", type=Path, required=True, metavar="FOLDER", help="where the tuned preset goes")
+    add("--data", type=_path, required=True, metavar="FILE", help="pairs of texts: .tsv, .csv or .jsonl")
+    add("--out", type=_path, required=True, metavar="FOLDER", help="where the tuned preset goes")
     add("--preset", help=f"preset folder or handle to start from (default: the shipped {DEFAULT})")
     add("--columns", default="encoder_text,decoder_text", metavar="INPUT,OUTPUT", help="names of the two columns")
-    add("--validation-data", type=Path, metavar="FILE", help="pairs to judge each epoch by")
+    add("--validation-data", type=_path, metavar="FILE", help="pairs to judge each epoch by")
     add("--validation-split", type=float, default=0.1, metavar="SHARE", help="else this share of --data (default: 0.1)")
     add("--epochs", type=_whole, default=10, metavar="N", help="epochs in all (default: 10)")
     add("--batch-size", type=_whole, default=32, metavar="N", help="pairs a step (default: 32)")
@@ -76,9 +83,10 @@ def run(arguments: argparse.Namespace) -> int:
     """
     random.set_random_seed(arguments.seed)
     last, log = arguments.out / "last", arguments.out / "log.csv"
-    if last.exists() != arguments.resume:
+    there = PresetFolder(last).has(CONFIG_FILE)
+    if there != arguments.resume:
         raise CheckpointError(
-            f"{last} {'is there' if last.exists() else 'is not there'}.",
+            f"A checkpoint in {last} {'is there' if there else 'is not there'}.",
             "A new run needs an empty folder, --resume the folder of an earlier run.",
             "Pass --resume to go on, or another --out.",
             "training.command.resume",
@@ -90,22 +98,31 @@ def run(arguments: argparse.Namespace) -> int:
     _set_lengths(lm, arguments)
     steps = -(-len(training["encoder_text"]) // arguments.batch_size)
     lm.compile(_optimizer(arguments, steps), weighted_metrics=["accuracy", "perplexity"])
-    epoch = int(lm.load_checkpoint(last)["epoch"]) if arguments.resume else 0
+    epoch = lm.load_checkpoint(last).get("epoch") if arguments.resume else 0
+    if epoch is None:
+        raise CheckpointError(
+            f"The checkpoint in {last} names no epoch.",
+            "refimpl fit must have made it.",
+            "Pass another --out.",
+            "training.checkpoint.damaged",
+        )
     monitor = "val_loss" if validation else "loss"
     _check_writable(arguments.out)
-    lm.fit(
-        _grouped(lm, training, arguments.batch_size) if arguments.group_by_length else training,
-        batch_size=arguments.batch_size,
-        epochs=arguments.epochs,
-        initial_epoch=epoch,
-        validation_data=validation,
-        callbacks=_callbacks(arguments, monitor, _scores_so_far(log, monitor)[:epoch]),
-    )
+    earlier = _scores_so_far(log, monitor, epoch) if arguments.resume else []
+    with Interruption() as interruption:
+        lm.fit(
+            _grouped(lm, training, arguments.batch_size) if arguments.group_by_length else training,
+            batch_size=arguments.batch_size,
+            epochs=arguments.epochs,
+            initial_epoch=epoch,
+            validation_data=validation,
+            callbacks=[*_callbacks(arguments, monitor, earlier), interruption],
+        )
     _save_best(lm, arguments.out)
+    print(f"saved {arguments.out}")
     problem = draw_learning_curve(log, arguments.out / "learning_curve.png")
     if problem:
         print(f"refimpl: no learning curve: {problem}", file=sys.stderr)
-    print(f"saved {arguments.out}")
     return 0
 
 
@@ -215,17 +232,49 @@ def _callbacks(arguments: argparse.Namespace, monitor: str, earlier: list[float]
     return hooks
 
 
-def _scores_so_far(log: Path, monitor: str) -> list[float]:
-    """The score of each epoch of earlier runs."""
+def _scores_so_far(log: Path, monitor: str, epochs: int) -> list[float]:
+    """The score of each finished epoch of earlier runs. One that was logged and not saved is trained again, so its
+    line goes.
+
+    Raises: CheckpointError.
+    Spec: training.command.resume, training.checkpoint.damaged
+    """
     if not log.exists():
         return []
-    with log.open(encoding="utf-8", newline="") as file:
-        return [float(row[monitor]) for row in csv.DictReader(file) if row.get(monitor)]
+    try:
+        lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
+        rows = list(csv.DictReader(lines))
+        kept = [row for row in rows if int(row["epoch"]) < epochs]
+        scores = [float(row[monitor]) for row in kept if row[monitor] not in (None, "", "NA")]
+    except (ValueError, KeyError, TypeError, csv.Error) as error:
+        raise CheckpointError(
+            f"{log} can't be read: {error!r:.200}.",
+            f"It must hold a line for each epoch, with its number and {monitor}.",
+            "Remove it to go on without the scores of earlier epochs.",
+            "training.checkpoint.damaged",
+        ) from error
+    if len(kept) < len(rows):
+        shorter = log.with_name(f".{log.name}")
+        shorter.write_text("".join(lines[: 1 + len(kept)]), encoding="utf-8")
+        shorter.replace(log)
+    return scores
 
 
 def _save_best(lm: Seq2SeqLM, out: Path) -> None:
-    """Make `out` the preset of the best epoch. If a resumed run found nothing better, `out` already is."""
-    if (out / "best").exists():
-        lm.set_weights(type(lm).from_preset(out / "best").get_weights())
-        shutil.rmtree(out / "best")
+    """Make `out` the preset of the best epoch. If a resumed run found nothing better, `out` already is.
+
+    Raises: CheckpointError if there is none.
+    Spec: training.command.output
+    """
+    best = out / "best"
+    if PresetFolder(best).has(CONFIG_FILE):
+        lm.set_weights(type(lm).from_preset(best).get_weights())
         lm.save_to_preset(out)
+        shutil.rmtree(best.rename(out / f"{STAGED}best"))  # under a name that is no preset's, if this is broken off
+    elif not PresetFolder(out).has(CONFIG_FILE):
+        raise CheckpointError(
+            f"{best} is not there, and {out} holds no preset.",
+            "The best epoch must be in one of them.",
+            "Copy the preset in last/ to take the last epoch instead.",
+            "training.command.output",
+        )

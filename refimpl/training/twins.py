@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
+from refimpl.training import compile_clock
 from refimpl.training.batch import TrainingBatch
 
 _WORTH_COMPILING = 5e8  # positions times parameters of a batch; a smaller one is through before Numba is imported
@@ -42,6 +44,8 @@ def twins_for(jit_compile: Any, backbone: Any, batch: TrainingBatch) -> Twins:
     if not wanted or backbone.dtype != "float32":
         return Twins()
     try:
+        if "refimpl.autograd.fused" not in sys.modules:
+            compile_clock.listen()
         from refimpl.autograd import fused  # noqa: PLC0415  (imports Numba, which takes its time)
     except ImportError:
         return Twins()

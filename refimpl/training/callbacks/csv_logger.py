@@ -7,6 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, TextIO
 
+from refimpl.errors import CheckpointError
 from refimpl.training.callbacks.callback import Callback, Logs
 
 
@@ -17,7 +18,7 @@ class CSVLogger(Callback):
     """
 
     def __init__(self, filename: str | PathLike[str], separator: str = ",", append: bool = False) -> None:
-        self.path, self.separator, self.append = Path(filename), separator, append
+        self.path, self.separator, self.append = Path(filename).expanduser(), separator, append
         self._file: TextIO | None = None
         self._names: list[str] = []
 
@@ -25,8 +26,16 @@ class CSVLogger(Callback):
         """Open the file; with `append` go on where an earlier run stopped."""
         started = self.append and self.path.exists() and self.path.stat().st_size > 0
         if started:
-            with self.path.open(encoding="utf-8", newline="") as file:
-                self._names = next(csv.reader(file, delimiter=self.separator))[1:]
+            try:
+                with self.path.open(encoding="utf-8", newline="") as file:
+                    self._names = next(csv.reader(file, delimiter=self.separator))[1:]
+            except (UnicodeDecodeError, csv.Error) as error:
+                raise CheckpointError(
+                    f"{self.path} can't be read: {error}.",
+                    "With append=True it must be what CSVLogger wrote.",
+                    "Remove it, or pass append=False.",
+                    "training.callbacks.csv-logger",
+                ) from error
         self._file = self.path.open("a" if self.append else "w", encoding="utf-8", newline="")
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from os import PathLike
 from typing import Any
@@ -9,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from refimpl.errors import ConfigError
+from refimpl.terminal import say
 from refimpl.training.callbacks.callback import Callback, Logs
-from refimpl.training.callbacks.progress import say
 
 
 class Monitor(Callback):
@@ -27,8 +28,8 @@ class Monitor(Callback):
             )
 
     def improved(self, value: float, than: float | None) -> bool:
-        """Whether `value` is better by more than `min_delta`; anything is better than nothing."""
-        if than is None:
+        """Whether `value` is better by more than `min_delta`; anything is better than nothing, or no number."""
+        if than is None or np.isnan(than):
             return True
         return value - self.min_delta > than if self._up() else value + self.min_delta < than
 
@@ -120,10 +121,10 @@ class EarlyStopping(Monitor):
     def on_train_end(self, logs: Logs | None = None) -> None:
         """Go back to the best weights, if that was asked for."""
         if self.verbose and self.stopped_epoch:
-            say(f"Epoch {self.stopped_epoch + 1}: early stopping\n")
+            say(f"Epoch {self.stopped_epoch + 1}: early stopping\n", sys.stdout)
         if self.best_weights is not None:
             if self.verbose:
-                say(f"Restoring model weights from the end of the best epoch: {self.best_epoch + 1}.\n")
+                say(f"Restoring model weights from the end of the best epoch: {self.best_epoch + 1}.\n", sys.stdout)
             self.model.set_weights(self.best_weights)
 
 
@@ -183,7 +184,7 @@ class ModelCheckpoint(Monitor):
             self.best = value if value is not None else self.best
         path = self._path(epoch, logs)
         if self.verbose:
-            say(f"\nEpoch {epoch + 1}: saving model to {path}\n")
+            say(f"\nEpoch {epoch + 1}: saving model to {path}\n", sys.stdout)
         if self.save_weights_only:
             self.model.save_to_preset(path)
         else:
