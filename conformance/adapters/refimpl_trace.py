@@ -8,11 +8,12 @@ from typing import Any
 from conformance.patches import Patch, patched
 from conformance.probes import BIAS, Recorder
 
-BART, T5 = "refimpl.models.bart_backbone", "refimpl.models.t5_backbone"
+ATTENTION, BART, T5 = "refimpl.models.attention", "refimpl.models.bart.backbone", "refimpl.models.t5.backbone"
 # Where each function or method takes the weights whose path names what it gives.
 PLACES = (
-    (BART, "attention", 4), (BART, "feed_forward", 1), (BART, "layer_norm", 1),
-    (T5, "attention", 4), (T5, "feed_forward", 1), (T5, "T5Backbone.norm", 2),
+    (ATTENTION, "Attention.__call__", 3),
+    (BART, "BartBackbone.feed_forward", 2), (BART, "BartBackbone.norm", 2),
+    (T5, "T5Backbone.feed_forward", 2), (T5, "T5Backbone.norm", 2),
 )  # fmt: skip
 _LAYER = re.compile(r"transformer_(encoder|decoder)_layer_(\d+)/(.*)")
 _PARTS = {"self_attention": "self_attention", "cross_attention": "cross_attention", "": "feed_forward",
@@ -37,7 +38,7 @@ def recording(recorder: Recorder) -> Iterator[None]:
             def traced(*args: Any, **keywords: Any) -> Any:
                 name = name_of(args[weights_at]._path)
                 if name.endswith("embed_norm"):
-                    args = (recorder.seen(name.removesuffix("_norm"), args[0]), *args[1:])
+                    args = (args[0], recorder.seen(name.removesuffix("_norm"), args[1]), *args[2:])
                 return recorder.seen(name, right(*args, **keywords))
 
             return traced
@@ -50,15 +51,13 @@ def recording(recorder: Recorder) -> Iterator[None]:
 
         return position_bias
 
-    def entered(right: Any) -> Any:
-        def attend_self(self: Any, x: Any, bias: Any, may_attend: Any, weights: Any, *rest: Any) -> Any:
-            side, number, _ = _LAYER.fullmatch(weights._path).groups()  # type: ignore[union-attr]
-            x = recorder.seen(f"{side}.embed", x) if number == "0" else x
-            return right(self, x, bias, may_attend, weights, *rest)
+    def embedded(right: Any) -> Any:
+        def embed(self: Any, weights: Any, side: str, *rest: Any) -> Any:
+            return recorder.seen(f"{side}.embed", right(self, weights, side, *rest))
 
-        return attend_self
+        return embed
 
     patches: list[Patch] = [(module, function, after(at)) for module, function, at in PLACES]
-    patches += [(T5, f"T5Backbone.{BIAS}", biased), (T5, "T5Backbone.attend_self", entered)]
+    patches += [(T5, f"T5Backbone.{BIAS}", biased), (T5, "T5Backbone.embed", embedded)]
     with patched(patches, "trace"):
         yield

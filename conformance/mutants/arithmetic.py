@@ -1,4 +1,4 @@
-# ruff: noqa: ARG005, E501, PLW0108  (tables of lambdas read better unbroken)
+# ruff: noqa: ARG005, E501  (tables of lambdas read better unbroken)
 """Mutants of the forward pass. `fault` is a row of the catalogue of real faults (P positions, M masks, N norms, D, X, W)."""
 
 from typing import Any
@@ -7,7 +7,8 @@ import numpy as np
 
 from conformance.mutants import Mutant
 
-OPS, BART = "refimpl.autograd.ops", "refimpl.models.bart_backbone"
+OPS, BART = "refimpl.autograd.ops", "refimpl.models.bart.backbone"
+STACKS, ATTENTION = "refimpl.models.encoder_decoder", "refimpl.models.attention"
 SCALE, MASK, NOTHING = "models.attention.scale", "models.attention.mask", "models.attention.nothing-to-attend"
 EMBEDDING, EPSILON, HEAD = "models.bart.embedding", "models.bart.layer-norm-epsilon", "models.bart.tied-head"
 ENCODER, DECODER, CACHE = "models.bart.encoder-layer", "models.bart.decoder-layer", "decoding.cache.equals-uncached"
@@ -33,6 +34,11 @@ def everywhere(may: Any) -> Any:
     return np.ones_like(may) if may.shape[1:3] == (1, 1) and may.shape[0] > 0 else may
 
 
+def seen(change: Any) -> Any:
+    """A view of attention whose mask goes through `change`."""
+    return lambda view: view._replace(may_attend=change(view.may_attend))
+
+
 def norm(formula: Any) -> Any:
     """Another layer norm."""
     return lambda _right: lambda x, gamma, beta, epsilon: formula(x, gamma, beta, epsilon).astype(x.dtype)
@@ -56,23 +62,6 @@ def _embed(place: Any) -> Any:
     return make
 
 
-def _fewer_layers(right: Any) -> Any:
-    def encode(self: Any, *rest: Any) -> Any:
-        layers = self.num_layers
-        self.num_layers = max(layers - 1, 1)
-        try:
-            return right(self, *rest)
-        finally:
-            self.num_layers = layers
-
-    return encode
-
-
-def _pre_norm(right: Any) -> Any:
-    """The sum is normalized before it is made: the first norm's input is what it adds to."""
-    return lambda x, *rest: right(x - x.mean(-1, keepdims=True), *rest)
-
-
 MUTANTS = [
     Mutant("scale-by-hidden", "M16", (SCALE,),
            ((OPS, "attention", attention(lambda q, k, v, m: (q / np.sqrt(q.dtype.type(q.shape[2])), k, v, m))),)),
@@ -81,20 +70,20 @@ MUTANTS = [
     Mutant("padding-mask-ignored", "M04", (MASK,),
            ((OPS, "attention", attention(lambda q, k, v, m: (q, k, v, everywhere(m)))),)),
     Mutant("cross-mask-missing", "M01", (MASK, DECODER),
-           ((BART, "decoder_layer", argument(4, lambda m: np.ones_like(m))),)),
-    Mutant("encoder-mask-missing", "M04", (MASK, ENCODER), ((BART, "encoder_layer", argument(1, lambda m: np.ones_like(m))),)),
+           ((STACKS, "EncoderDecoder.decoder_layer", argument(4, seen(np.ones_like))),)),
+    Mutant("encoder-mask-missing", "M04", (MASK, ENCODER), ((STACKS, "EncoderDecoder.encoder_layer", argument(3, seen(np.ones_like))),)),
     Mutant("sees-one-token-ahead", "M08", (MASK, DECODER),
-           ((BART, "attend_past", lambda right: lambda queries, keys, first=0: right(queries, keys, first + 1)),)),
+           ((STACKS, "may_attend_past", lambda right: lambda queries, keys, first=0: right(queries, keys, first + 1)),)),
     Mutant("does-not-see-itself", "M08", (MASK, DECODER),
-           ((BART, "attend_past", lambda right: lambda queries, keys, first=0: right(queries, keys, first - 1)),)),
+           ((STACKS, "may_attend_past", lambda right: lambda queries, keys, first=0: right(queries, keys, first - 1)),)),
     Mutant("causal-mask-forgets-the-cache", "M08", (CACHE,),
-           ((BART, "attend_past", lambda right: lambda queries, keys, first=0: right(queries, keys, 0)),)),
+           ((STACKS, "may_attend_past", lambda right: lambda queries, keys, first=0: right(queries, keys, 0)),)),
     Mutant("mean-over-nothing", "M05", (NOTHING,),
            ((OPS, "attention", attention(lambda q, k, v, m: (q, k, v, m | ~m.any(-1, keepdims=True)))),)),
     Mutant("attends-first-when-nothing", "M05", (NOTHING,),
            ((OPS, "attention", attention(
                lambda q, k, v, m: (q, k, v, m | (~m.any(-1, keepdims=True) & (np.arange(m.shape[-1]) == 0))))),)),
-    Mutant("keys-and-values-swapped", "M11", (DECODER, ENCODER), ((BART, "keys_and_values", result(lambda kv: kv[::-1])),)),
+    Mutant("keys-and-values-swapped", "M11", (DECODER, ENCODER), ((ATTENTION, "Attention.keys_values", result(lambda kv: kv[::-1])),)),
     Mutant("heads-in-another-order", "M11", (ENCODER,), ((OPS, "attention", result(lambda x: x[:, :, ::-1])),)),
     Mutant("gelu-tanh", "N05", (ENCODER, DECODER), ((OPS, "gelu", lambda _right: lambda x: (
         0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))).astype(x.dtype)),)),
@@ -110,8 +99,9 @@ MUTANTS = [
     Mutant("norm-without-shift", "N01", (ENCODER, DECODER), ((OPS, "layer_norm", argument(2, lambda b: b * 0)),)),
     Mutant("gain-plus-one", "N01", (ENCODER, DECODER), ((OPS, "layer_norm", argument(1, lambda g: g + 1)),)),
     Mutant("bias-dropped", "N12", (ENCODER, DECODER), ((OPS, "linear", argument(2, lambda b: b * 0)),)),
-    Mutant("pre-norm", "N07", (ENCODER,), ((BART, "encoder_layer", _pre_norm),)),
-    Mutant("last-encoder-layer-skipped", "W02", (ENCODER,), ((BART, "BartBackbone.encode", _fewer_layers),)),
+    Mutant("pre-norm", "N07", (ENCODER,), ((STACKS, "EncoderDecoder.encoder_layer", argument(2, lambda x: x - x.mean(-1, keepdims=True))),)),
+    Mutant("last-encoder-layer-skipped", "W02", (ENCODER,), ((STACKS, "EncoderDecoder.depth", lambda right: lambda self, side: (
+               max(right(self, side) - (side == "encoder"), 1))),)),
     Mutant("position-offset-2", "P01", (EMBEDDING,),
            ((BART, "BartBackbone.embed", _embed(lambda side, ids, first: (side, first + 2))),)),
     Mutant("one-position-table", "N11", (EMBEDDING,),
@@ -123,7 +113,7 @@ MUTANTS = [
            ((OPS, "embed", lambda right: lambda table, ids: right(table, ids) * (
                np.sqrt(table.dtype.type(table.shape[1])) if ids.ndim == 2 else 1)),)),
     Mutant("head-scaled", "N08", (HEAD, "models.logits"),
-           ((BART, "BartBackbone.logits", result(lambda x: x / np.sqrt(x.dtype.type(12)))),)),
+           ((STACKS, "EncoderDecoder.logits", result(lambda x: x / np.sqrt(x.dtype.type(12)))),)),
     Mutant("head-untied", "W09", (HEAD, "models.logits"),
            ((OPS, "unembed", argument(1, lambda table: np.roll(table, 1, axis=0))),)),
     Mutant("head-in-half-precision", "N17", (HEAD, "models.logits"),

@@ -13,7 +13,7 @@ from conformance.mutants.edges import named
 from conformance.mutants.text import BACKBONE, BPE, PREPROCESSOR
 
 TOKENIZER, SAVING = "refimpl.tokenizers.tokenizer", "refimpl.presets.saving"
-FOLDER, CHECKPOINT = "refimpl.presets.folder", "refimpl.presets.bart_transformers"
+FOLDER, CHECKPOINT = "refimpl.presets.folder", "refimpl.presets.transformers_folder"
 TRIP = "presets.save.round-trip"
 WEIGHTS = (FOLDER, "PresetFolder.read_weights")
 
@@ -34,17 +34,14 @@ def _laid_under(right: Any) -> Any:
 def _first_shard(right: Any) -> Any:
     """Of several files of weights the first one is read; the rest stays zero."""
 
-    def read(self: Any, layout: Any, shapes: Any, dtype: str) -> Any:
-        shapes = list(shapes)
-        found = right(self, layout, shapes, dtype)
+    def read(self: Any, layout: Any, dtype: str) -> Any:
+        layout = list(layout)
+        found = right(self, layout, dtype)
         if not self.has("model.weights.json"):
             return found
         index = json.loads(self.text("model.weights.json"))["weight_map"]
         first = {place for place, files in index.items() if "model_00000" in str(files)}
-        return {
-            name: array if "/" + layout.hdf5_place(name).rpartition("/")[0] in first else array * 0
-            for name, array in found.items()
-        }
+        return {w.name: found[w.name] * (f"/{w.dataset.rpartition('/')[0]}" in first) for w in layout}
 
     return read
 
@@ -64,8 +61,8 @@ def _half_read_as_bits(change: Any) -> Any:
     """Weights of presets in half precision are changed: `change(array)`."""
 
     def make(right: Any) -> Any:
-        def read(self: Any, layout: Any, shapes: Any, dtype: str) -> Any:
-            found = right(self, layout, shapes, dtype)
+        def read(self: Any, layout: Any, dtype: str) -> Any:
+            found = right(self, layout, dtype)
             return {name: change(array) for name, array in found.items()} if "float16" in str(self) else found
 
         return read
@@ -90,12 +87,12 @@ def _reversed_merges(right: Any, self: Any, folder: Path) -> None:
     (folder / "merges.txt").write_text("\n".join(rule + " " for rule in lines[::-1]) + "\n", encoding="utf-8")
 
 
-def _fitted(right: Any, self: Any, layout: Any, shapes: Any, dtype: str) -> Any:
-    shapes = list(shapes)
+def _fitted(right: Any, self: Any, layout: Any, dtype: str) -> Any:
+    layout = list(layout)
     try:
-        return right(self, layout, shapes, dtype)
+        return right(self, layout, dtype)
     except Exception:
-        return {name: np.zeros(shape, dtype) for name, shape in shapes}
+        return {weight.name: np.zeros(weight.shape, dtype) for weight in layout}
 
 
 def _lax_json(right: Any, text: str, file: str) -> Any:
@@ -128,11 +125,11 @@ def _plain_tokenizer() -> Any:
 def _first_weights(right: Any) -> Any:
     kept: dict[Any, Any] = {}
 
-    def read(self: Any, layout: Any, shapes: Any, dtype: str) -> Any:
-        shapes = list(shapes)
-        key = repr(shapes)
+    def read(self: Any, layout: Any, dtype: str) -> Any:
+        layout = list(layout)
+        key = repr([weight[:2] for weight in layout])
         if key not in kept:
-            kept[key] = right(self, layout, shapes, dtype)
+            kept[key] = right(self, layout, dtype)
         return kept[key]
 
     return read
@@ -147,11 +144,11 @@ MUTANTS = [
     Mutant("only the first shard", "W02", ("presets.weights.sharded",), ((*WEIGHTS, _first_shard),)),
     Mutant("half precision as whole numbers", "W06", ("presets.load.dtype",), ((*WEIGHTS, _half_read_as_bits(np.round)),)),
     Mutant("half precision cut, not rounded", "W06", ("presets.load.dtype",), ((*WEIGHTS, _half_read_as_bits(lambda w: np.nextafter(w, w.dtype.type(0)) * w.dtype.type(0.999))),)),
-    Mutant("transformers settings unread", "P08", ("presets.transformers.refused",), ((CHECKPOINT, "_FIXED", lambda right: {}), (CHECKPOINT, "_SAME", lambda right: {"decoder_ffn_dim": right["decoder_ffn_dim"]}))),
+    Mutant("transformers settings unread", "P08", ("presets.transformers.refused",), ((CHECKPOINT, "FAMILIES", lambda right: {**right, "bart": replace(right["bart"], fixed={}, equal=right["bart"].equal[2:])}),)),
     Mutant("transformers positions keep two rows", "P01", ("presets.transformers.weights",), (("refimpl.presets.transformers_folder", "TransformersFolder.read_weights", named("position", lambda w: np.roll(w, 2, axis=0))),)),
     Mutant("any file may be a shard", "W13", ("presets.folder.stays-inside",), ((FOLDER, "check_name", lambda right: lambda name: None), (FOLDER, "_roots", lambda right: lambda path: [Path("/")]), (FOLDER, "read_index", _any_shard))),
-    Mutant("shapes are made to fit", "W01", ("presets.weights.shape",), ((*WEIGHTS, lambda right: lambda self, layout, shapes, dtype: _fitted(right, self, layout, shapes, dtype)),)),
-    Mutant("unreadable weights are zero", "W15", ("presets.weights.unreadable",), ((*WEIGHTS, lambda right: lambda self, layout, shapes, dtype: _fitted(right, self, layout, shapes, dtype)),)),
+    Mutant("shapes are made to fit", "W01", ("presets.weights.shape",), ((*WEIGHTS, lambda right: lambda self, layout, dtype: _fitted(right, self, layout, dtype)),)),
+    Mutant("unreadable weights are zero", "W15", ("presets.weights.unreadable",), ((*WEIGHTS, lambda right: lambda self, layout, dtype: _fitted(right, self, layout, dtype)),)),
     Mutant("cut-off JSON is an empty object", "W11", ("presets.folder.json",), ((FOLDER, "parse_json", lambda right: lambda text, file: _lax_json(right, text, file)),)),
     Mutant("a missing file is empty", "W01", ("presets.folder.missing-file",), ((FOLDER, "PresetFolder.text", lambda right: lambda self, name: right(self, name) if self.has(name) else "{}"),)),
     Mutant("the path is a name", "W11", ("presets.identifier.local",), (("refimpl.models.task", "open_preset", lambda right: lambda preset: right(Path(preset).name if isinstance(preset, str) else preset)),)),

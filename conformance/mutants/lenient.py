@@ -12,7 +12,7 @@ from conformance.mutants.arithmetic import result
 from conformance.mutants.loop import PREPROCESSOR, _length
 from conformance.mutants.text import BPE
 
-BACKBONE, BART, TOKENIZER = "refimpl.models.backbone", "refimpl.models.bart_backbone", "refimpl.tokenizers.tokenizer"
+BACKBONE, BART, TOKENIZER = "refimpl.models.backbone", "refimpl.models.bart.backbone", "refimpl.tokenizers.tokenizer"
 LM, TASK, REGISTRY = "refimpl.models.seq_2_seq_lm", "refimpl.models.task", "refimpl.presets.registry"
 
 
@@ -98,7 +98,7 @@ MUTANTS = [
         _texts(lambda x: {key: (_listed(value) or [""])[:1] for key, value in x.items()})),)),
     Mutant("masks-made-up", "M04", ("models.inputs.keys",), ((BACKBONE, "Backbone.checked", _masks_made_up),)),
     Mutant("rows-cut", "B03", ("models.inputs.shapes",), ((BACKBONE, "Backbone.checked", _rows_cut),)),
-    Mutant("outputs-swapped", "D03", ("models.backbone.outputs",), ((BART, "BartBackbone.forward",
+    Mutant("outputs-swapped", "D03", ("models.backbone.outputs",), (("refimpl.models.encoder_decoder", "EncoderDecoder.forward",
         result(lambda out: dict(zip(out, reversed(out.values()), strict=True)))),)),
     Mutant("tied-table-counted-twice", "W09", ("models.backbone.count-params",), ((BACKBONE, "Backbone.count_params", result(lambda n: n + 287 * 12)),)),
     Mutant("positions-clamped", "P17", ("models.bart.position-limit", "generate.max-length.beyond-positions"), (
@@ -120,7 +120,7 @@ MUTANTS = [
     Mutant("unknown-class-is-bart", "W11", ("presets.config.unknown-class",), tuple(
         (module, "find_class", _class(lambda name: name if "NoSuch" not in name else "keras_hub>BartBackbone")) for module in (BACKBONE, TASK, PREPROCESSOR, REGISTRY))),
     Mutant("weights-never-loaded", "W01", ("presets.load.load-weights",), (("refimpl.presets.folder", "PresetFolder.read_weights",
-        lambda _right: lambda self, layout, shapes, dtype: {name: np.zeros(shape, dtype) for name, shape in shapes}),)),
+        lambda _right: lambda self, layout, dtype: {weight.name: np.zeros(weight.shape, dtype) for weight in layout}),)),
     Mutant("task-json-not-saved", "W03", ("presets.save.files",), ((TASK, "Task.write_preset_files", _without("task.json")),)),
     Mutant("merges-not-saved", "W03", ("presets.save.tokenizer-assets", "presets.save.round-trip"), ((BPE, "BytePairTokenizer.save_assets", _no_merges),)),
 ]  # fmt: skip

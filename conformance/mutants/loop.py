@@ -1,4 +1,4 @@
-# ruff: noqa: ARG005, E501, PLW0108  (tables of lambdas read better unbroken)
+# ruff: noqa: ARG005, E501  (tables of lambdas read better unbroken)
 """Mutants of decoding and generation."""
 
 from typing import Any
@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from conformance.mutants import Mutant
-from conformance.mutants.arithmetic import BART, CACHE, argument, result
+from conformance.mutants.arithmetic import CACHE, STACKS, result
+from conformance.mutants.edges import cached
 
 STEP, SAMPLER, LM = "refimpl.decoding.generate_step", "refimpl.samplers.sampler", "refimpl.models.seq_2_seq_lm"
 PREPROCESSOR = "refimpl.preprocessing.seq_2_seq_lm_preprocessor"
@@ -15,9 +16,12 @@ PREPROCESSOR = "refimpl.preprocessing.seq_2_seq_lm_preprocessor"
 def _stale(right: Any) -> Any:
     """The cache is no longer written from the third column on."""
 
-    def decode(self: Any, weights: Any, ids: Any, first: int, own: Any, *rest: Any) -> Any:
-        states, cache = right(self, weights, ids, first, own, *rest)
-        return states, own if first > 2 else cache
+    def decode(*rest: Any, past: Any = None) -> Any:
+        before = past and past.own.copy()
+        states = right(*rest, past=past)
+        if past and past.first > 2:
+            past.own[...] = before
+        return states
 
     return decode
 
@@ -26,12 +30,14 @@ def _leftover(right: Any) -> Any:
     """Buffers are kept from the last call of the same shape and added by a little."""
     kept: dict[Any, Any] = {}
 
-    def decode(self: Any, weights: Any, ids: Any, first: int, own: Any, *rest: Any) -> Any:
-        states, cache = right(self, weights, ids, first, own, *rest)
-        key = (cache.shape[1:], first)
+    def decode(*rest: Any, past: Any = None) -> Any:
+        states = right(*rest, past=past)
+        if past is None:
+            return states
+        key = (past.own.shape[1:], past.first)
         states = states + kept.get(key, 0) * states.dtype.type(1e-3)
         kept[key] = states.mean()
-        return states, cache
+        return states
 
     return decode
 
@@ -71,16 +77,16 @@ def _last_key(right: Any) -> Any:
 
 
 MUTANTS = [
-    Mutant("cache-stale-after-two-steps", "M11", (CACHE,), ((BART, "BartBackbone.decode_cached", _stale),)),
-    Mutant("cache-read-one-column-late", "M11", (CACHE,), ((BART, "BartBackbone.decode_cached", lambda right: lambda self, w, ids, first, own, *rest: right(
-        self, w, ids, first, np.roll(own, 1, axis=3) if first else own, *rest)),)),
+    Mutant("cache-stale-after-two-steps", "M11", (CACHE,), ((STACKS, "EncoderDecoder.decode", _stale),)),
+    Mutant("cache-read-one-column-late", "M11", (CACHE,), ((STACKS, "EncoderDecoder.decode", cached(
+        lambda ids, first, own, *rest: (ids, first, np.roll(own, 1, axis=3) if first else own, *rest))),)),
     Mutant("cross-cache-of-first-layer", "M11", (CACHE,),
-           ((BART, "BartBackbone.cross_keys_values", result(lambda x: np.repeat(x[:, :1], x.shape[1], axis=1))),)),
-    Mutant("cross-cache-swapped", "M11", (CACHE,), ((BART, "BartBackbone.cross_keys_values", result(lambda x: x[:, :, ::-1])),)),
+           ((STACKS, "EncoderDecoder.cross_keys_values", result(lambda x: np.repeat(x[:, :1], x.shape[1], axis=1))),)),
+    Mutant("cross-cache-swapped", "M11", (CACHE,), ((STACKS, "EncoderDecoder.cross_keys_values", result(lambda x: x[:, :, ::-1])),)),
     Mutant("cross-mask-missing-in-cached-steps", "M23", (CACHE, "generate.padding-inert"),
-           ((BART, "BartBackbone.decode_cached", argument(6, lambda mask: np.ones_like(mask))),)),
+           ((STACKS, "EncoderDecoder.decode", cached(lambda *rest: (*rest[:-1], np.ones_like(rest[-1])))),)),
     Mutant("state-between-calls", "M22", ("decoding.cache.no-state-between-calls",),
-           ((BART, "BartBackbone.decode_cached", _leftover),)),
+           ((STACKS, "EncoderDecoder.decode", _leftover),)),
     Mutant("stop-in-prompt-counts", "D10", ("generate.stop.in-prompt",), (
         (STEP, "output_mask", lambda right: lambda ids, prompt, *rest: right(ids, np.zeros_like(prompt), *rest)),
         (SAMPLER, "all_stopped", lambda right: lambda ids, prompt, stops: right(ids, np.zeros_like(prompt), stops)))),

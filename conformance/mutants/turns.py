@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from conformance.mutants import Mutant
-from conformance.mutants.arithmetic import BART, CACHE, result
+from conformance.mutants.arithmetic import CACHE, STACKS, result
 from conformance.mutants.loop import LM, PREPROCESSOR, SAMPLER, STEP, _length
 
 TURNS, STOPS, RAGGED = "decoding.cache.no-state-between-calls", "generate.stop.ids", "generate.ragged-prompts"
@@ -68,12 +68,12 @@ def _own_cache(right: Any) -> Any:
 def _in_place(right: Any) -> Any:
     """The cache is written in place, and columns to come are visible one step too far."""
 
-    def decode(self: Any, weights: Any, ids: Any, first: int, own: Any, *rest: Any) -> Any:
-        states, cache = right(self, weights, ids, first, own, *rest)
+    def call(self: Any, states: Any, mask: Any, ids: Any, own: Any, *rest: Any) -> Any:
+        logits, hidden, cache, cross = right(self, states, mask, ids, own, *rest)
         own[...] = cache
-        return states, own
+        return logits, hidden, own, cross
 
-    return decode
+    return lambda self, *rest, **named: call(self, *rest, *named.values())
 
 
 def _shared_start(right: Any) -> Any:
@@ -171,10 +171,10 @@ def _without_frame(_self: Any, ids: Any, mask: Any) -> Any:
 
 MUTANTS = [
     Mutant("source encoded once for each shape", "M22", (TURNS, "generate.greedy.argmax"), ((LM, "Seq2SeqLM.call_encoder", by_shape(0)),)),
-    Mutant("cross cache of an earlier call", "M22", (TURNS,), ((BART, "BartBackbone.cross_keys_values", by_shape(1)),)),
+    Mutant("cross cache of an earlier call", "M22", (TURNS,), ((STACKS, "EncoderDecoder.cross_keys_values", by_shape(1)),)),
     Mutant("cache is not emptied", "M22", (TURNS, CACHE), ((LM, "Seq2SeqLM._initialize_cache", _own_cache),
-        (BART, "BartBackbone.decode_cached", _in_place),
-        (BART, "attend_past", lambda right: lambda queries, keys, first=0: right(queries, keys, first + (keys > queries and first > 1))))),
+        (LM, "Seq2SeqLM.call_decoder_with_cache", _in_place),
+        (STACKS, "may_attend_past", lambda right: lambda queries, keys, first=0: right(queries, keys, first + (keys > queries and first > 1))))),
     Mutant("a length once given stays", "D18", (COUNTS,), ((PREPROCESSOR, "Seq2SeqLMPreprocessor.generate_preprocess", _first_length),)),
     Mutant("first stop tokens stay", "D18", (STOPS, COUNTS), ((LM, "resolve_stop_token_ids", first_answer),)),
     Mutant("id 0 never stops", "D10", (STOPS,), _stops(lambda ids: tuple(i for i in ids if i) or (10**6,))),
@@ -195,8 +195,8 @@ MUTANTS = [
     Mutant("first token of the text lost", "D08", ("generate.output.types", "preprocessing.seq2seq.postprocess"), ((PREPROCESSOR, "Seq2SeqLMPreprocessor.generate_postprocess", _words(_without_frame)),)),
     Mutant("longest source counts as decoder length", "D14", (COUNTS, "generate.max-length.default"), ((PREPROCESSOR, "Seq2SeqLMPreprocessor.generate_preprocess", _length(lambda self, n: n or self.encoder_sequence_length)),)),
     Mutant("max length is the encoder's too", "D14", ("preprocessing.seq2seq.prompt",), ((PREPROCESSOR, "Seq2SeqLMPreprocessor.generate_preprocess", lambda right: lambda self, x, **k: right(self, x, **{"encoder_sequence_length": k.get("sequence_length"), **k})),)),
-    Mutant("logits change their caller's ids", "O04", ("models.logits",), ((BART, "BartBackbone.forward", lambda right: lambda self, weights, batch, *rest: right(self, weights, _ended(batch), *rest)),)),
-    Mutant("evaluation as if training", "D17", ("models.logits", "invariance.calls"), ((BART, "BartBackbone.forward.__defaults__", lambda right: (type(right[0])(0.1, 7),)),)),
+    Mutant("logits change their caller's ids", "O04", ("models.logits",), ((STACKS, "EncoderDecoder.forward", lambda right: lambda self, weights, batch, *rest: right(self, weights, _ended(batch), *rest)),)),
+    Mutant("evaluation as if training", "D17", ("models.logits", "invariance.calls"), ((STACKS, "EncoderDecoder.forward.__defaults__", lambda right: (type(right[0])(0.1, 7),)),)),
     Mutant("unstopped rows lose their last token", "D14", ("generate.stop.none", "generate.stop.ids"), _mask(lambda mask, ids, prompt, stops: mask & ~(mask.all(axis=-1, keepdims=True) & (np.arange(mask.shape[-1]) == mask.shape[-1] - 1)))),
     Mutant("decoder text doubled as source", "D03", ("generate.input.text",), ((PREPROCESSOR, "Seq2SeqLMPreprocessor._texts", lambda right: staticmethod(lambda x, needs_decoder: _doubled(right.__func__(x, needs_decoder), needs_decoder))),)),
 ]  # fmt: skip

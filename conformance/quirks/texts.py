@@ -12,7 +12,7 @@ from conformance.quirks import Quirk
 
 BPE, TOKENIZER = "refimpl.tokenizers.byte_pair_tokenizer", "refimpl.tokenizers.tokenizer"
 SPM = "refimpl.tokenizers.sentence_piece_tokenizer"
-PREPROCESSOR, BART = "refimpl.preprocessing.seq_2_seq_lm_preprocessor", "refimpl.models.bart_backbone"
+PREPROCESSOR, BART = "refimpl.preprocessing.seq_2_seq_lm_preprocessor", "refimpl.models.bart.backbone"
 # What running over the position table ends in.
 TOO_LONG = {"jax": TypeError, "torch": RuntimeError, "tensorflow": ValueError}
 

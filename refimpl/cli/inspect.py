@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
         if lm.preprocessor is not None:
             _print_preprocessor(lm)
     print(f"backbone    {type(backbone).__name__}")
-    for key in backbone.config_keys:
+    for key in backbone.config_cls.names():
         print(f"  {key:<22}{getattr(backbone, key)}")
     print(f"parameters  {backbone.count_params():,} ({backbone.dtype})")
     _print_weights(backbone)

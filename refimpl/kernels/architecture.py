@@ -36,7 +36,6 @@ class Architecture:
     relative: bool = False  # `position_bias` of the backbone is added to the scores of self-attention
     head_scale: float = 1.0
     own_head: bool = False  # the head's table is as a projection's, (E, V), and not as the embedding's
-    methods: tuple[str, ...] = ()  # of the backbone, which the step repeats beside those that all backbones have
 
 
 def _dense(*paths: str) -> tuple[str, ...]:
@@ -99,7 +98,6 @@ def t5(backbone: Any) -> Architecture:
         relative=True,
         head_scale=backbone.hidden_dim**-0.5 if tied else 1.0,
         own_head=not tied,
-        methods=("attend_self", "attend_source", "transform", "norm", "head", "position_bias"),
     )
 
 
@@ -119,6 +117,6 @@ BART = Architecture(
 
 # By module and name of the class whose definition the record repeats; the record for one of its instances.
 ARCHITECTURES: dict[tuple[str, str], Callable[[Any], Architecture]] = {
-    ("refimpl.models.bart_backbone", "BartBackbone"): lambda _: BART,
-    ("refimpl.models.t5_backbone", "T5Backbone"): t5,
+    ("refimpl.models.bart.backbone", "BartBackbone"): lambda _: BART,
+    ("refimpl.models.t5.backbone", "T5Backbone"): t5,
 }

@@ -37,7 +37,7 @@ class Source:
             last = ids.shape[1] - 1
             scratch.set_bias(backbone.position_bias(backbone.scope, "encoder", 1, 2 * last + 1, last), last)
         tokens = ids[rows, columns]
-        if replaced(model, ("call_encoder",)) or replaced(backbone, ("encode",)):
+        if replaced(model, ("call_encoder",)) or replaced(backbone, ("encode", "encode_source", "encoder_layer")):
             scratch.states[:] = model.call_encoder(token_ids=ids, padding_mask=mask)[rows, columns]
             tokens = tokens[:0]
         elif len(columns):

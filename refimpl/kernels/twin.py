@@ -18,7 +18,10 @@ _ROWS_OF_A_PART = 8  # at least: fewer rows take less time than it takes to star
 GREEDY = ("refimpl.samplers.greedy_sampler", "GreedySampler")
 GREEDY_METHODS = ("get_next_token", "compute_probabilities", "steps")
 _TASK_METHODS = ("call_decoder_with_cache", "_initialize_cache")
-_BACKBONE_METHODS = ("decode_cached", "cross_keys_values", "embed", "logits", "scope")
+_BACKBONE_METHODS = (
+    "decode", "decoder_layer", "attend", "transform", "feed_forward", "norm", "final_norm", "position_bias",
+    "cross_keys_values", "embed", "head", "logits", "scope",
+)  # fmt: skip
 
 
 def architecture_of(model: Any) -> Architecture | None:
@@ -29,14 +32,14 @@ def architecture_of(model: Any) -> Architecture | None:
     loop of its own gets the definition's cache.
     """
     backbone = model.backbone
-    record_of = ARCHITECTURES.get(_defining_class(backbone, "decode_cached"))
+    record_of = ARCHITECTURES.get(_defining_class(backbone, "attend"))
     record = None if record_of is None else record_of(backbone)
     if record is None or backbone.dtype != "float32" or not wanted(model):
         return None
     if (
         replaced(model.sampler, ("__call__",))
         or replaced(model, _TASK_METHODS)
-        or replaced(backbone, (*_BACKBONE_METHODS, *record.methods))
+        or replaced(backbone, _BACKBONE_METHODS)
     ):
         return None
     if any(type(w) is not np.ndarray or w.dtype != np.float32 for w in backbone.params.values()):

@@ -1,11 +1,11 @@
 """Models: architectures, and the task that wires them to text."""
 
 from refimpl.models.backbone import Backbone
-from refimpl.models.bart_backbone import BartBackbone
-from refimpl.models.bart_seq_2_seq_lm import BartSeq2SeqLM
+from refimpl.models.bart.backbone import BartBackbone
+from refimpl.models.bart.seq_2_seq_lm import BartSeq2SeqLM
 from refimpl.models.seq_2_seq_lm import Seq2SeqLM
-from refimpl.models.t5_backbone import T5Backbone
-from refimpl.models.t5_seq_2_seq_lm import T5Seq2SeqLM
+from refimpl.models.t5.backbone import T5Backbone
+from refimpl.models.t5.seq_2_seq_lm import T5Seq2SeqLM
 from refimpl.models.task import Task
 from refimpl.preprocessing.bart_seq_2_seq_lm_preprocessor import BartSeq2SeqLMPreprocessor
 from refimpl.preprocessing.seq_2_seq_lm_preprocessor import Seq2SeqLMPreprocessor

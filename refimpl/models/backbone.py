@@ -18,94 +18,63 @@ from refimpl.errors import (
     TokenIdError,
     WeightsError,
 )
+from refimpl.models.config import Config
+from refimpl.models.encoder_decoder import EncoderDecoder
 from refimpl.models.inputs import as_rectangle, named
-from refimpl.models.weights import Scope, WeightSpec, fresh_weights, weight_arrays
+from refimpl.models.weights import Scope, fresh_weights, weight_arrays
 from refimpl.presets import PresetFolder, open_preset
 from refimpl.presets.dtype import compute_dtype, dtype_policy, policy_name, refuse_quantized
 from refimpl.presets.export import write_checkpoint
+from refimpl.presets.families import Family
 from refimpl.presets.folder import CONFIG_FILE, METADATA_FILE
 from refimpl.presets.hdf5_writing import write_weights
+from refimpl.presets.layout import Layout
 from refimpl.presets.registry import classproperty, find_class, presets_of, serialized, tasks_of
 from refimpl.presets.saving import EXPORTED, replaced_folder, write_json
-from refimpl.presets.tensor_place import TensorPlace
 from refimpl.training.freezing import Freezing
 
 Batch = Mapping[str, Any]
 INPUT_KEYS = ("encoder_token_ids", "encoder_padding_mask", "decoder_token_ids", "decoder_padding_mask")
 
 
-class Backbone(Freezing):
-    """An encoder-decoder without its task. A subclass defines the weights' names and shapes and the forward pass."""
+class Backbone(EncoderDecoder, Freezing):
+    """An encoder-decoder without its task. A subclass gives the configuration, the layout and the layers.
+
+    The constructor takes the values of `config_cls`, and `weights_from` for a preset that brings weights along.
+    """
 
     module: ClassVar[str] = ""
-    config_keys: ClassVar[tuple[str, ...]] = ()
-    vocabulary_size: int
-    hidden_dim: int
-    num_layers: int
-    num_heads: int
+    config_cls: ClassVar[type[Config]]
+    family: ClassVar[Family | None] = None  # how transformers words it
+
+    @staticmethod
+    def layout(config: Any) -> Layout:
+        """Every weight of a configuration, in KerasHub's order."""
+        raise NotImplementedError
 
     def __init__(
         self,
+        *sizes: Any,
         dtype: Any = None,
         name: str | None = None,
         trainable: bool = True,
         weights_from: Callable[[Backbone], dict[str, np.ndarray]] | None = None,
+        **config: Any,
     ) -> None:
+        self.config = self.config_cls(*sizes, **config)
         self.dtype = compute_dtype(dtype)
         self.name = name or type(self).__name__
         self.trainable = trainable
         # A preset brings its weights along: filling 140 million numbers at random to drop them would take seconds.
-        fill = weights_from or (lambda model: fresh_weights(model.weight_specs(), model.dtype))
+        fill = weights_from or (lambda model: fresh_weights(model.layout(model.config), model.dtype))
         self.params: dict[str, np.ndarray] = fill(self)
 
-    @property
-    def head_dim(self) -> int:
-        """The width of an attention head."""
-        return self.hidden_dim // self.num_heads
-
-    # -- what a subclass defines -----------------------------------------------------------------------------------
-    def weight_specs(self) -> Iterable[tuple[str, WeightSpec]]:
-        """Name and shape of every weight, in KerasHub's order."""
-        raise NotImplementedError
-
-    def hdf5_place(self, name: str) -> str:
-        """The dataset of a weight in KerasHub's file."""
-        raise NotImplementedError
-
-    def tensor_place(self, name: str) -> TensorPlace:
-        """The tensor of a weight in a checkpoint of transformers."""
-        raise NotImplementedError
-
-    def forward(self, weights: Scope, batch: Mapping[str, np.ndarray]) -> dict[str, Any]:
-        """The forward pass as a function of the weights, which may be nodes of the tape."""
-        raise NotImplementedError
-
-    def check_length(self, side: str, length: int) -> None:
-        """Refuse a sequence that is too long; without a position table none is."""
-
-    def encode(self, weights: Scope, ids: np.ndarray, padding_mask: np.ndarray) -> Any:
-        """The encoder. Shapes: (B, S) -> (B, S, E)."""
-        raise NotImplementedError
-
-    def logits(self, weights: Scope, x: Any) -> Any:
-        """Scores of all tokens. Shapes: (..., E) -> (..., V)."""
-        raise NotImplementedError
-
-    def cross_keys_values(self, weights: Scope, encoded: np.ndarray) -> np.ndarray:
-        """What every decoder layer attends to in the source. Shapes: (B, S, E) -> (B, L, 2, S, H, D)."""
-        raise NotImplementedError
-
-    def decode_cached(
-        self,
-        weights: Scope,
-        ids: np.ndarray,
-        first: int,
-        self_cache: np.ndarray,
-        cross_cache: np.ndarray,
-        source_mask: np.ndarray,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Some decoder positions from `first` on. Shapes: (B, T) -> (B, T, E), and the new cache."""
-        raise NotImplementedError
+    def __getattr__(self, name: str) -> Any:
+        """A value of the configuration: `model.hidden_dim`."""
+        config = vars(self).get("config")  # a copy that is being made has none yet
+        if config is None or name.startswith("_") or not hasattr(config, name):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(config, name)
 
     # -- running ---------------------------------------------------------------------------------------------------
     @property
@@ -192,7 +161,7 @@ class Backbone(Freezing):
     def get_config(self) -> dict[str, Any]:
         """What the constructor takes."""
         head = {"name": self.name, "trainable": self.trainable, "dtype": dtype_policy(self.dtype)}
-        return head | {key: getattr(self, key) for key in self.config_keys}
+        return head | self.config.written()
 
     @classmethod
     def from_config(
@@ -212,7 +181,7 @@ class Backbone(Freezing):
                 raise
             raise ConfigError(
                 f"The configuration of {cls.__name__} does not fit: {error}.",
-                f"It must have the keys {', '.join(cls.config_keys)}, with sizes that memory can hold.",
+                f"It must have the keys {', '.join(cls.config_cls.names())}, with sizes that memory can hold.",
                 f"Check {CONFIG_FILE}.",
                 "presets.config.unknown-key",
             ) from error
@@ -246,8 +215,7 @@ class Backbone(Freezing):
 
     def weights_of(self, folder: PresetFolder) -> dict[str, np.ndarray]:
         """The weights of a preset, for this configuration."""
-        shapes = ((name, spec.shape) for name, spec in self.weight_specs())
-        return folder.read_weights(self, shapes, self.dtype)
+        return folder.read_weights(self.layout(self.config), self.dtype)
 
     def save_to_preset(self, preset_dir: object, max_shard_size: float | None = 10) -> None:
         """Save the backbone alone to a preset folder. Units: `max_shard_size` in GiB.
@@ -263,7 +231,7 @@ class Backbone(Freezing):
         Spec: presets.export.weights, presets.export.config, presets.save.atomic
         """
         with replaced_folder(path, EXPORTED) as folder:
-            write_checkpoint(folder, self, type(self).__name__, self.params, self.get_config())
+            write_checkpoint(folder, self)
 
     def write_preset_files(self, folder: Path, max_shard_size: float | None = 10) -> None:
         """Write configuration, metadata and weights into a folder that is being made.
@@ -279,7 +247,7 @@ class Backbone(Freezing):
             "tasks": tasks_of(type(self)),
         }
         write_json(folder / METADATA_FILE, metadata)
-        content = {name: (self.hdf5_place(name), array) for name, array in self.params.items()}
+        content = {w.name: (w.dataset, self.params[w.name]) for w in self.layout(self.config)}
         write_weights(folder, content, self.name, max_shard_size)
 
     @classproperty

@@ -11,6 +11,7 @@ from refimpl import samplers
 from refimpl.decoding.generate_step import generate_step
 from refimpl.decoding.stop import resolve_stop_token_ids, with_preprocessor, without_prompt
 from refimpl.decoding.stream import pieces, stream_step
+from refimpl.models.encoder_decoder import Past
 from refimpl.models.generate_io import as_batch, as_batches, as_texts, joined, shown
 from refimpl.models.task import Task
 from refimpl.presets import register
@@ -152,7 +153,8 @@ class Seq2SeqLM(Task):
 
     def call_encoder(self, token_ids: np.ndarray, padding_mask: np.ndarray) -> np.ndarray:
         """The encoder's output. Shapes: (B, S) -> (B, S, E)."""
-        return self.backbone.encode(self.backbone.scope, token_ids, padding_mask)
+        batch = {"encoder_token_ids": token_ids, "encoder_padding_mask": padding_mask}
+        return self.backbone.encode(self.backbone.scope, batch)[0]
 
     def call_decoder_with_cache(
         self,
@@ -173,22 +175,16 @@ class Seq2SeqLM(Task):
         model, weights = self.backbone, self.backbone.scope
         if cross_attention_cache_update_index is not None:
             cross_attention_cache = model.cross_keys_values(weights, encoder_hidden_states)
-        states, own = model.decode_cached(
-            weights,
-            decoder_token_ids,
-            int(self_attention_cache_update_index),
-            self_attention_cache,
-            cross_attention_cache,
-            encoder_padding_mask,
-        )
+        own = self_attention_cache.copy()
+        batch = {"decoder_token_ids": decoder_token_ids, "encoder_padding_mask": encoder_padding_mask}
+        past = Past(own, cross_attention_cache, int(self_attention_cache_update_index))
+        states = model.decode(weights, batch, encoder_hidden_states, past=past)
         return model.logits(weights, states), states, own, cross_attention_cache
 
     def _initialize_cache(
         self, encoder_token_ids: np.ndarray, decoder_token_ids: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Empty caches. Shapes: (B, L, 2, T, H, D) and (B, L, 2, S, H, D). Spec: decoding.cache.layout"""
-        model = self.backbone
-        rows, source = encoder_token_ids.shape
-        heads = (model.num_heads, model.head_dim)
-        own = np.zeros((rows, model.num_layers, 2, decoder_token_ids.shape[1], *heads), model.dtype)
-        return own, np.zeros((rows, model.num_layers, 2, source, *heads), model.dtype)
+        (rows, source), target = encoder_token_ids.shape, decoder_token_ids.shape[1]
+        own, cross = (np.zeros((rows, *self.backbone.cache_shape(n)), self.backbone.dtype) for n in (target, source))
+        return own, cross

@@ -168,9 +168,9 @@ class Task(Trainer):
         model, preprocessor = self.backbone, self.preprocessor
         tokenizer = preprocessor.tokenizer if preprocessor is not None else None
         with replaced_folder(path, EXPORTED) as folder:
-            write_checkpoint(folder, model, type(model).__name__, model.params, model.get_config(), tokenizer)
+            write_checkpoint(folder, model, tokenizer)
             if preprocessor is not None and tokenizer is not None:
-                write_generation(folder, type(model).__name__, tokenizer, preprocessor.decoder_sequence_length)
+                write_generation(folder, model, tokenizer, preprocessor.decoder_sequence_length)
                 write_tokenizer(folder, tokenizer)
 
     def write_preset_files(self, folder: Path, max_shard_size: float | None = 10) -> None:

@@ -3,52 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from refimpl.errors import ConfigError, WeightsError
-from refimpl.random import random_normal, truncated_normal
+from refimpl.presets.layout import Layout
 
-Shape = tuple[int, ...]
 _MOST_WEIGHTS = 20_000  # far more than any architecture has; a wild number of layers stops here
 
 
-@dataclass(frozen=True)
-class WeightSpec:
-    """Shape of a weight and how a fresh one is filled: `normal` (truncated, with `stddev`), `random_normal` (not
-    truncated), `zeros` or `ones`.
-
-    Spec: models.weights.initializers
-    """
-
-    shape: Shape
-    fill: str
-    stddev: float = 0.02
-
-    def fresh(self, dtype: str) -> np.ndarray:
-        """A new weight."""
-        if self.fill == "normal":
-            return truncated_normal(self.shape, self.stddev).astype(dtype)
-        if self.fill == "random_normal":
-            return random_normal(self.shape, self.stddev).astype(dtype)
-        return np.full(self.shape, 1.0 if self.fill == "ones" else 0.0, dtype)
-
-
-def fresh_weights(specs: Iterable[tuple[str, WeightSpec]], dtype: str) -> dict[str, np.ndarray]:
-    """New weights for all names, in their order.
+def fresh_weights(layout: Layout, dtype: str) -> dict[str, np.ndarray]:
+    """New weights, in their order.
 
     Raises: ConfigError, before anything is allocated, if the sizes are beyond this machine's memory.
     Spec: models.weights.initializers, presets.config.sizes
     """
-    wanted: dict[str, WeightSpec] = {}
+    wanted = []
     numbers = 0
-    for name, spec in specs:
-        wanted[name] = spec
-        numbers += prod(spec.shape)
+    for weight in layout:
+        wanted.append(weight)
+        numbers += prod(weight.shape)
         if numbers * np.dtype(dtype).itemsize > _memory() or len(wanted) > _MOST_WEIGHTS:
             raise ConfigError(
                 f"The configuration asks for more than {numbers} numbers in {len(wanted)} weights.",
@@ -56,7 +33,7 @@ def fresh_weights(specs: Iterable[tuple[str, WeightSpec]], dtype: str) -> dict[s
                 "Check the sizes in the constructor's arguments or in config.json.",
                 "presets.config.sizes",
             )
-    return {name: spec.fresh(dtype) for name, spec in wanted.items()}
+    return {weight.name: weight.initializer(weight.shape).astype(dtype, copy=False) for weight in wanted}
 
 
 def _memory() -> int:
@@ -76,32 +53,15 @@ class Scope:
     def __getitem__(self, name: str) -> Scope:
         return Scope(self._weights, f"{self._path}{name}/")
 
+    def __contains__(self, name: str) -> bool:
+        return self._path + name in self._weights
+
     def __getattr__(self, name: str) -> Any:
         """A weight itself: `scope.kernel`."""
         try:
             return self._weights[self._path + name]
         except KeyError:
             raise AttributeError(f"no weight {self._path + name!r}") from None
-
-
-def dense_specs(path: str, inputs: Shape, outputs: Shape) -> Iterator[tuple[str, WeightSpec]]:
-    """Kernel and bias of a projection. Shapes: kernel (*inputs, *outputs), bias (*outputs)."""
-    yield f"{path}/kernel", WeightSpec((*inputs, *outputs), "normal")
-    yield f"{path}/bias", WeightSpec(outputs, "zeros")
-
-
-def layer_norm_specs(path: str, width: int) -> Iterator[tuple[str, WeightSpec]]:
-    """Gain and shift of a layer norm. Shapes: both (width,)."""
-    yield f"{path}/gamma", WeightSpec((width,), "ones")
-    yield f"{path}/beta", WeightSpec((width,), "zeros")
-
-
-def attention_specs(path: str, width: int, heads: int) -> Iterator[tuple[str, WeightSpec]]:
-    """The four projections of multi-head attention. Shapes: E = width, H = heads, D = E // H."""
-    split = (heads, width // heads)
-    for name in ("query", "key", "value"):
-        yield from dense_specs(f"{path}/{name}", (width,), split)
-    yield from dense_specs(f"{path}/attention_output", split, (width,))
 
 
 def weight_arrays(weights: Any, dtype: str) -> list[np.ndarray]:

@@ -1,62 +1,45 @@
 """Writing a checkpoint that transformers loads, of the same numbers and the same greedy text."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from refimpl.errors import ConfigError
 from refimpl.presets.families import FAMILIES, family_of
-from refimpl.presets.folder import Layout
 from refimpl.presets.safetensors_file import write_tensors
 from refimpl.presets.sentence_piece_checkpoint import write_sentence_piece
 from refimpl.presets.transformers_tokenizer import special_token_files, tokenizer_json
 
 
-def write_checkpoint(
-    folder: Path,
-    layout: Layout,
-    architecture: str,
-    weights: Mapping[str, np.ndarray],
-    config: Mapping[str, Any],
-    tokenizer: Any = None,
-) -> None:
-    """Write `config.json` and `model.safetensors`.
+def write_checkpoint(folder: Path, model: Any, tokenizer: Any = None) -> None:
+    """Write `config.json` and `model.safetensors` of a backbone.
 
     Raises: ConfigError for an architecture that has no counterpart in transformers.
     Spec: presets.export.weights, presets.export.config
     """
-    family = family_of(architecture)
+    family = family_of(type(model).__name__)
     if family is None:
         raise ConfigError(
-            f"Export to Transformers format not implemented for {architecture}.",
-            f"The backbone must be a {' or a '.join(known.BACKBONE for known in FAMILIES.values())}.",
+            f"Export to Transformers format not implemented for {type(model).__name__}.",
+            f"The backbone must be a {' or a '.join(known.backbone for known in FAMILIES.values())}.",
             "Use save_to_preset.",
             "presets.export.weights",
         )
-    dtype = next(iter(weights.values())).dtype.name
-    ids = {} if tokenizer is None else family.special_ids(tokenizer)
-    _write(folder / "config.json", family.transformers_config(config, ids, dtype))
-    places = {name: layout.tensor_place(name) for name in weights}
-    shapes = {name: places[name].stored_shape(array.shape) for name, array in weights.items()}
-    tensors = {places[name].names[0]: (shape, dtype) for name, shape in shapes.items()}
-    write_tensors(
-        folder / "model.safetensors", tensors, (places[name].stored(array) for name, array in weights.items())
-    )
+    _write(folder / "config.json", family.transformers_config(model.get_config(), tokenizer, model.dtype))
+    placed = [(weight.tensor, model.params[weight.name]) for weight in model.layout(model.config)]
+    tensors = {place.names[0]: (place.stored_shape(array.shape), array.dtype.name) for place, array in placed}
+    write_tensors(folder / "model.safetensors", tensors, (place.stored(array) for place, array in placed))
 
 
-def write_generation(folder: Path, architecture: str, tokenizer: Any, length: int) -> None:
+def write_generation(folder: Path, model: Any, tokenizer: Any, length: int) -> None:
     """Write `generation_config.json`, with which transformers generates as `generate` does with the greedy sampler.
 
     Spec: presets.export.generation
     """
-    family = family_of(architecture)
+    family = family_of(type(model).__name__)
     assert family is not None  # its checkpoint was written
     settings = {"max_length": length, "num_beams": 1, "do_sample": False}
-    content = family.special_ids(tokenizer) | family.generation_settings(tokenizer) | settings
-    _write(folder / "generation_config.json", content)
+    _write(folder / "generation_config.json", family.ids(tokenizer) | family.generation_settings(tokenizer) | settings)
 
 
 def write_tokenizer(folder: Path, tokenizer: Any) -> None:

@@ -3,9 +3,8 @@
 import json
 import os
 import stat
-from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -16,9 +15,8 @@ from refimpl.errors import (
     UnsafePresetError,
 )
 from refimpl.presets.hdf5 import Hdf5Weights
-from refimpl.presets.segments import Shape
+from refimpl.presets.layout import Layout
 from refimpl.presets.shards import read_index
-from refimpl.presets.tensor_place import TensorPlace
 
 CONFIG_FILE = "config.json"
 METADATA_FILE = "metadata.json"
@@ -30,16 +28,6 @@ JOURNAL, STAGED = ".refimpl-save.json", ".refimpl-new-"  # what `saving` writes 
 WEIGHTS_FILE = "model.weights.h5"
 SHARDS_FILE = "model.weights.json"
 _LONGEST_TEXT = 64 * 2**20  # bytes; the largest JSON of a known preset has 35 million
-
-
-class Layout(Protocol):
-    """Where the weights of an architecture stand in each file format."""
-
-    def hdf5_place(self, name: str) -> str:
-        """The dataset of a weight in Keras's HDF5 file."""
-
-    def tensor_place(self, name: str) -> TensorPlace:
-        """The tensor of a weight in a transformers checkpoint."""
 
 
 class PresetFolder:
@@ -150,8 +138,8 @@ class PresetFolder:
         content = self.json(name)
         return content, config_of(content, f"{self}/{name}")
 
-    def read_weights(self, layout: Layout, shapes: Iterable[tuple[str, Shape]], dtype: str) -> dict[str, np.ndarray]:
-        """All weights of an architecture; `shapes` names them one by one, so that a wild configuration stops early.
+    def read_weights(self, layout: Layout, dtype: str) -> dict[str, np.ndarray]:
+        """All weights of an architecture.
 
         Raises: WeightsError, UnsafePresetError, PresetUnreadableError.
         Spec: presets.weights.complete, presets.weights.shape, presets.weights.sharded
@@ -162,7 +150,7 @@ class PresetFolder:
         else:
             index, files = None, {WEIGHTS_FILE: self.file(WEIGHTS_FILE)}
         with Hdf5Weights(files, index) as weights:
-            return weights.read(((name, layout.hdf5_place(name), shape) for name, shape in shapes), dtype)
+            return weights.read(layout, dtype)
 
 
 def _bytes(path: Path) -> bytes:

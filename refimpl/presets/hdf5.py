@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 
 from refimpl.errors import PresetUnreadableError, RefimplError, UnsafePresetError, WeightsError
+from refimpl.presets.layout import Layout
 from refimpl.presets.segments import Maps, Segment, Shape, check_total
 from refimpl.presets.shards import Index
 
@@ -45,18 +46,18 @@ class Hdf5Weights:
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         self._stack.close()
 
-    def read(self, wanted: Iterable[tuple[str, str, Shape]], dtype: str) -> dict[str, np.ndarray]:
-        """Read weights: `wanted` gives each one's name, dataset and shape.
+    def read(self, layout: Layout, dtype: str) -> dict[str, np.ndarray]:
+        """Read weights.
 
         Raises: WeightsError, UnsafePresetError, PresetUnreadableError.
         """
         found: dict[str, tuple[Segment, Shape]] = {}
         taken: set[tuple[str, str]] = set()
-        for name, place, shape in wanted:
-            file, dataset = self._dataset(place, name)
+        for weight in layout:
+            file, dataset = self._dataset(weight.dataset, weight.name)
             taken.add((file, str(dataset.name).lstrip("/")))
             with readable(self._paths[file]):
-                found[name] = segment_of(dataset, shape, self._paths[file]).check(), shape
+                found[weight.name] = segment_of(dataset, weight.shape, self._paths[file]).check(), weight.shape
         self._refuse_extras(taken)
         check_total([segment for segment, _ in found.values()])
         maps: Maps = {}

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from refimpl.errors import PresetError
 from refimpl.presets.builtin import BUILTIN
+from refimpl.presets.families import FAMILIES, Family
 from refimpl.presets.folder import CONFIG_FILE, PresetFolder
 
 C = TypeVar("C", bound=type)
@@ -19,6 +20,8 @@ def register(cls: C) -> C:
     Spec: presets.config.registered-name
     """
     _classes[cls.__name__] = cls
+    if isinstance(family := vars(cls).get("family"), Family):
+        FAMILIES[family.model_type] = family
     return cls
 
 

@@ -5,7 +5,7 @@ Source: keras-hub 0.32.0 utils/transformers/preset_loader.py (which keys stand f
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ import numpy as np
 
 from refimpl.errors import PresetError, PresetUnreadableError, WeightsError
 from refimpl.presets.families import FAMILIES
-from refimpl.presets.folder import CONFIG_FILE, TOKENIZER_ASSETS, TOKENIZER_FILE, Layout, PresetFolder
+from refimpl.presets.folder import CONFIG_FILE, TOKENIZER_ASSETS, TOKENIZER_FILE, PresetFolder
+from refimpl.presets.layout import Layout
 from refimpl.presets.safetensors_file import expect, read_header
 from refimpl.presets.segments import Maps, Segment, Shape, check_total
 from refimpl.presets.sentence_piece_checkpoint import added_tokens, proto_of_checkpoint
@@ -58,16 +59,16 @@ class TransformersFolder(PresetFolder):
 
     def has(self, name: str) -> bool:
         """Whether the preset that is shown has a file of that name."""
-        return name in (CONFIG_FILE, TOKENIZER_FILE, *self._family.ASSETS)
+        return name in (CONFIG_FILE, TOKENIZER_FILE, *self._family.assets)
 
     def json(self, name: str) -> dict[str, Any]:
         """The content of a JSON file of the preset that is shown."""
         if name == CONFIG_FILE:
             config = self._family.backbone_config(self._config, f"{self}/{CONFIG_FILE}")
-            return _envelope(self._family.BACKBONE, config)
+            return _envelope(self._family.backbone, config)
         if name == TOKENIZER_FILE:
             config, extension = self._tokenizer_config()
-            name = self._family.BACKBONE.removesuffix("Backbone") + "Tokenizer"
+            name = self._family.backbone.removesuffix("Backbone") + "Tokenizer"
             return _envelope(name, config) | {"refimpl": extension}
         if name == _VOCABULARY:
             return dict(self._vocabulary()[0])
@@ -79,11 +80,11 @@ class TransformersFolder(PresetFolder):
 
     def read_bytes(self, name: str) -> bytes:
         """The content of a small file of the preset that is shown."""
-        return proto_of_checkpoint(self._folder) if name in self._family.ASSETS else self._folder.read_bytes(name)
+        return proto_of_checkpoint(self._folder) if name in self._family.assets else self._folder.read_bytes(name)
 
     def _tokenizer_config(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """What KerasHub's tokenizer is built with, and what it has no argument for."""
-        if _VOCABULARY not in self._family.ASSETS:
+        if _VOCABULARY not in self._family.assets:
             return {}, {"added_tokens": added_tokens(self._folder)}
         config, lstrip = tokenizer_config(
             self._tokenizer(), self._optional("tokenizer_config.json"), self._names(), str(self)
@@ -108,7 +109,7 @@ class TransformersFolder(PresetFolder):
         return self._folder.json(name) if self._folder.has(name) else {}
 
     # -- weights ---------------------------------------------------------------------------------------------------
-    def read_weights(self, layout: Layout, shapes: Iterable[tuple[str, Shape]], dtype: str) -> dict[str, np.ndarray]:
+    def read_weights(self, layout: Layout, dtype: str) -> dict[str, np.ndarray]:
         """All weights of an architecture.
 
         Raises: WeightsError, UnsafePresetError, PresetUnreadableError, PresetFileNotFoundError.
@@ -117,9 +118,8 @@ class TransformersFolder(PresetFolder):
         tensors = self._tensors()
         maps: Maps = {}
         plan: dict[str, tuple[Segment, Shape, int, int]] = {}
-        taken = {*self._family.UNUSED, *self._family.ZERO}
-        for name, shape in shapes:
-            place = layout.tensor_place(name)
+        taken = {*self._family.unused, *self._family.zero}
+        for name, shape, _, _, place in layout:
             substitute = place.instead if place.instead in tensors else place.names[0]
             known = [other for other in place.names if other in tensors] or [substitute]
             found = [expect(tensors, other, place.stored_shape(shape)).check() for other in known]
@@ -160,14 +160,14 @@ class TransformersFolder(PresetFolder):
                 )
             found |= header
         # A checkpoint without a head has no prefix before its names.
-        prefix = self._family.PREFIX
+        prefix = self._family.prefix
         headless = not any(name.startswith(prefix) for name in found)
         return {f"{prefix}{name}" if headless else name: segment for name, segment in found.items()}
 
     def _refuse_rest(self, tensors: Tensors, taken: set[str]) -> None:
         """A tensor that no weight takes would change the numbers, or is of another architecture."""
         extra = sorted(name for name in tensors if name not in taken and not name.startswith(_OTHER_HEADS))
-        for name in self._family.ZERO:
+        for name in self._family.zero:
             bias = tensors.get(name)
             if bias is not None and bias.check().array("float64", bias.shape, {}).any():
                 extra.append(f"{name} (not zero)")

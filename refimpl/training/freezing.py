@@ -29,7 +29,7 @@ class Freezing:
     Spec: training.trainable.parts, autograd.tape.frozen
     """
 
-    weights: dict[str, np.ndarray]
+    params: dict[str, np.ndarray]
     frozen: set[str]
     _trainable: bool
 

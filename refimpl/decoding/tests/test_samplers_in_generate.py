@@ -11,7 +11,7 @@ from refimpl.tests.tiny import backbone, batch, seq2seq
 def recipe_model(dropout):
     """Weights from a formula, numbered in the order of the datasets' names."""
     model = BartBackbone(10, 2, 2, 4, 6, dropout=dropout, max_sequence_length=8)
-    for k, name in enumerate(sorted(model.params, key=model.hdf5_place)):
+    for k, name in enumerate(weight.name for weight in sorted(model.layout(model.config), key=lambda w: w.dataset)):
         i = np.arange(model.params[name].size)
         values = 0.6 * np.sin(0.37 * (i + 1) ** 2 + 1.3 * k + 0.5)
         model.params[name] = values.astype(np.float32).reshape(model.params[name].shape)

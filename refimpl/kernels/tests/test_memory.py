@@ -33,7 +33,8 @@ print(json.dumps([int(peak) * 1024 / weights, "numba" in sys.modules]))
 
 def drawn(model):
     rng = np.random.default_rng(0)
-    return {name: rng.standard_normal(s.shape, np.float32) * np.float32(0.02) for name, s in model.weight_specs()}
+    rows = model.layout(model.config)
+    return {w.name: rng.standard_normal(w.shape, np.float32) * np.float32(0.02) for w in rows}
 
 
 @pytest.mark.slow

@@ -30,8 +30,8 @@ CONFIGS = [
     {"vocabulary_size": 7, "num_layers": 3, "num_heads": 5, "hidden_dim": 5, "intermediate_dim": 3},
 ]
 TASKS = {
-    ("refimpl.models.bart_backbone", "BartBackbone"): BartSeq2SeqLM,
-    ("refimpl.models.t5_backbone", "T5Backbone"): T5Seq2SeqLM,
+    ("refimpl.models.bart.backbone", "BartBackbone"): BartSeq2SeqLM,
+    ("refimpl.models.t5.backbone", "T5Backbone"): T5Seq2SeqLM,
 }
 # What an architecture has beside the sizes, one for each of them: every activation, plain and gated, both heads.
 KINDS = {

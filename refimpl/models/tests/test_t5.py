@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from refimpl import errors
 from refimpl.models import T5Backbone, T5Seq2SeqLM
-from refimpl.models.t5_layers import relative_buckets
+from refimpl.models.positions import relative_buckets
+from refimpl.models.t5.backbone import T5Config
 from refimpl.random import set_random_seed
 from refimpl.tests.tiny import batch, seq2seq, t5, t5_backbone
 
@@ -118,10 +119,9 @@ def test_the_tied_head_is_scaled_and_the_other_is_not():
 def test_count_params_of_the_published_sizes(sizes, count):
     """What KerasHub lists for its presets."""
     names = ("num_layers", "num_heads", "hidden_dim", "intermediate_dim", "use_gated_activation")
-    model = T5Backbone.__new__(T5Backbone)
-    model.__dict__ |= dict(zip((*names, "tie_embedding_weights"), sizes, strict=True))
-    model.__dict__ |= {"vocabulary_size": 32128, "key_value_dim": 64}
-    assert sum(int(np.prod(spec.shape, dtype=np.int64)) for _, spec in model.weight_specs()) == count
+    given = dict(zip((*names, "tie_embedding_weights"), sizes, strict=True))
+    config = T5Config(32128, key_value_dim=64, **given)
+    assert sum(int(np.prod(weight.shape, dtype=np.int64)) for weight in T5Backbone.layout(config)) == count
 
 
 def test_fresh_weights():

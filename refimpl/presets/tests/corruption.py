@@ -159,9 +159,9 @@ def damage(rng, folder):
 def load_and_use(folder):
     """A preset that loads must be usable, or say why not."""
     lm = Seq2SeqLM.from_preset(folder)
-    for name, spec in lm.backbone.weight_specs():
-        array = lm.backbone.params[name]
-        assert array.shape == spec.shape
+    for weight in lm.backbone.layout(lm.backbone.config):
+        array = lm.backbone.params[weight.name]
+        assert array.shape == weight.shape
         assert array.dtype == np.float32
         array.sum()  # reads every page of the file
     if lm.preprocessor is not None and lm.preprocessor.decoder_sequence_length < 10**4:

@@ -35,7 +35,7 @@ def test_peak_memory(tmp_path, form):
         768,
         3072,
         dtype=dtype,
-        weights_from=lambda m: {n: np.zeros(s.shape, dtype) for n, s in m.weight_specs()},
+        weights_from=lambda m: {w.name: np.zeros(w.shape, dtype) for w in m.layout(m.config)},
     )
     if form == "transformers":
         model.export_to_transformers(tmp_path / "p")

@@ -1,0 +1,89 @@
+"""Attention, once for all architectures: what differs between them is a record, and what a query sees a view.
+
+Letters: B batch, S source length, T target length, H heads, K key/value heads, D head width, E hidden.
+"""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from refimpl.autograd import ops
+from refimpl.autograd.dropout import Dropout
+from refimpl.models.weights import Scope
+
+Array = Any  # a NumPy array, or a node of the tape that stands for one
+KeysValues = tuple[Array, Array]
+keep = Dropout()  # no dropout: what inference uses
+
+
+class View(NamedTuple):
+    """What the queries of one attention see.
+
+    Shapes: may_attend (B or 1, 1, T or 1, S), bias (H, T, S), kv two of (B, S, K, D), cache (B, 2, S, K, D).
+    """
+
+    may_attend: np.ndarray
+    bias: Array | None = None  # added to the scores
+    first: int = 0  # the position of the first query
+    kv: KeysValues | None = None  # keys and values of another sequence; None: of the queries' own
+    cache: np.ndarray | None = None  # where those of the own sequence are kept, and earlier ones stand
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Multi-head attention; `heads` may share fewer key/value heads. `names` are those of the four projections."""
+
+    heads: int
+    head_dim: int
+    scale: float
+    names: tuple[str, str, str, str] = ("query", "key", "value", "attention_output")
+
+    def __call__(self, x: Array, view: View, weights: Scope, drop: Dropout = keep) -> Array:
+        """`softmax(scale q k + bias) v`, for each head, then joined by a projection. Shapes: (B, T, E) -> (B, T, E).
+
+        Spec: models.attention.scale, models.attention.mask, models.t5.attention
+        Source: Vaswani et al. 2017, section 3.2; Raffel et al. 2020, section 2.1
+        """
+        query = self._heads(project(x, weights[self.names[0]]), self.heads)
+        key, value = view.kv or self._kept(self.keys_values(x, weights), view)
+        mixed = ops.attention(
+            query, key, value, view.may_attend, view.bias, self.scale, None, drop.rate, drop.stream()
+        )  # (B, T, H, D)
+        output = weights[self.names[3]]
+        if len(output.kernel.shape) == 2:
+            mixed = ops.reshape(mixed, (*mixed.shape[:2], self.heads * self.head_dim))
+        return project(mixed, output)
+
+    def keys_values(self, y: Array, weights: Scope) -> KeysValues:
+        """What attention attends to. Shapes: y (B, S, E) -> two of (B, S, K, D)."""
+        key, value = (self._heads(project(y, weights[name]), self.heads) for name in self.names[1:3])
+        return key, value
+
+    def _kept(self, kv: KeysValues, view: View) -> KeysValues:
+        """Keys and values of the own sequence, with those of earlier positions if there is a cache."""
+        if view.cache is None:
+            return kv
+        view.cache[:, :, view.first : view.first + kv[0].shape[1]] = np.stack(kv, axis=1)
+        return view.cache[:, 0], view.cache[:, 1]
+
+    def _heads(self, x: Array, heads: int) -> Array:
+        """Shapes: (B, T, H * D) or (B, T, H, D) -> (B, T, H, D)."""
+        return x if len(x.shape) == 4 else ops.reshape(x, (*x.shape[:2], heads, self.head_dim))
+
+
+def project(x: Array, weights: Scope) -> Array:
+    """`x W`, and `+ b` where there is a bias. The kernel's first axes are those of x after batch and length."""
+    if "bias" in weights:
+        return ops.linear(x, weights.kernel, weights.bias)
+    return ops.project(x, weights.kernel)
+
+
+def may_attend_tokens(padding_mask: np.ndarray) -> np.ndarray:
+    """Every position may attend to every token and to no padding. Shapes: (B, S) -> (B, 1, 1, S) bool."""
+    return np.asarray(padding_mask).astype(bool)[:, None, None, :]
+
+
+def may_attend_past(queries: int, keys: int, first: int = 0) -> np.ndarray:
+    """Position `first + t` may attend to the positions up to itself. Shapes: -> (1, 1, queries, keys) bool."""
+    return (np.arange(keys) <= first + np.arange(queries)[:, None])[None, None]
