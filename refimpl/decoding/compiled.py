@@ -28,11 +28,6 @@ def compiled_steps(model: Any, batch: Mapping[str, np.ndarray], index: int, thre
     return DecoderSteps(architecture, model, ids, source_mask, batch["decoder_token_ids"], index, threads)
 
 
-def compiled_sampler(sampler: Any, steps: Any) -> Any:
-    """The sampler's twin if the steps are compiled, or the sampler itself."""
-    return steps.sampler_of(sampler) if hasattr(steps, "sampler_of") else sampler
-
-
 def in_parts(model: Any, inputs: Mapping[str, np.ndarray], generate: Generate) -> dict[str, np.ndarray] | None:
     """Generate for parts of the rows, each in a thread of its own; None where that does not pay.
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from refimpl.decoding.compiled import compiled_sampler
-from refimpl.decoding.generate_step import generate_step, prefilled
+from refimpl.decoding.choice import way_of
+from refimpl.decoding.generate_step import generate_step
 from refimpl.decoding.stop import output_mask
 from refimpl.errors import InputError
 from refimpl.samplers.sampler import Sampler, own_copies
@@ -74,8 +74,8 @@ def stream_step(
     batch = model.backbone.checked(inputs)
     ids, is_prompt = own_copies(inputs["decoder_token_ids"], batch["decoder_padding_mask"])
     index = int(is_prompt.sum(axis=1).min())
-    decoder, cache, _ = prefilled(model, batch, index)
-    steps = compiled_sampler(sampler, decoder).steps(decoder.next, ids, cache, index, is_prompt, stop_token_ids)
+    decoder, chooser, _ = way_of(model, batch, index)
+    steps = chooser.steps(decoder.next, ids, decoder.cache, index, is_prompt, stop_token_ids)
     filled = index
     while True:
         mask = output_mask(ids, is_prompt, filled, stop_token_ids) & (np.arange(ids.shape[1]) < filled)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from refimpl import errors
-from refimpl.decoding.generate_step import prefill
+from refimpl.decoding.steps import prefill
 from refimpl.decoding.stop import output_mask, resolve_stop_token_ids
 from refimpl.decoding.trim import trim
 from refimpl.tests.tiny import batch, seq2seq

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from refimpl.decoding.compiled import compiled_steps
-from refimpl.decoding.generate_step import prefill
+from refimpl.decoding.steps import prefill
 from refimpl.decoding.stream import stream_step
 from refimpl.kernels.architecture import ARCHITECTURES
 from refimpl.kernels.choices import gumbel_at
