@@ -12,7 +12,6 @@ from conformance.adapters import expected_file, find
 from conformance.cases import read_cases
 from conformance.diagnosis import explained
 from conformance.divergences import expected_failures
-from conformance.messages import AdapterError, UnsupportedError
 from conformance.runner import PROFILES, Verdict, run
 from conformance.smoke import adapter_problems, smoke_cases
 
@@ -50,10 +49,9 @@ def run_cases(options: argparse.Namespace) -> int:
         return 2
     try:
         info = adapter.start()
-    except (AdapterError, UnsupportedError) as error:
+    except Exception as error:  # whatever it is, nobody has answered
         print(f"The adapter is broken: the implementation gives no answer: {error}.", file=sys.stderr)
         return 3
-    expected = expected_failures(info, options.expected or expected_file("" if options.command else options.backend))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # an implementation is judged by its answers
@@ -61,6 +59,8 @@ def run_cases(options: argparse.Namespace) -> int:
                 said = ["The adapter is broken, so nothing was asked of the library:", *problems]
                 print("\n  ".join(said), file=sys.stderr)
                 return 3
+            file = options.expected or expected_file("" if options.command else options.backend)
+            expected = expected_failures(info, file)
             asked = run(
                 adapter, cases, info.get("capabilities", ("core",)), expected, options.profile, info.get("lacks")
             )

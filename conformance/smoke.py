@@ -22,8 +22,10 @@ PROMPT = {
 }
 
 
-def adapter_problems(adapter: Any, info: dict[str, Any]) -> list[str]:
+def adapter_problems(adapter: Any, info: Any) -> list[str]:
     """What is wrong with an adapter, whatever the library behind it can do; nothing if all is well."""
+    if not isinstance(info, dict):
+        return [f"the answer to `start` is {info!r:.60}, not an object"]
     return [problem for check in (_greeting, _refusal, _echo, _form) for problem in check(adapter, info)]
 
 
@@ -32,7 +34,17 @@ def _greeting(_adapter: Any, info: dict[str, Any]) -> Iterator[str]:
     missing = [key for key in ("implementation", "version", "backend", "capabilities") if key not in info]
     if missing:
         yield f"the answer to `start` lacks {', '.join(missing)}"
-    unknown = sorted(set(map(str, info.get("capabilities", ()))) - {"engine", *CAPABILITIES})
+    for key in ("implementation", "version", "backend"):
+        if not isinstance(info.get(key, ""), str):
+            yield f"`start` gives {key} as {info[key]!r:.60}, not as a text"
+    lacks = info.get("lacks") or {}
+    if not isinstance(lacks, dict) or not all(isinstance(why, str) for why in lacks.values()):
+        yield f"`start` gives lacks as {lacks!r:.60}, not as an object of beginnings of ids and reasons"
+    capabilities = info.get("capabilities", [])
+    if not isinstance(capabilities, (list, tuple)):
+        yield f"`start` gives capabilities as {capabilities!r:.60}, not as a list of texts"
+        return
+    unknown = sorted(set(map(str, capabilities)) - {"engine", *CAPABILITIES})
     if unknown:
         yield f"`start` names unknown capabilities {', '.join(unknown)}; known are {', '.join(CAPABILITIES)}"
 
@@ -53,7 +65,7 @@ def _echo(adapter: Any, _info: dict[str, Any]) -> Iterator[str]:
         yield f"`echo` must give back its arguments, not {str(reply)[:120]}"
         return
     for key, sent in ECHOED.items():
-        got = reply["result"].get(key)
+        got = reply["result"].get(key) if isinstance(reply["result"], dict) else None
         same = np.array_equal(got, sent) if isinstance(sent, np.ndarray) else got == sent
         if not same:
             yield f"`echo` turned {key} {sent!r:.80} into {got!r:.80}"
@@ -61,7 +73,7 @@ def _echo(adapter: Any, _info: dict[str, Any]) -> Iterator[str]:
 
 def _form(adapter: Any, info: dict[str, Any]) -> Iterator[str]:
     """A load and a generation on the scripted preset: any tokens will do, but they must come in the form asked for."""
-    if "core" not in info.get("capabilities", ()):
+    if "core" not in str(info.get("capabilities")):
         return
     reply = answer(adapter, "load", {"preset": str(GOLDEN / "presets" / "bart_scripted"), "preprocessor": None})
     if "broken" in reply or "unsupported" in reply:
@@ -71,7 +83,7 @@ def _form(adapter: Any, info: dict[str, Any]) -> Iterator[str]:
     reply = answer(adapter, "generate", {"inputs": PROMPT, "stop_token_ids": None})
     if "broken" in reply:
         yield f"`generate` gave no answer: {reply['broken']:.160}"
-    rows = reply.get("result", {}).get("decoder_token_ids")
+    rows = result.get("decoder_token_ids") if isinstance(result := reply.get("result"), dict) else None
     if "result" in reply and np.shape(rows) != (1, 6):
         yield f"`generate` must give `decoder_token_ids` of shape [1, 6] here, not {str(rows)[:80]}"
 

@@ -109,6 +109,38 @@ def test_a_broken_adapter_is_told_from_a_broken_library(tmp_path, capsys):
     assert all(words in said for words in ("lacks version", "must be answered by `unsupported`", "`echo` turned"))
 
 
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({"capabilities": 7}, "capabilities as 7"),
+        ({"capabilities": "core"}, "capabilities as 'core'"),
+        ({"capabilities": [["core"]]}, "unknown capabilities"),
+        ({"capabilities": ["core"], "lacks": ["a"]}, "lacks as ['a']"),
+        ({"capabilities": ["core"], "lacks": {"a": 1}}, "lacks as {'a': 1}"),
+        ({"capabilities": ["core"], "version": 1}, "version as 1"),
+        ({"dtype": "no such", "shape": [1], "data": [1]}, "gives no answer"),
+        ({"dtype": "float32", "shape": [1], "data": [1]}, "not an object"),
+    ],
+)
+def test_a_greeting_of_another_form_is_the_adapters_fault(answer, said, tmp_path, capsys):
+    greeting = {"implementation": "x", "version": "1", "backend": "-", **answer} if "dtype" not in answer else answer
+    program = tmp_path / "port.py"
+    program.write_text(
+        "import json, sys\n"
+        "for line in sys.stdin:\n"
+        f"    print(json.dumps({{'seq': json.loads(line)['seq'], 'result': {greeting!r}}}), flush=True)\n"
+    )
+    assert main(["run", "--command", f"{sys.executable} {program}", "--only", CASE.id]) == 3
+    assert said in capsys.readouterr().err
+
+
+def test_an_error_in_answer_to_start_is_no_verdict(tmp_path, capsys):
+    program = tmp_path / "port.py"
+    program.write_text('print(\'{"seq": 1, "error": {"message": "no licence"}}\', flush=True); input()')
+    assert main(["run", "--command", f"{sys.executable} {program}", "--only", CASE.id]) == 3
+    assert "no licence" in capsys.readouterr().err
+
+
 def test_saved_weights_are_compared_bit_for_bit(tmp_path):
     preset = GOLDEN / "presets" / "bart_dropout0"
     shutil.copytree(preset, tmp_path / "saved")

@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Generate and print, batch by batch.
 
-    Spec: cli.generate.one-line-each, cli.generate.standard-input
+    Spec: cli.generate.one-line-each, cli.generate.standard-input, cli.generate.single-words
     """
     if not 1 <= arguments.batch_size <= _MOST_LINES:
         raise InputError(
@@ -47,7 +47,15 @@ def run(arguments: argparse.Namespace) -> int:
     lm = Seq2SeqLM.from_preset(shipped_preset() if arguments.preset is None else arguments.preset)
     spare_threads(lm.count_params())
     lm.compile(sampler=arguments.sampler)
+    told = arguments.preset is not None
     for texts in _batches(arguments.text or _lines(), arguments.batch_size):
+        if not told and any(len(text.split()) > 1 for text in texts):
+            told = True
+            print(
+                f"refimpl: {DEFAULT}, the default model, takes single English words and gives their sounds; "
+                "pass --preset for one that takes sentences. [cli.generate.single-words]",
+                file=sys.stderr,
+            )
         for text, output in zip(texts, lm.generate(texts, max_length=arguments.max_length), strict=True):
             # A generated line break would make two lines of one output.
             plain = output.replace("\r", "\\r").replace("\n", "\\n")

@@ -52,7 +52,7 @@ def _path(text: str) -> Path:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The subcommand's options."""
     add = parser.add_argument
-    add("--data", type=_path, required=True, metavar="FILE", help="pairs of texts: .tsv, .csv or .jsonl")
+    add("--data", type=_path, required=True, metavar="FILE", help="pairs of texts: .tsv, .csv, .jsonl or .json")
     add("--out", type=_path, required=True, metavar="FOLDER", help="where the tuned preset goes")
     add("--preset", help=f"preset folder or handle to start from (default: the shipped {DEFAULT})")
     add("--columns", default="encoder_text,decoder_text", metavar="INPUT,OUTPUT", help="names of the two columns")

@@ -57,6 +57,18 @@ def test_errors_are_one_line(arguments, word, preset, capsys):
     assert len(error.splitlines()) == 1
 
 
+def test_a_sentence_for_the_default_model_is_told_once(preset, capsys):
+    assert main(["generate", "elephant"]) == 0
+    assert capsys.readouterr().err == ""
+    assert main(["generate", "--batch-size", "1", "elephant", "The quick brown fox.", "A b."]) == 0
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == 3
+    assert len(err.splitlines()) == 1
+    assert "single English words" in err
+    assert main(["generate", "--preset", preset, "air plane"]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_version(capsys):
     with pytest.raises(SystemExit) as end:
         main(["--version"])

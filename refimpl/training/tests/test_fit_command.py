@@ -82,6 +82,13 @@ def test_all_formats_give_the_same_pairs(data, tmp_path):
         ("a.jsonl", b'{"encoder_text": "a", "decoder_text": "b"}\n{"encoder_text": "a"\n', "line 2: it is no JSON"),
         ("a.jsonl", b'{"encoder_text": "a", "decoder_text": "b"}\n\n[1]\n', "line 3: it holds"),
         ("a.jsonl", b'{"encoder_text": "a", "decoder_text": "b"}\n{"encoder_text": "a"}\n', "line 2: there is no"),
+        ("a.jsonl", b'{"encoder_text":"a","decoder_text":"b"}\n{"encoder_text":"\\ud800"}', "line 2: .enc.* is"),
+        ("a.json", b'[{"encoder_text": "a", "decoder_text": "b"},\n{"encoder_text": "a"}]', "row 2: there is no"),
+        ("a.tsv", b"encoder_text\tdecoder_text\na\tb\nc\0d\tb\n", r"line 3: 'encoder_text' is 'c.x00d'"),
+        ("a.csv", b"encoder_text,decoder_text\na,b\nc\rd,e\n", "line 3: it is no CSV"),
+        ("a.csv", b'encoder_text,decoder_text\na,b\nc,"d\ne,f\n', "line 3: it is no CSV"),
+        ("a.csv", b'encoder_text,decoder_text\n"c\n\xff",d\na,b\n', "line 2: it is no UTF-8"),
+        ("a.csv", b"encoder_text,decoder_text\na,b\nc," + b"d" * 140_000, "line 3: it is no CSV .field larger"),
     ],
 )
 def test_a_bad_row_is_named_or_left_out(tmp_path, name, content, problem):
@@ -89,6 +96,44 @@ def test_a_bad_row_is_named_or_left_out(tmp_path, name, content, problem):
     with pytest.raises(TrainingDataError, match=problem):
         read_pairs(tmp_path / name, COLUMNS)
     assert read_pairs(tmp_path / name, COLUMNS, skip_bad=True) == (["a"], ["b"], 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "pairs"),
+    [
+        ("utf16.tsv", "encoder_text\tdecoder_text\r\nÅ\tb\r\n".encode("utf-16"), [("Å", "b")]),
+        ("bom.tsv", "\ufeffencoder_text\tdecoder_text\na\tb\n".encode(), [("a", "b")]),
+        ("bom.jsonl", '\ufeff{"encoder_text": "a", "decoder_text": "b"}'.encode(), [("a", "b")]),
+        ("list.json", '\ufeff\n[{"encoder_text": "a",\n"decoder_text": "b"}]'.encode(), [("a", "b")]),
+        ("lines.json", b'{"encoder_text": "a", "decoder_text": "b"}\n', [("a", "b")]),
+        ("list.jsonl", b'[{"encoder_text": "a", "decoder_text": "b"}]', [("a", "b")]),
+        ("return.tsv", b"encoder_text\tdecoder_text\na\rb\tc\r\n", [("a\rb", "c")]),
+        ("returns.tsv", b"encoder_text\tdecoder_text\ra\tb\r", [("a", "b")]),
+        ("return.csv", b'encoder_text,decoder_text\r\n"a\rb\r\nc",d\r\n', [("a\rb\nc", "d")]),
+        ("long.tsv", b"encoder_text\tdecoder_text\n" + b"a" * 140_000 + b"\tb\n", [("a" * 140_000, "b")]),
+    ],
+)
+def test_what_other_programs_write(tmp_path, name, content, pairs):
+    (tmp_path / name).write_bytes(content)
+    sources, targets, bad = read_pairs(tmp_path / name, COLUMNS)
+    assert list(zip(sources, targets, strict=True)) == pairs
+    assert not bad
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("space.csv", b"encoder_text, decoder_text\na, b\n", "' decoder_text'.*without spaces"),
+        ("semicolon.csv", b"encoder_text;decoder_text\na;b\n", "encoder_text;decoder_text.*commas"),
+        ("latin.tsv", b"\xe9\tdecoder_text\na\tb\n", "no UTF-8"),
+        ("cut.tsv", "encoder_text\tdecoder_text\na\tb\n".encode("utf-16")[:-1], "UTF-16"),
+    ],
+)
+def test_a_table_of_another_form_is_named(tmp_path, name, content, problem):
+    (tmp_path / name).write_bytes(content)
+    for skip_bad in (False, True):
+        with pytest.raises(TrainingDataError, match=problem):
+            read_pairs(tmp_path / name, COLUMNS, skip_bad)
 
 
 @pytest.mark.parametrize(
