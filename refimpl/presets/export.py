@@ -69,7 +69,7 @@ def write_tokenizer(folder: Path, tokenizer: Any) -> None:
         _write(folder / file, content)
     _write(
         folder / "tokenizer.json",
-        tokenizer_json(vocabulary, merges, kept, tokenizer.lstrip_tokens, special, tokenizer.add_prefix_space),
+        tokenizer_json(vocabulary, merges, kept, tokenizer.token_flags, special, tokenizer.add_prefix_space),
     )
 
 

@@ -1,6 +1,7 @@
 """From a preset's identifier to its folder: a built-in name, a handle of a hub, or a local path."""
 
 import os
+import re
 from pathlib import Path
 
 from refimpl.errors import InputTypeError, NotAPresetError, PresetError
@@ -71,6 +72,14 @@ def _place(preset: object) -> PresetFolder:
         f"Unknown preset identifier: preset={preset!r:.200}.",
         f"A preset is a built-in name ({names}), kaggle://<user>/<model>/<framework>/<variant>, hf://<user>/<model>, "
         "or the path of a local preset folder.",
-        "Check the spelling; a path is taken relative to the current folder.",
+        f"{_meant(text)}Check the spelling; a path is taken relative to the current folder.",
         "presets.identifier.unknown",
     )
+
+
+def _meant(text: str) -> str:
+    """What a name without its scheme, or a page's address, may mean: Hugging Face's have two parts, Kaggle's four."""
+    path = re.sub(r"^(https?://)?(www\.)?(huggingface\.co|kaggle\.com/models)/", "", text)
+    part = r"[A-Za-z0-9_-][A-Za-z0-9._-]*"
+    scheme = next((s for s, n in (("hf", 1), ("kaggle", 3)) if re.fullmatch(f"{part}(/{part}){{{n}}}/?", path)), None)
+    return f"If it is on a hub, pass {scheme + '://' + path.rstrip('/')!r}. " if scheme else ""

@@ -8,11 +8,19 @@ Source: transformers 5.23 tokenization_t5.py; tokenizers 0.23 (the JSON of `Toke
 import base64
 import binascii
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from refimpl.errors import ConfigError, PresetJSONError
+from refimpl.presets.added_token_files import (
+    CONFIG,
+    SPECIAL,
+    Added,
+    added_tokens,
+    described,
+    optional_json,
+    tokenizer_json,
+)
 from refimpl.presets.folder import TOKENIZER_FILE, PresetFolder
 from refimpl.presets.sentence_piece_file import (
     BYTE,
@@ -20,14 +28,15 @@ from refimpl.presets.sentence_piece_file import (
     NORMAL,
     UNIGRAM,
     UNKNOWN,
-    count_pieces,
     model_file,
     model_type,
+    pieces_of,
 )
+from refimpl.presets.transformers_tokenizer import no_tokenizer
 
 MODEL_FILE = "spiece.model"
-_CONFIG = "tokenizer_config.json"
 _SENTINELS = 100  # as many as T5 has
+_MOST_ADDED = 100_000
 
 
 def proto_of_checkpoint(folder: PresetFolder) -> bytes:
@@ -36,16 +45,18 @@ def proto_of_checkpoint(folder: PresetFolder) -> bytes:
     Raises: ConfigError for another kind of tokenizer, PresetJSONError for another kind of JSON.
     Spec: presets.transformers.sentence-piece
     """
-    if folder.has(MODEL_FILE) or not folder.has(TOKENIZER_FILE):
+    if folder.has(MODEL_FILE):
         return folder.read_bytes(MODEL_FILE)
+    content = tokenizer_json(folder)
+    if content is None:
+        raise no_tokenizer(folder, MODEL_FILE, "a SentencePiece model")
     file = f"{folder}/{TOKENIZER_FILE}"
-    content = folder.json(TOKENIZER_FILE)
     model = content.get("model")
     if not isinstance(model, dict) or model.get("type") != "Unigram":
         raise ConfigError(
             f"{file} has a model of type {model.get('type') if isinstance(model, dict) else None!r:.40}.",
             "T5's tokenizer is a Unigram model.",
-            "Use a checkpoint with such a tokenizer, or load with preprocessor=None.",
+            "Use a checkpoint with such a tokenizer, or load with preprocessor=None and pass ids.",
             "presets.transformers.sentence-piece",
         )
     try:
@@ -87,21 +98,25 @@ def _charsmap(normalizer: Any) -> bytes:
     return base64.b64decode(normalizer["precompiled_charsmap"], validate=True)
 
 
-def added_tokens(folder: PresetFolder) -> dict[str, int]:
-    """Tokens that are found in text as they stand, with their ids: specials, and sentinels in reverse at the end.
+def sentence_piece_tokens(folder: PresetFolder) -> Added:
+    """Tokens that are found in text as they stand: specials, and sentinels in reverse after the pieces.
 
     Spec: presets.transformers.special-tokens
     """
-    config = folder.json(_CONFIG) if folder.has(_CONFIG) else {}
-    content = folder.json(TOKENIZER_FILE) if folder.has(TOKENIZER_FILE) else {}
-    listed = content.get("added_tokens") if "registered_name" not in content else None
-    if isinstance(listed, list):
-        found = [(t.get("content"), t.get("id")) for t in listed if isinstance(t, Mapping)]
-        return {text: id for text, id in found if isinstance(text, str) and text and type(id) is int and id >= 0}
-    pieces, count = count_pieces(proto_of_checkpoint(folder)), config.get("extra_ids", _SENTINELS)
-    count = count if type(count) is int and 0 <= count <= 10_000 else _SENTINELS
-    sentinels = {f"<extra_id_{n}>": pieces + count - 1 - n for n in range(count)}
-    return {"<pad>": 0, "</s>": 1, "<unk>": 2} | sentinels
+    pieces = {piece: id for id, piece in enumerate(pieces_of(proto_of_checkpoint(folder)))}
+    if (tokenizer_json(folder) or {}).get("added_tokens") is not None:
+        return added_tokens(folder, pieces)
+    count = optional_json(folder, CONFIG).get("extra_ids", _SENTINELS)
+    sentinels = _sentinels(len(pieces), count if type(count) is int and 0 <= count <= 10_000 else _SENTINELS)
+    found = added_tokens(folder, pieces | sentinels)
+    taken = {id for id, _ in found.values()}
+    own = {token: pieces[token] for token in ("<pad>", "</s>", "<unk>") if token in pieces} | sentinels
+    return {token: (id, SPECIAL) for token, id in own.items() if id not in taken} | found
+
+
+def _sentinels(start: int, count: int) -> dict[str, int]:
+    """`<extra_id_0>` is the last token of all."""
+    return {f"<extra_id_{n}>": start + count - 1 - n for n in range(count)}
 
 
 def write_sentence_piece(folder: Path, tokenizer: Any) -> None:
@@ -119,8 +134,33 @@ def write_sentence_piece(folder: Path, tokenizer: Any) -> None:
             "presets.export.tokenizer",
         )
     (folder / MODEL_FILE).write_bytes(tokenizer.proto)
-    sentinels = [token for token in tokenizer.added_tokens if token.startswith("<extra_id_")]
     names = {"eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
-    config = {"tokenizer_class": "T5Tokenizer", **names, "extra_ids": len(sentinels)}
-    (folder / _CONFIG).write_text(json.dumps(config, indent=2), encoding="utf-8")
+    config = {"tokenizer_class": "T5Tokenizer", **names, **_added_to_config(tokenizer)}
+    (folder / CONFIG).write_text(json.dumps(config, indent=2), encoding="utf-8")
     (folder / "special_tokens_map.json").write_text(json.dumps(names, indent=2), encoding="utf-8")
+
+
+def _added_to_config(tokenizer: Any) -> dict[str, Any]:
+    """Sentinels and other added tokens for `tokenizer_config.json`.
+
+    transformers counts ids through from the last piece on, so that ids without a token need one there.
+
+    Raises: ConfigError for a token that stands in a piece's place, or far behind the others.
+    """
+    pieces = pieces_of(tokenizer.proto)
+    sentinels = {token: id for token, id in tokenizer.added_tokens.items() if token.startswith("<extra_id_")}
+    count = len(sentinels) if sentinels == _sentinels(len(pieces), len(sentinels)) else 0
+    tokens = {id: token for token, id in tokenizer.added_tokens.items()}
+    for id, token in tokens.items():
+        if (id < len(pieces) and pieces[id] != token) or id > len(pieces) + _MOST_ADDED:
+            raise ConfigError(
+                f"The added token {token!r:.40} has the id {id}, the model has {len(pieces)} pieces.",
+                f"An added token is a piece of that id, or one of the {_MOST_ADDED} ids after them.",
+                "Use save_to_preset.",
+                "presets.export.tokenizer",
+            )
+    tokens = {id: f"<|reserved_token_{id}|>" for id in range(len(pieces) + count, max(tokens, default=0))} | tokens
+    listed = {
+        str(id): described(token, tokenizer.token_flags.get(token, SPECIAL)) for id, token in sorted(tokens.items())
+    }
+    return {"extra_ids": count} | ({"added_tokens_decoder": listed} if listed else {})

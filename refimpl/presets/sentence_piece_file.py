@@ -70,12 +70,14 @@ def model_type(proto: bytes) -> int:
     return found
 
 
-def count_pieces(proto: bytes) -> int:
-    """The number of pieces of a serialized model, or of what can be read of a broken one."""
-    found = 0
+def pieces_of(proto: bytes) -> list[str]:
+    """The pieces of a serialized model by id, or what can be read of a broken one."""
+    found: list[str] = []
     try:
-        for field, _ in _fields(proto):
-            found += field == 1
+        for field, value in _fields(proto):
+            if field == 1 and isinstance(value, bytes):
+                text = next((part for number, part in _fields(value) if number == 1), b"")
+                found.append(text.decode("utf-8", "replace") if isinstance(text, bytes) else "")
     except IndexError:
         pass
     return found

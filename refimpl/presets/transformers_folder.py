@@ -11,20 +11,28 @@ from typing import Any
 
 import numpy as np
 
-from refimpl.errors import PresetError, PresetUnreadableError, WeightsError
+from refimpl.errors import PresetError, PresetFileNotFoundError, PresetUnreadableError, WeightsError
+from refimpl.presets.added_token_files import CONFIG, added_tokens, flags_to_json, optional_json, tokenizer_json
 from refimpl.presets.families import FAMILIES
 from refimpl.presets.folder import CONFIG_FILE, TOKENIZER_ASSETS, TOKENIZER_FILE, PresetFolder
 from refimpl.presets.layout import Layout
 from refimpl.presets.safetensors_file import expect, read_header
 from refimpl.presets.segments import Maps, Segment, Shape, check_total
-from refimpl.presets.sentence_piece_checkpoint import added_tokens, proto_of_checkpoint
+from refimpl.presets.sentence_piece_checkpoint import proto_of_checkpoint, sentence_piece_tokens
 from refimpl.presets.shards import read_index
-from refimpl.presets.transformers_tokenizer import tokenizer_config, vocabulary_of
+from refimpl.presets.transformers_tokenizer import no_tokenizer, prefix_space, vocabulary_of
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 # Heads of other tasks, which a backbone has no place for.
 _OTHER_HEADS = ("classification_head.", "qa_outputs.")
+# Weights in other formats, and what transformers must be told to read them.
+_FOREIGN = {
+    "pytorch_model.bin": "",
+    "pytorch_model.bin.index.json": "",
+    "tf_model.h5": ", from_tf=True",
+    "flax_model.msgpack": ", from_flax=True",
+}
 _VOCABULARY, _MERGES = f"{TOKENIZER_ASSETS}/vocabulary.json", f"{TOKENIZER_ASSETS}/merges.txt"
 
 Tensors = dict[str, Segment | None]
@@ -71,7 +79,8 @@ class TransformersFolder(PresetFolder):
             name = self._family.backbone.removesuffix("Backbone") + "Tokenizer"
             return _envelope(name, config) | {"refimpl": extension}
         if name == _VOCABULARY:
-            return dict(self._vocabulary()[0])
+            words = self._vocabulary()[0]
+            return {**words, **{token: id for token, (id, _) in added_tokens(self._folder, words).items()}}
         return self._folder.json(name)
 
     def text(self, name: str) -> str:
@@ -83,30 +92,27 @@ class TransformersFolder(PresetFolder):
         return proto_of_checkpoint(self._folder) if name in self._family.assets else self._folder.read_bytes(name)
 
     def _tokenizer_config(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """What KerasHub's tokenizer is built with, and what it has no argument for."""
-        if _VOCABULARY not in self._family.assets:
-            return {}, {"added_tokens": added_tokens(self._folder)}
-        config, lstrip = tokenizer_config(
-            self._tokenizer(), self._optional("tokenizer_config.json"), self._names(), str(self)
-        )
-        return config, {"lstrip_tokens": lstrip}
+        """What KerasHub's tokenizer is built with, and what it has no argument for.
 
-    def _tokenizer(self) -> dict[str, Any] | None:
-        """`tokenizer.json`, unless KerasHub left its own there; None if there is none."""
-        content = self._folder.json(TOKENIZER_FILE) if self._folder.has(TOKENIZER_FILE) else None
-        return None if content is None or "registered_name" in content else content
+        Spec: presets.transformers.special-tokens
+        """
+        if _VOCABULARY not in self._family.assets:
+            added = sentence_piece_tokens(self._folder)
+            told = flags_to_json({token: flags for token, (_, flags) in added.items()})
+            return {}, {"added_tokens": {token: id for token, (id, _) in added.items()}, **told}
+        added = added_tokens(self._folder, self._vocabulary()[0])
+        prefix = prefix_space(tokenizer_json(self._folder), optional_json(self._folder, CONFIG), str(self))
+        config: dict[str, Any] = {"add_prefix_space": prefix} | ({"unsplittable_tokens": list(added)} if added else {})
+        return config, flags_to_json({token: flags for token, (_, flags) in added.items()})
 
     def _vocabulary(self) -> tuple[Mapping[str, Any], list[str]]:
-        content = self._tokenizer()
+        content = tokenizer_json(self._folder)
         if content is not None:
             return vocabulary_of(content, f"{self}/{TOKENIZER_FILE}")
+        for name in ("vocab.json", "merges.txt"):
+            if not self._folder.has(name):
+                raise no_tokenizer(self._folder, name, "byte-level BPE")
         return self._folder.json("vocab.json"), self._folder.text("merges.txt").split("\n")
-
-    def _names(self) -> dict[str, Any]:
-        return self._optional("special_tokens_map.json")
-
-    def _optional(self, name: str) -> dict[str, Any]:
-        return self._folder.json(name) if self._folder.has(name) else {}
 
     # -- weights ---------------------------------------------------------------------------------------------------
     def read_weights(self, layout: Layout, dtype: str) -> dict[str, np.ndarray]:
@@ -137,6 +143,7 @@ class TransformersFolder(PresetFolder):
             files = sorted({name for names in index.values() for name in names})
         else:
             files = [WEIGHTS]
+            self._refuse_foreign()
         found: Tensors = {}
         for name in files:
             path = self._folder.file(name)
@@ -163,6 +170,24 @@ class TransformersFolder(PresetFolder):
         prefix = self._family.prefix
         headless = not any(name.startswith(prefix) for name in found)
         return {f"{prefix}{name}" if headless else name: segment for name, segment in found.items()}
+
+    def _refuse_foreign(self) -> None:
+        """Weights in formats that are not read, above all pickles, which run code.
+
+        Raises: PresetFileNotFoundError that says how to convert them.
+        Spec: presets.transformers.foreign-weights
+        """
+        if self.find(WEIGHTS) is not None:
+            return
+        there = [name for name in _FOREIGN if (self.path / name).exists()]
+        found = f"other files instead (found: {', '.join(self._folder.names())})"
+        raise PresetFileNotFoundError(
+            f"`{WEIGHTS}` doesn't exist in {self}, which has {f'{there[0]} instead' if there else found}.",
+            f"Weights are read from safetensors; {', '.join(_FOREIGN)} and their like are not.",
+            "Convert them once with transformers: AutoModelForSeq2SeqLM.from_pretrained(FOLDER"
+            f"{_FOREIGN.get(there[0], '') if there else ''}).save_pretrained(NEW, safe_serialization=True).",
+            "presets.transformers.foreign-weights",
+        )
 
     def _refuse_rest(self, tensors: Tensors, taken: set[str]) -> None:
         """A tensor that no weight takes would change the numbers, or is of another architecture."""

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import regex
 
 from refimpl.errors import ConfigError, NegativeTokenIdError, UnknownTokenError
 from refimpl.presets import PresetFolder, register
+from refimpl.presets.added_token_files import Flags, flags_from_json, flags_to_json
 from refimpl.presets.folder import TOKENIZER_ASSETS
+from refimpl.tokenizers.added_tokens import AddedTokens
 from refimpl.tokenizers.byte_level import SPLIT_PATTERN, to_characters, to_text
 from refimpl.tokenizers.merge import merge_word
 from refimpl.tokenizers.tokenizer import Tokenizer
@@ -49,7 +50,7 @@ class BytePairTokenizer(Tokenizer):
         super().__init__(sequence_length=sequence_length, dtype=dtype, **kwargs)
         self.add_prefix_space = add_prefix_space
         self._unsplittable = checked_unsplittable(unsplittable_tokens)
-        self.lstrip_tokens: list[str] = []
+        self.token_flags: dict[str, Flags] = {}
         self.vocabulary: dict[str, int] | None = None
         self.merges: list[str] = []
         if vocabulary is not None or merges is not None:
@@ -77,7 +78,7 @@ class BytePairTokenizer(Tokenizer):
         self.vocabulary, self.merges = words, rules
         self._tokens = {id: token for token, id in words.items()}
         self._word_ids = self._fresh_cache()
-        self._specials = _pattern_of(self.unsplittable_tokens, self.lstrip_tokens)
+        self._specials = AddedTokens((t for t in self.unsplittable_tokens if t in words), self.token_flags)
 
     def _fresh_cache(self) -> Callable[[str], tuple[int, ...]]:
         """`_encode_word` that remembers what comes often."""
@@ -99,7 +100,7 @@ class BytePairTokenizer(Tokenizer):
 
     # -- text to ids ---------------------------------------------------------------------------------------------
     def _encode(self, text: str) -> list[int]:
-        """Special tokens are cut out first, the text between them is split into words.
+        """Tokens that stand in the text are cut out first, the text between them is split into words.
 
         Spec: tokenizers.byte-pair.unsplittable, tokenizers.byte-pair.prefix-space
         """
@@ -107,9 +108,9 @@ class BytePairTokenizer(Tokenizer):
         if self.add_prefix_space and text and not text.startswith(" "):
             text = " " + text
         ids: list[int] = []
-        for n, part in enumerate(self._specials.split(text) if self._specials else [text]):
-            if n % 2:  # the pattern has one group: special tokens stand at the odd places
-                ids += [vocabulary[part]] if part in vocabulary else []
+        for part, found in self._specials.split(text):
+            if found:
+                ids.append(vocabulary[part])
                 continue
             for word in SPLIT_PATTERN.findall(part):
                 ids += self._word_ids(word) if len(word) <= _CACHED_LENGTH else self._encode_word(word)
@@ -189,17 +190,15 @@ class BytePairTokenizer(Tokenizer):
 
     def described(self) -> dict[str, Any]:
         """The serialized form; what KerasHub's constructor would not take stands beside its configuration."""
-        extension = {"refimpl": {"lstrip_tokens": self.lstrip_tokens}} if self.lstrip_tokens else {}
-        return super().described() | extension
+        extension = flags_to_json(self.token_flags)
+        return super().described() | ({"refimpl": extension} if extension else {})
 
     def load_extension(self, extension: Any) -> None:
-        """Tokens that take the spaces before them with them, as `<mask>` does in transformers' BART.
+        """How tokens are found, such as `<mask>`, which takes the spaces before it in transformers' BART.
 
-        Spec: tokenizers.byte-pair.left-strip
+        Spec: tokenizers.added-tokens.flags
         """
-        tokens = extension.get("lstrip_tokens", []) if isinstance(extension, dict) else []
-        if isinstance(tokens, list) and all(isinstance(token, str) for token in tokens):
-            self.lstrip_tokens = tokens
+        self.token_flags = flags_from_json(extension)
 
     def load_assets(self, folder: PresetFolder) -> None:
         """Read `vocabulary.json` and `merges.txt`."""
@@ -210,19 +209,3 @@ class BytePairTokenizer(Tokenizer):
         """Write `vocabulary.json` and `merges.txt`. Spec: presets.save.tokenizer-assets"""
         (folder / VOCABULARY_FILE).write_text(json.dumps(self._need_vocabulary()), encoding="utf-8")
         (folder / MERGES_FILE).write_text("".join(rule + "\n" for rule in self.merges), encoding="utf-8")
-
-
-def _pattern_of(tokens: list[str], lstrip: list[str]) -> Any:
-    """A pattern that finds unsplittable tokens, the longest first, with one group around the token.
-
-    Spaces before a token of `lstrip` belong to the match and not to the group, so that splitting drops them.
-
-    Spec: tokenizers.byte-pair.unsplittable, tokenizers.byte-pair.left-strip
-    """
-    if not tokens:
-        return None
-    longest_first = sorted(tokens, key=len, reverse=True)
-    stripping = "|".join(regex.escape(token) for token in longest_first if token in lstrip)
-    # A run of spaces is tried once, from its start: trying from each space would take quadratic time.
-    spaces = rf"(?:(?<!\s)\s++(?={stripping}))?" if stripping else ""
-    return regex.compile(f"{spaces}({'|'.join(map(regex.escape, longest_first))})")

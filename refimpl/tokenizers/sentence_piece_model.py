@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,18 @@ class SentencePieceModel:
     def encode_pieces(self, text: str) -> list[str]:
         """The same as texts of pieces; what has no piece stands there itself."""
         return list(self._processor.encode(_checked(text), out_type=str))
+
+    def normalize(self, text: str) -> str:
+        """What the model makes of a text's characters; the number of spaces stays as it is."""
+        return str(self._normalizer.normalize(_checked(text)))
+
+    @functools.cached_property
+    def _normalizer(self) -> Any:
+        import sentencepiece  # noqa: PLC0415 (as above)
+
+        return sentencepiece.SentencePieceNormalizer(
+            model_proto=self.proto, add_dummy_prefix=False, escape_whitespaces=False, remove_extra_whitespaces=False
+        )
 
     def decode(self, ids: list[int]) -> str:
         """The text of pieces that are all in the model. Spec: tokenizers.sentence-piece.detokenize"""

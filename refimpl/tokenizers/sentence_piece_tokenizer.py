@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import regex
 
 from refimpl.errors import ConfigError, NegativeTokenIdError, UnknownTokenError, UnsafePresetError
 from refimpl.presets import PresetFolder, register
+from refimpl.presets.added_token_files import Flags, flags_from_json, flags_to_json
 from refimpl.presets.folder import TOKENIZER_ASSETS
+from refimpl.tokenizers.added_tokens import AddedTokens
 from refimpl.tokenizers.sentence_piece_model import SentencePieceModel, is_base64, proto_of
 from refimpl.tokenizers.tokenizer import Tokenizer
 
@@ -42,6 +43,8 @@ class SentencePieceTokenizer(Tokenizer):
         super().__init__(sequence_length=sequence_length, dtype=dtype, **kwargs)
         self.add_bos, self.add_eos = add_bos, add_eos
         self.added_tokens: dict[str, int] = {}
+        self.token_flags: dict[str, Flags] = {}
+        self._finder: AddedTokens | None = None
         self._model: SentencePieceModel | None = None
         self.set_proto(proto)
 
@@ -67,7 +70,7 @@ class SentencePieceTokenizer(Tokenizer):
                     "tokenizers.vocabulary.special-tokens",
                 )
             setattr(self, f"{name}_id", None if model is None else model.ids[token])
-        self._model = model
+        self._model, self._finder = model, None
 
     # -- text to ids ---------------------------------------------------------------------------------------------
     def _encode(self, text: str) -> list[int]:
@@ -100,10 +103,9 @@ class SentencePieceTokenizer(Tokenizer):
         if not self.added_tokens:
             yield text, None
             return
-        longest_first = sorted(self.added_tokens, key=len, reverse=True)
-        for n, part in enumerate(regex.split(f"({'|'.join(map(regex.escape, longest_first))})", text)):
-            if part:
-                yield part, self.added_tokens[part] if n % 2 else None
+        self._finder = self._finder or AddedTokens(self.added_tokens, self.token_flags, self._need_model().normalize)
+        for part, found in self._finder.split(text):
+            yield part, self.added_tokens[part] if found else None
 
     # -- ids to text ---------------------------------------------------------------------------------------------
     def _decode(self, ids: list[int]) -> str:
@@ -119,7 +121,7 @@ class SentencePieceTokenizer(Tokenizer):
                 "Remove padding such as -100 first.",
                 "tokenizers.detokenize.unknown-id",
             )
-        shown = {id: token for token, id in self.added_tokens.items() if id >= len(model.pieces)}
+        shown = {id: token for token, id in self.added_tokens.items() if model.pieces[id : id + 1] != [token]}
         known = [id for id in ids if id < len(model.pieces) or id in shown]
         text = ""
         for added, run in groupby(known, key=shown.__contains__):
@@ -206,8 +208,8 @@ class SentencePieceTokenizer(Tokenizer):
 
     def described(self) -> dict[str, Any]:
         """The serialized form; what KerasHub's constructor would not take stands beside its configuration."""
-        extension = {"refimpl": {"added_tokens": self.added_tokens}} if self.added_tokens else {}
-        return super().described() | extension
+        extension = {"added_tokens": self.added_tokens, **flags_to_json(self.token_flags)}
+        return super().described() | ({"refimpl": extension} if self.added_tokens else {})
 
     def load_extension(self, extension: Any) -> None:
         """Tokens beyond the model that are found in text as they stand, as T5's sentinels are in transformers.
@@ -216,7 +218,7 @@ class SentencePieceTokenizer(Tokenizer):
         """
         tokens = extension.get("added_tokens", {}) if isinstance(extension, dict) else {}
         if isinstance(tokens, dict) and all(token and type(id) is int and id >= 0 for token, id in tokens.items()):
-            self.added_tokens = dict(tokens)
+            self.added_tokens, self.token_flags, self._finder = dict(tokens), flags_from_json(extension), None
 
     def load_assets(self, folder: PresetFolder) -> None:
         """Read `vocabulary.spm`."""

@@ -225,10 +225,49 @@ def test_special_tokens_of_transformers(tmp_path):
     lm.export_to_transformers(tmp_path / "x")
     for saved in ("k", "x"):
         assert AnyTokenizer.from_preset(tmp_path / saved)(texts) == ids
-    for file, clash in (("tokenizer_config.json", {"rstrip": True}), ("tokenizer_config.json", {"content": 3})):
-        edit_json(folder / file, lambda c, clash=clash: c["added_tokens_decoder"]["3"].update(clash))
-        with pytest.raises(errors.RefimplError):
-            AnyTokenizer.from_preset(folder)
+    edit_json(folder / "tokenizer_config.json", lambda c: c["added_tokens_decoder"]["3"].update(content=3))
+    with pytest.raises(errors.RefimplError):
+        AnyTokenizer.from_preset(folder)
+
+
+@pytest.mark.parametrize(
+    "name", ["pytorch_model.bin", "pytorch_model.bin.index.json", "tf_model.h5", "flax_model.msgpack"]
+)
+def test_weights_of_other_formats_are_named_with_the_way_out(name, tmp_path):
+    """keras-team/keras-hub#3003: facebook/bart-large has pytorch_model.bin only."""
+    folder = transformers_folder(tmp_path / "t")
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(FileNotFoundError, match="found: config.json, merges.txt"):
+        Seq2SeqLM.from_preset(folder)
+    (folder / name).write_bytes(b"PK")
+    with pytest.raises(FileNotFoundError, match=rf"has {name} instead.*safetensors.*Convert"):
+        Seq2SeqLM.from_preset(folder)
+
+
+def test_a_bart_with_another_tokenizer_is_loaded_without(tmp_path):
+    """fnlp/bart-base-chinese: a BART with BERT's words."""
+    folder = transformers_folder(tmp_path / "t")
+    (folder / "vocab.json").unlink()
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer"}')
+    with pytest.raises(FileNotFoundError, match=r"BertTokenizer.*preprocessor=None"):
+        Seq2SeqLM.from_preset(folder)
+    assert same(Seq2SeqLM.from_preset(folder, preprocessor=None).backbone.params)
+
+
+@pytest.mark.parametrize(
+    ("preset", "meant"),
+    [
+        ("facebook/bart-base", "'hf://facebook/bart-base'"),
+        ("https://huggingface.co/facebook/bart-base/", "'hf://facebook/bart-base'"),
+        ("keras/bart/keras/bart_base_en", "'kaggle://keras/bart/keras/bart_base_en'"),
+        ("./no/such", None),
+        ("no/such/folder", None),
+    ],
+)
+def test_a_handle_without_its_scheme_is_named(preset, meant):
+    with pytest.raises(errors.PresetError) as error:
+        Seq2SeqLM.from_preset(preset)
+    assert (f"pass {meant}" in str(error.value)) == (meant is not None)
 
 
 def test_export_and_back(tmp_path):

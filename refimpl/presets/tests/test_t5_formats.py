@@ -10,7 +10,7 @@ from safetensors.numpy import load_file, save_file
 
 from refimpl.errors import ConfigError, PresetJSONError, WeightsError
 from refimpl.models import Seq2SeqLM, T5Backbone, T5Seq2SeqLM, T5Tokenizer
-from refimpl.presets.sentence_piece_file import CONTROL, NORMAL, UNKNOWN, WORD, count_pieces, model_file, model_type
+from refimpl.presets.sentence_piece_file import CONTROL, NORMAL, UNKNOWN, WORD, model_file, model_type, pieces_of
 from refimpl.tests.tiny import batch, t5_backbone
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "presets"
@@ -238,7 +238,7 @@ def test_other_tokenizers_are_refused(change, error, tmp_path):
 
 def test_a_model_of_words_is_not_exported(tmp_path):
     proto = model_file(PIECES, WORD, frame={"unk": 2})
-    assert (model_type(proto), count_pieces(proto), count_pieces(proto[:-60] + b"\xff")) == (WORD, 8, 8)
+    assert (model_type(proto), len(pieces_of(proto)), len(pieces_of(proto[:-60] + b"\xff"))) == (WORD, 8, 8)
     with pytest.raises(ConfigError, match="Unigram"):
         T5Tokenizer(proto).export_to_transformers(tmp_path / "x")
 
@@ -248,6 +248,17 @@ def test_an_empty_folder_of_a_tokenizer_names_the_file_that_is_missing(tmp_path)
     (folder / "spiece.model").unlink()
     with pytest.raises(FileNotFoundError, match=r"spiece.model"):
         T5Tokenizer.from_preset(folder)
+
+
+@pytest.mark.parametrize("name", ["RobertaTokenizer", "ByT5Tokenizer"])  # of CodeT5 and ByT5
+def test_a_t5_with_another_tokenizer_is_loaded_without(name, tmp_path):
+    model = t5_backbone(use_gated_activation=False)
+    folder = checkpoint(tmp_path / "t", model)
+    (folder / "spiece.model").unlink()
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": name}))
+    with pytest.raises(FileNotFoundError, match=rf"{name}.*preprocessor=None"):
+        Seq2SeqLM.from_preset(folder)
+    assert same(Seq2SeqLM.from_preset(folder, preprocessor=None).backbone.params, model.params)
 
 
 def test_logits_of_the_checkpoint(tmp_path):
