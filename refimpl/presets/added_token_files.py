@@ -3,6 +3,7 @@
 Source: transformers 5.23 tokenization_utils_base.py (_from_pretrained); tokenizers 0.23 (AddedToken)
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -28,11 +29,12 @@ def added_tokens(folder: PresetFolder, vocabulary: Mapping[str, Any]) -> Added:
     Raises: ConfigError for a token with two ids or an id with two tokens, PresetJSONError for what is no token.
     Spec: presets.transformers.special-tokens, presets.transformers.added-token-ids
     """
+    words = {token: id for token, id in vocabulary.items() if type(id) is int}
     ids: dict[str, int | None] = {}
     flags: dict[str, Flags] = {}
     for file, token, told, found in _named(folder):
         known = ids.get(token)
-        known = vocabulary.get(token) if known is None else known
+        known = words.get(token) if known is None else known
         if told is not None and known is not None and told != known:
             raise _contradiction(f"{folder}/{file}", f"{token!r:.40} the id {told}", f"it has the id {known!r:.20}")
         ids[token] = told if known is None else known
@@ -41,7 +43,7 @@ def added_tokens(folder: PresetFolder, vocabulary: Mapping[str, Any]) -> Added:
     if len(set(given)) < len(given):
         twice = next(id for id in given if given.count(id) > 1)
         raise _contradiction(str(folder), f"two tokens the id {twice}", "each needs its own")
-    free = 1 + max([-1, *given, *(id for id in vocabulary.values() if type(id) is int)])
+    free = 1 + max([-1, *given, *words.values()])
     result: Added = {}
     for token, id in ids.items():
         result[token] = (free if id is None else id, flags[token])
@@ -69,7 +71,7 @@ def _named(folder: PresetFolder) -> Iterator[tuple[str, str, int | None, Flags]]
     if not isinstance(decoder, (dict, type(None))):
         raise malformed(CONFIG, f"added_tokens_decoder of type {type(decoder).__name__}")
     for key, token in (decoder or {}).items():
-        yield CONFIG, *_token(token, int(key) if key.isascii() and key.isdigit() else key, CONFIG)
+        yield CONFIG, *_token(token, int(key) if re.fullmatch("[0-9]{1,9}", key) else key, CONFIG)
     # A file that lists tokens in full makes the oldest one, the map of names, obsolete.
     sources = [(CONFIG, config)] if decoder or content else [(CONFIG, config), (NAMES, names)]
     special = [(file, _token(token, None, file)) for file, source in sources for token in _special(source, file)]

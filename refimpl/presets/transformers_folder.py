@@ -5,14 +5,15 @@ Source: keras-hub 0.32.0 utils/transformers/preset_loader.py (which keys stand f
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from refimpl.errors import PresetError, PresetFileNotFoundError, PresetUnreadableError, WeightsError
-from refimpl.presets.added_token_files import CONFIG, added_tokens, flags_to_json, optional_json, tokenizer_json
+from refimpl.presets.added_token_files import CONFIG, Added, added_tokens, flags_to_json, optional_json, tokenizer_json
 from refimpl.presets.families import FAMILIES
 from refimpl.presets.folder import CONFIG_FILE, TOKENIZER_ASSETS, TOKENIZER_FILE, PresetFolder
 from refimpl.presets.layout import Layout
@@ -79,13 +80,12 @@ class TransformersFolder(PresetFolder):
             name = self._family.backbone.removesuffix("Backbone") + "Tokenizer"
             return _envelope(name, config) | {"refimpl": extension}
         if name == _VOCABULARY:
-            words = self._vocabulary()[0]
-            return {**words, **{token: id for token, (id, _) in added_tokens(self._folder, words).items()}}
+            return {**self._vocabulary[0], **{token: id for token, (id, _) in self._added.items()}}
         return self._folder.json(name)
 
     def text(self, name: str) -> str:
         """The content of a text file of the preset that is shown."""
-        return "\n".join(self._vocabulary()[1]) if name == _MERGES else self._folder.text(name)
+        return "\n".join(self._vocabulary[1]) if name == _MERGES else self._folder.text(name)
 
     def read_bytes(self, name: str) -> bytes:
         """The content of a small file of the preset that is shown."""
@@ -96,15 +96,21 @@ class TransformersFolder(PresetFolder):
 
         Spec: presets.transformers.special-tokens
         """
+        told: dict[str, Any] = flags_to_json({token: flags for token, (_, flags) in self._added.items()})
         if _VOCABULARY not in self._family.assets:
-            added = sentence_piece_tokens(self._folder)
-            told = flags_to_json({token: flags for token, (_, flags) in added.items()})
-            return {}, {"added_tokens": {token: id for token, (id, _) in added.items()}, **told}
-        added = added_tokens(self._folder, self._vocabulary()[0])
+            return {}, {"added_tokens": {token: id for token, (id, _) in self._added.items()}, **told}
         prefix = prefix_space(tokenizer_json(self._folder), optional_json(self._folder, CONFIG), str(self))
-        config: dict[str, Any] = {"add_prefix_space": prefix} | ({"unsplittable_tokens": list(added)} if added else {})
-        return config, flags_to_json({token: flags for token, (_, flags) in added.items()})
+        kept = {"unsplittable_tokens": list(self._added)} if self._added else {}
+        return {"add_prefix_space": prefix, **kept}, told
 
+    @functools.cached_property
+    def _added(self) -> Added:
+        """Tokens that are found in text as they stand."""
+        if _VOCABULARY in self._family.assets:
+            return added_tokens(self._folder, self._vocabulary[0])
+        return sentence_piece_tokens(self._folder)
+
+    @functools.cached_property
     def _vocabulary(self) -> tuple[Mapping[str, Any], list[str]]:
         content = tokenizer_json(self._folder)
         if content is not None:

@@ -4,6 +4,7 @@ Expected ids are those of transformers 5.23 for the same folders, unless a test 
 """
 
 import json
+import pickle
 import random
 import shutil
 from pathlib import Path
@@ -28,7 +29,7 @@ def bart(path, config=None, **files):
     path.mkdir()
     for name in ("vocab.json", "merges.txt"):
         shutil.copy(GOLDEN / "bart_transformers" / name, path)
-    return written(path, "bart", {"tokenizer_class": "BartTokenizer", "pad_token": "<pad>", **(config or {})}, files)
+    return written(path, "bart", {"tokenizer_class": "BartTokenizer", "unk_token": "</s>", **(config or {})}, files)
 
 
 def t5(path, config=None, **files):
@@ -66,7 +67,7 @@ FORMS = {
     "decoder and ids": {"config": {"added_tokens_decoder": LISTED}, "added_tokens": IDS},
     "names": {"special_tokens_map": {"cls_token": "[B]", "sep_token": token("[A]")}},
     "extra": {"config": {"extra_special_tokens": {"one": "[A]", "two": "[B]"}}},
-    "additional": {"config": {"additional_special_tokens": ["[A]", token("[B]")]}},
+    "additional": {"config": {"additional_special_tokens": ["[A]", "[B]"]}},
     "roles": {"config": {"first_token": "[A]", "second_token": "[B]"}},
 }
 
@@ -134,6 +135,7 @@ def test_flags_of_t5(tmp_path):
         assert tokenizer("a［N］b").tolist() == [T5_A, 331, T5_SPACE, T5_B]  # wide brackets, which the model folds
         assert 332 not in tokenizer("a［E］b").tolist()
         assert tokenizer("ab  ab").tolist() == [333, 333]
+        assert pickle.loads(pickle.dumps(tokenizer))("a［N］").tolist() == [T5_A, 331]
 
 
 def test_a_line_break_is_one_whatever_the_model_makes_of_it(tmp_path):
@@ -166,6 +168,8 @@ def test_an_older_preset_of_ours(tmp_path):
         ({"added_tokens": {"[A]": "287"}}, PresetJSONError),
         ({"added_tokens": {"[A]": -1}}, PresetJSONError),
         ({"added_tokens": {"[A]": 2**40}}, PresetJSONError),
+        ({"vocab": {"[A]": [1]}, "added_tokens": {"[A]": 1}}, ConfigError),
+        ({"config": {"added_tokens_decoder": {"9" * 5000: token("[A]")}}}, PresetJSONError),
         ({"config": {"added_tokens_decoder": []}}, PresetJSONError),
         ({"config": {"added_tokens_decoder": {"x": token("[A]")}}}, PresetJSONError),
         ({"config": {"added_tokens_decoder": {"287": "[A]", "288": 3}}}, PresetJSONError),
