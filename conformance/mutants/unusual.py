@@ -76,13 +76,14 @@ def _shortest_special(right: Any) -> Any:
     """Only the first special token of a text is found."""
 
     def encode(self: Any, text: str) -> list[int]:
-        whole, self._specials = self._specials, None
+        whole, self._specials = self._specials, type(self._specials)((), {})
         try:
-            found = whole.search(text) if whole else None
-            if not found:
+            parts = list(whole.split(text))
+            at = next((n for n, (_, found) in enumerate(parts) if found), None)
+            if at is None:
                 return right(self, text)
-            before, after = text[: found.start()], text[found.end() :]
-            return [*right(self, before), self.vocabulary[found[0]], *right(self, after)]
+            before, after = ("".join(part for part, _ in some) for some in (parts[:at], parts[at + 1 :]))
+            return [*right(self, before), self.vocabulary[parts[at][0]], *right(self, after)]
         finally:
             self._specials = whole
 
