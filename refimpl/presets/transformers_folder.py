@@ -6,7 +6,7 @@ Source: keras-hub 0.32.0 utils/transformers/preset_loader.py (which keys stand f
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
