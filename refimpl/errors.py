@@ -102,6 +102,10 @@ class MissingHubClientError(RefimplError, ImportError):
     """A handle of a hub whose client package is not installed."""
 
 
+class MissingMetricPackageError(RefimplError, ImportError):
+    """A metric of texts whose package is not installed."""
+
+
 class PresetJSONError(PresetError, json.JSONDecodeError):
     """A JSON file of the preset that is no JSON, or not the JSON that it must be."""
 
@@ -154,3 +158,7 @@ class NonFiniteError(RefimplError, FloatingPointError):
 
 class CheckpointError(PresetError):
     """A training state that is missing, or belongs to another model or optimizer."""
+
+
+class UnsupportedError(RefimplError, AttributeError, NotImplementedError):
+    """Something of Keras's that is not here; what to use instead is named."""

@@ -143,7 +143,7 @@ MUTANTS = [
     Mutant("clipping mixed up", "T13", ("training.optimizer.clipping",), ((OPTIMIZER, "Optimizer._factors", _swapped_clips),)),
     Mutant("epsilon inside the correction", "N", ("training.optimizer.adam",), ((ADAM, "Adam.update_step", _epsilon_inside),)),
     Mutant("momentum without look-ahead", "N", ("training.optimizer.sgd",), ((SGD, "SGD.update_step", _no_look_ahead),)),
-    Mutant("accuracy over padding", "T01", ("training.metric.accuracy",), (("refimpl.training.metrics", "TokenMetric.update_tokens", _unweighted),)),
+    Mutant("accuracy over padding", "T01", ("training.metric.accuracy",), (("refimpl.training.metrics.tokens", "TokenMetric.update_tokens", _unweighted),)),
     Mutant("biases are not trained", "T05", (TRAIN,), ((OPTIMIZER, "Optimizer.apply", _some_stay("feedforward_output_dense/bias")),)),
     Mutant("encoder is not trained", "T05", (TRAIN,), ((OPTIMIZER, "Optimizer.apply", _some_stay("transformer_encoder")),)),
     Mutant("cross-attention is not trained", "T05", (TRAIN,), ((OPTIMIZER, "Optimizer.apply", _some_stay("cross_attention")),)),

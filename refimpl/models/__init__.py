@@ -14,12 +14,15 @@ from refimpl.tokenizers.bart_tokenizer import BartTokenizer
 from refimpl.tokenizers.t5_tokenizer import T5Tokenizer
 from refimpl.tokenizers.tokenizer import Tokenizer
 
+Preprocessor = Seq2SeqLMPreprocessor  # KerasHub's name for the base of all
+
 __all__ = [
     "Backbone",
     "BartBackbone",
     "BartSeq2SeqLM",
     "BartSeq2SeqLMPreprocessor",
     "BartTokenizer",
+    "Preprocessor",
     "Seq2SeqLM",
     "Seq2SeqLMPreprocessor",
     "T5Backbone",

@@ -18,6 +18,7 @@ from refimpl.errors import (
     TokenIdError,
     WeightsError,
 )
+from refimpl.keras_api.model import KerasBackbone
 from refimpl.models.config import Config
 from refimpl.models.encoder_decoder import EncoderDecoder
 from refimpl.models.inputs import as_rectangle, named
@@ -31,13 +32,12 @@ from refimpl.presets.hdf5_writing import write_weights
 from refimpl.presets.layout import Layout
 from refimpl.presets.registry import classproperty, find_class, presets_of, serialized, tasks_of
 from refimpl.presets.saving import EXPORTED, replaced_folder, write_json
-from refimpl.training.freezing import Freezing
 
 Batch = Mapping[str, Any]
 INPUT_KEYS = ("encoder_token_ids", "encoder_padding_mask", "decoder_token_ids", "decoder_padding_mask")
 
 
-class Backbone(EncoderDecoder, Freezing):
+class Backbone(EncoderDecoder, KerasBackbone):
     """An encoder-decoder without its task. A subclass gives the configuration, the layout and the layers.
 
     The constructor takes the values of `config_cls`, and `weights_from` for a preset that brings weights along.
@@ -73,7 +73,7 @@ class Backbone(EncoderDecoder, Freezing):
         """A value of the configuration: `model.hidden_dim`."""
         config = vars(self).get("config")  # a copy that is being made has none yet
         if config is None or name.startswith("_") or not hasattr(config, name):
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            return super().__getattr__(name)
         return getattr(config, name)
 
     # -- running ---------------------------------------------------------------------------------------------------
@@ -82,7 +82,7 @@ class Backbone(EncoderDecoder, Freezing):
         """The weights as the forward pass reads them."""
         return Scope(self.params)
 
-    def __call__(self, inputs: Batch) -> dict[str, np.ndarray]:
+    def __call__(self, inputs: Batch, training: bool | None = None) -> dict[str, np.ndarray]:
         """Encoder and decoder states of a batch.
 
         Shapes: ids and masks (B, S) and (B, T) -> `encoder_sequence_output` (B, S, E),
@@ -90,7 +90,7 @@ class Backbone(EncoderDecoder, Freezing):
         Raises: MissingInputError, InputError, TokenIdError, SequenceLengthError.
         Spec: models.backbone.outputs
         """
-        return self.forward(self.scope, self.checked(inputs))
+        return self.forward(self.scope, self.checked(inputs), *self.drop(training))
 
     def checked(self, inputs: Batch) -> dict[str, np.ndarray]:
         """The batch as integer ids and bool masks, after everything that must hold was looked at.

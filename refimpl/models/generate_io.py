@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from refimpl.errors import InputError, InputTypeError
+from refimpl.keras_api.inputs import plain
 from refimpl.terminal import is_terminal, say
 
 
@@ -17,11 +18,11 @@ def as_batches(inputs: Any, takes_text: bool) -> tuple[Iterable[Any], bool]:
     `tf.data.Dataset`, a PyTorch `DataLoader`) holds batches. The caller's objects are left as they are.
 
     Spec: generate.input.text, generate.input.dictionary, generate.input.iterable, generate.input.unchanged,
-        generate.input.array
+        generate.input.array, generate.input.one-row
     """
-    inputs = _plain(inputs)
+    inputs = plain(inputs)
     if isinstance(inputs, Mapping) or (takes_text and isinstance(inputs, (str, bytes, list, tuple, np.ndarray))):
-        batch, single = as_batch(inputs) if takes_text else (inputs, False)
+        batch, single = as_batch(inputs) if takes_text else _as_rows(inputs)
         return [batch], single
     if isinstance(inputs, Iterable) and not isinstance(inputs, (str, bytes, np.ndarray)):
         return _each(inputs, takes_text), False
@@ -42,17 +43,25 @@ def as_batch(inputs: Any) -> tuple[Any, bool]:
     if isinstance(inputs, (str, bytes)):
         return [inputs], True
     if isinstance(inputs, Mapping):
-        values = {key: _plain(value) for key, value in inputs.items()}
+        values = {key: plain(value) for key, value in inputs.items()}
         single = all(isinstance(value, (str, bytes)) for value in values.values())
         return {k: [v] if isinstance(v, (str, bytes)) else v for k, v in values.items()}, single
     return inputs, False
+
+
+def _as_rows(inputs: Any) -> tuple[Mapping[str, Any], bool]:
+    """A dictionary of token ids, and whether it held one row, which is made a batch. Spec: generate.input.one-row"""
+    arrays = {key: plain(value) for key, value in inputs.items()}
+    if not all(hasattr(array, "__len__") and len(array) and np.ndim(array[0]) == 0 for array in arrays.values()):
+        return inputs, False
+    return {key: [array] for key, array in arrays.items()}, True
 
 
 def _each(batches: Iterable[Any], takes_text: bool) -> Iterator[Any]:
     """The batches of an iterable, each looked at when its turn comes."""
     numpy_iterator = getattr(batches, "as_numpy_iterator", None)  # tf.data.Dataset
     for element in numpy_iterator() if callable(numpy_iterator) else batches:
-        batch = _plain(element)
+        batch = plain(element)
         fits = isinstance(batch, Mapping) or (takes_text and isinstance(batch, (list, tuple, np.ndarray)))
         if not fits:
             raise InputTypeError(
@@ -62,15 +71,6 @@ def _each(batches: Iterable[Any], takes_text: bool) -> Iterator[Any]:
                 "generate.input.iterable",
             )
         yield as_batch(batch)[0] if takes_text else batch
-
-
-def _plain(value: Any) -> Any:
-    """A framework's tensor as what it holds: `numpy()` is how TensorFlow, PyTorch and Keras all give it."""
-    to_numpy = getattr(value, "numpy", None)
-    if not callable(to_numpy) or isinstance(value, (np.ndarray, Mapping)):
-        return value
-    held = to_numpy()
-    return held.item() if isinstance(held, np.ndarray) and held.ndim == 0 else held
 
 
 class Beams(NamedTuple):
@@ -109,7 +109,8 @@ def joined(outputs: Sequence[Any], single: bool) -> Any:
             "generate.output.batches",
         )
     if isinstance(outputs[0], Mapping):
-        return {key: np.concatenate([output[key] for output in outputs]) for key in outputs[0]}
+        arrays = {key: np.concatenate([output[key] for output in outputs]) for key in outputs[0]}
+        return {key: array[0] for key, array in arrays.items()} if single else arrays
     if isinstance(outputs[0], Beams):
         found = Beams([row for beams in outputs for row in beams.texts], np.concatenate([b.log_probs for b in outputs]))
         return Beams(found.texts[0], found.log_probs[0]) if single else found

@@ -31,14 +31,14 @@ class Seq2SeqLM(Task):
         if compile:
             self.compile()
 
-    def __call__(self, inputs: Mapping[str, Any]) -> np.ndarray:
+    def __call__(self, inputs: Mapping[str, Any], training: bool | None = None) -> np.ndarray:
         """Logits of every decoder position.
 
         Shapes: ids and masks (B, S) and (B, T) -> (B, T, V).
         Raises: MissingInputError, InputError, TokenIdError, SequenceLengthError.
         Spec: models.logits
         """
-        states = self.backbone(inputs)["decoder_sequence_output"]
+        states = self.backbone(inputs, training)["decoder_sequence_output"]
         return self.backbone.logits(self.backbone.scope, states)
 
     def compile(

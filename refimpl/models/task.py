@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from refimpl.errors import InputError, InputTypeError, PresetError
+from refimpl.keras_api.model import KerasTask
 from refimpl.models.backbone import Backbone
 from refimpl.preprocessing import Seq2SeqLMPreprocessor
 from refimpl.presets import PresetFolder, open_preset
@@ -21,7 +22,7 @@ from refimpl.training.trainer import Trainer
 _FROM_FILES = object()
 
 
-class Task(Trainer):
+class Task(KerasTask, Trainer):
     """A backbone with a preprocessor. Subclasses say which classes belong together."""
 
     module: ClassVar[str] = ""

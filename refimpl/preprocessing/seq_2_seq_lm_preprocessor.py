@@ -16,6 +16,8 @@ from refimpl.errors import (
     MissingInputError,
     TruncationWarning,
 )
+from refimpl.keras_api.inputs import on_tensors
+from refimpl.keras_api.model import Configured
 from refimpl.preprocessing.arguments import generated, length_of
 from refimpl.preprocessing.start_end_packer import pack
 from refimpl.presets import PresetFolder, open_preset
@@ -29,7 +31,7 @@ DEFAULT_LENGTH = 1024
 Arrays = dict[str, np.ndarray]
 
 
-class Seq2SeqLMPreprocessor:
+class Seq2SeqLMPreprocessor(Configured):
     """Tokenizes, packs and masks. A subclass says how its architecture starts and ends a sequence."""
 
     tokenizer_cls: ClassVar[type[Tokenizer]] = Tokenizer
@@ -91,6 +93,7 @@ class Seq2SeqLMPreprocessor:
             self.decoder_sequence_length = min(self.decoder_sequence_length, limit)
 
     # -- texts to arrays -------------------------------------------------------------------------------------------
+    @on_tensors
     def __call__(
         self,
         x: Mapping[str, Any],
@@ -116,6 +119,7 @@ class Seq2SeqLMPreprocessor:
             return {key: value[0] for key, value in inputs.items()}, labels[0], weights[0]
         return inputs, labels, weights
 
+    @on_tensors
     def generate_preprocess(
         self,
         x: Any,

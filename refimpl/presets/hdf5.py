@@ -82,13 +82,15 @@ class Hdf5Weights:
     def _refuse_extras(self, taken: set[tuple[str, str]]) -> None:
         """A dataset that no weight asks for means another architecture, or more layers than the configuration says.
 
-        Whole numbers are no weights: older versions of Keras saved the seeds of dropout layers.
+        Whole numbers are no weights: older versions of Keras saved the seeds of dropout layers. Nor is an optimizer's
+        state, which `save_weights` of a task keeps beside them.
         """
         extra: list[str] = []
         for name, file in self._files.items():
 
             def visit(place: str, node: object, name: str = name) -> None:
-                if isinstance(node, h5py.Dataset) and (name, place) not in taken and node.dtype.kind not in "iu":
+                weight = isinstance(node, h5py.Dataset) and node.dtype.kind not in "iu"
+                if weight and (name, place) not in taken and not place.startswith("optimizer/"):
                     extra.append(place)
 
             with readable(self._paths[name]):

@@ -14,7 +14,7 @@ FRAMEWORKS = {"tensorflow", "jax", "torch", "keras", "keras_hub", "transformers"
 
 # A module may import from its own storey and from those before it.
 STOREYS = [
-    ["refimpl.errors", "refimpl.random", "refimpl.terminal"],
+    ["refimpl.errors", "refimpl.random", "refimpl.terminal", "refimpl.keras_api.inputs"],
     ["refimpl.presets"],
     [
         "refimpl.autograd",
@@ -31,6 +31,7 @@ STOREYS = [
         "refimpl.models.attention",
         "refimpl.models.positions",
         "refimpl.training",
+        "refimpl.keras_api",
     ],
     ["refimpl.models.encoder_decoder"],
     ["refimpl.models.backbone"],

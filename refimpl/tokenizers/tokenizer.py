@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from refimpl.errors import ConfigError, InputTypeError, PresetError, RefimplError
+from refimpl.keras_api.inputs import on_tensors
 from refimpl.presets import PresetFolder, open_preset
 from refimpl.presets.dtype import dtype_policy, policy_name
 from refimpl.presets.export import write_tokenizer
@@ -75,6 +76,7 @@ class Tokenizer:
         """Take what `tokenizer.json` says beyond KerasHub's configuration; most tokenizers have nothing there."""
 
     # -- text to ids ---------------------------------------------------------------------------------------------
+    @on_tensors
     def tokenize(self, inputs: Any) -> Any:
         """Ids of a text, or of each text of a list.
 

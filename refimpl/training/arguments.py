@@ -89,7 +89,7 @@ def refuse_keras_only(arguments: Mapping[str, Any]) -> None:
 
 
 _KERAS_ONLY: dict[str, tuple[tuple[Any, ...], str]] = {
-    "run_eagerly": ((None, False), "Leave it out; jit_compile=False runs the plain NumPy definition."),
+    "run_eagerly": ((None, False, True), "Leave it out."),
     "steps_per_execution": ((None, 1), "Leave it out: each step is on its own."),
     "loss_weights": ((None,), "Leave it out, as there is one output; pass sample_weight to weigh positions."),
     "auto_scale_loss": ((None, True, False), "Leave it out: nothing is trained in half precision."),

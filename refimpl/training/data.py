@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from refimpl.errors import TrainingDataError
+from refimpl.keras_api.inputs import plain
 
 Batch = tuple[Any, Any, Any]
 BATCH_SIZE = 32
@@ -101,6 +102,7 @@ def data_of(x: Any, y: Any = None, sample_weight: Any = None) -> Samples | Batch
     """
     if isinstance(x, (Samples, Batches)):
         return x
+    x = plain(x)
     if isinstance(x, Mapping):
         return Samples(x, y, sample_weight)
     is_iterable = isinstance(x, Iterable) and not isinstance(x, (str, bytes, np.ndarray))
@@ -128,6 +130,7 @@ def _columns(part: Any) -> list[Any]:
 
 def _rows(part: Any) -> Any:
     """A part whose columns can be counted and taken from: lists as they are, tensors as arrays."""
+    part = plain(part)
     if part is None:
         return None
     if isinstance(part, Mapping):

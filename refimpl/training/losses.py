@@ -9,6 +9,7 @@ import numpy as np
 
 from refimpl.autograd import ops
 from refimpl.errors import ConfigError
+from refimpl.keras_api.objects import taken
 
 REDUCTIONS = ("sum_over_batch_size", "mean", "sum", "mean_with_sample_weight")
 
@@ -115,8 +116,16 @@ class _Function(Loss):
         self._function = function
 
     def call(self, y_true: np.ndarray, y_pred: Any) -> Any:
-        """What the function gives."""
-        return self._function(y_true, y_pred)
+        """What the function gives. Raises: ConfigError if it computes with another library."""
+        try:
+            return self._function(y_true, y_pred)
+        except (TypeError, ValueError, AttributeError) as error:
+            raise ConfigError(
+                f"The loss function {self.name} failed: {error!s:.120}.",
+                "In training the logits are a node of the tape, which only refimpl.autograd.ops can work on.",
+                "Write it with these primitives, or pass loss='auto'.",
+                "training.loss.custom",
+            ) from error
 
 
 def get(identifier: Any) -> Loss | None:
@@ -127,13 +136,16 @@ def get(identifier: Any) -> Loss | None:
     Raises: ConfigError for anything else.
     Spec: training.compile.auto, training.compile.loss
     """
+    known = {"SparseCategoricalCrossentropy": SparseCategoricalCrossentropy}
+    identifier = taken(identifier, known, "training.compile.loss")
     if identifier is None or isinstance(identifier, Loss):
         return identifier
     if isinstance(identifier, str) and identifier in ("auto", "sparse_categorical_crossentropy"):
         return SparseCategoricalCrossentropy(from_logits=True)
     if isinstance(identifier, type) and issubclass(identifier, Loss):
         return identifier()
-    if callable(identifier) and not isinstance(identifier, type):
+    keras = hasattr(identifier, "get_config") or getattr(identifier, "__module__", None) == "keras.src.losses.losses"
+    if callable(identifier) and not isinstance(identifier, type) and not keras:
         return _Function(identifier)
     raise ConfigError(
         f"Could not interpret loss identifier: {identifier!r}.",

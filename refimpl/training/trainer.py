@@ -29,6 +29,7 @@ class Trainer(BatchTrainer, Checkpointing):
     """What makes a task trainable."""
 
     stop_training = False
+    first_epoch = 0  # set by callbacks that go on from an earlier run
 
     def fit(
         self,
@@ -67,13 +68,13 @@ class Trainer(BatchTrainer, Checkpointing):
         bar = ProgressBar(verbosity(verbose), steps)
         params = {"verbose": bar.verbose, "epochs": epochs, "steps": steps, "fitting": True}
         hooks = CallbackList([bar, *listed(callbacks), history], self, params)
-        self.stop_training, self.history = False, history
+        self.stop_training, self.history, self.first_epoch = False, history, initial_epoch
         hooks.call("on_train_begin", {})
         logs: dict[str, float] = {}
-        for epoch in range(initial_epoch, epochs):
+        for epoch in range(self.first_epoch, epochs):
             hooks.call("on_epoch_begin", epoch, {})
             batches = itertools.islice(data.batches(size, self._order(data, shuffle)), steps_per_epoch)
-            logs = self._train_epoch(batches, hooks, first=epoch == initial_epoch)
+            logs = self._train_epoch(batches, hooks, first=epoch == self.first_epoch)
             if checked is not None and (epoch + 1) % validation_freq == 0:
                 scores = self._evaluate(checked, rows_of(validation_batch_size or size), validation_steps, hooks)
                 logs |= {f"val_{name}": value for name, value in scores.items()}

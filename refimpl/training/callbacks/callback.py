@@ -72,12 +72,30 @@ class Callback:
         """After a batch of prediction."""
 
 
+KERAS_ONLY = {
+    "BackupAndRestore": "Pass refimpl.callbacks.BackupAndRestore, which keeps the optimizer too.",
+    "TensorBoard": "Pass refimpl.callbacks.CSVLogger, or write logs in on_epoch_end of a callback of your own.",
+}
+
+
 class CallbackList:
-    """Calls a hook of all callbacks, in their order; a callback may leave out hooks."""
+    """Calls a hook of all callbacks, in their order; a callback may leave out hooks.
+
+    Keras's own callbacks do as well, if they ask for nothing but scores, rates and weights.
+
+    Spec: training.callbacks.keras
+    """
 
     def __init__(self, callbacks: Any, model: Any, params: dict[str, Any]) -> None:
         given = [] if callbacks is None else list(callbacks) if isinstance(callbacks, Iterable) else [callbacks]
         for callback in given:
+            if type(callback).__module__.startswith("keras.") and type(callback).__name__ in KERAS_ONLY:
+                raise ConfigError(
+                    f"callbacks holds Keras's {type(callback).__name__}.",
+                    "It keeps and restores what only a model of Keras has.",
+                    KERAS_ONLY[type(callback).__name__],
+                    "training.callbacks.keras",
+                )
             if isinstance(callback, type) or not hasattr(callback, "on_epoch_end"):
                 raise ConfigError(
                     f"callbacks holds {callback!r:.60}.",

@@ -131,7 +131,8 @@ class EarlyStopping(Monitor):
 class ModelCheckpoint(Monitor):
     """Saves the task as a preset folder with the training state in it. `filepath` may hold `{epoch}` and scores.
 
-    Unlike Keras it writes a folder, which `from_preset` loads here and in KerasHub, and in one step: what goes wrong
+    With `save_weights_only` and a name that ends in `.weights.h5` it is Keras's file of weights. Otherwise, unlike
+    Keras, it writes a folder, which `from_preset` loads here and in KerasHub, and in one step: what goes wrong
     while saving leaves the earlier checkpoint.
 
     Spec: training.callbacks.model-checkpoint, training.checkpoint.atomic
@@ -152,6 +153,15 @@ class ModelCheckpoint(Monitor):
         self.filepath, self.verbose, self.save_best_only = str(filepath), verbose, save_best_only
         self.save_weights_only, self.save_freq = save_weights_only, save_freq
         self._since = self._epoch = 0
+        if self.filepath.endswith((".keras", ".h5")) and not (
+            save_weights_only and self.filepath.endswith(".weights.h5")
+        ):
+            raise ConfigError(
+                f"The filepath {self.filepath!r} was passed with save_weights_only={save_weights_only}.",
+                "A checkpoint is a folder, or with save_weights_only=True a file whose name ends in `.weights.h5`.",
+                "Pass the name of a folder, which from_preset loads.",
+                "training.callbacks.model-checkpoint",
+            )
         if save_freq != "epoch" and (not isinstance(save_freq, int) or save_freq < 1):
             raise ConfigError(
                 f"Unrecognized save_freq: {save_freq!r}.",
@@ -185,7 +195,9 @@ class ModelCheckpoint(Monitor):
         path = self._path(epoch, logs)
         if self.verbose:
             say(f"\nEpoch {epoch + 1}: saving model to {path}\n", sys.stdout)
-        if self.save_weights_only:
+        if self.save_weights_only and path.endswith(".weights.h5"):
+            self.model.save_weights(path)
+        elif self.save_weights_only:
             self.model.save_to_preset(path)
         else:
             self.model.save_checkpoint(path, epoch=epoch + 1 if done else epoch)

@@ -3,14 +3,16 @@
 from typing import Any
 
 from refimpl.errors import ConfigError
+from refimpl.keras_api.objects import taken
 from refimpl.training.optimizers import schedules
 from refimpl.training.optimizers.adam import Adam, AdamW
 from refimpl.training.optimizers.optimizer import Optimizer
+from refimpl.training.optimizers.rmsprop import RMSprop
 from refimpl.training.optimizers.sgd import SGD
 
-__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "get", "schedules"]
+__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "get", "schedules"]
 
-NAMES: dict[str, Any] = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
+NAMES: dict[str, Any] = {"sgd": SGD, "adam": Adam, "adamw": AdamW, "rmsprop": RMSprop}
 
 
 def get(identifier: Any) -> Optimizer:
@@ -19,6 +21,7 @@ def get(identifier: Any) -> Optimizer:
     Raises: ConfigError for anything else.
     Spec: training.compile.auto, training.compile.optimizer
     """
+    identifier = taken(identifier, {cls.__name__: cls for cls in NAMES.values()}, "training.compile.optimizer")
     if isinstance(identifier, str) and identifier == "auto":
         return Adam(learning_rate=2e-5)
     if isinstance(identifier, str) and identifier.lower() in NAMES:

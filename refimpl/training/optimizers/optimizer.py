@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from refimpl.errors import ConfigError
+from refimpl.keras_api.objects import Rate
 
 Arrays = dict[str, np.ndarray]
 
@@ -51,7 +52,7 @@ class Optimizer:
     def learning_rate(self) -> float:
         """The learning rate of the next step."""
         rate = self._learning_rate
-        return float(rate) if isinstance(rate, float) else float(_scheduled(rate, self.iterations))
+        return Rate(rate if isinstance(rate, float) else _scheduled(rate, self.iterations), self)
 
     @learning_rate.setter
     def learning_rate(self, rate: float | Callable[..., Any]) -> None:
@@ -69,12 +70,12 @@ class Optimizer:
     def exclude_from_weight_decay(self, var_list: Any = None, var_names: Iterable[str] | None = None) -> None:
         """Weights whose own name (`kernel`, `bias`, `gamma`, ...) holds one of `var_names` do not decay.
 
-        `var_list` takes whole names: `encoder_embeddings_layer_norm/gamma`.
+        `var_list` takes variables, or whole names: `encoder_embeddings_layer_norm/gamma`.
 
         Spec: training.optimizer.weight-decay-exclusion
         """
         parts = [rf"[^/]*(?:{name})[^/]*$" for name in var_names or ()]
-        parts += [rf"^{re.escape(name)}$" for name in var_list or ()]
+        parts += [rf"^{re.escape(getattr(name, 'path', name))}$" for name in var_list or ()]
         self._excluded = re.compile("|".join(parts)) if parts else None
 
     def decays(self, name: str) -> bool:

@@ -71,8 +71,8 @@ def test_losses_are_keras(case):
 def test_metrics_are_keras(case):
     kinds = {
         "accuracy": metrics.SparseCategoricalAccuracy(),
-        "perplexity": metrics.Perplexity(),
-        "perplexity masked": metrics.Perplexity(mask_token_id=3),
+        "perplexity": metrics.Perplexity(from_logits=True),
+        "perplexity masked": metrics.Perplexity(from_logits=True, mask_token_id=3),
     }
     labels, logits, weights = np.array(PARTS["labels"]), np.array(PARTS["logits"]), np.array(PARTS["weights"])
     for weight, expected in zip((None, weights), PARTS["metrics"][case], strict=True):

@@ -1,13 +1,16 @@
-"""Metrics: numbers that are added up over the batches of an epoch."""
+"""Metrics of tokens: numbers that are added up over the batches of an epoch."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 
 from refimpl.autograd import ops
 from refimpl.errors import ConfigError
+from refimpl.keras_api.objects import taken
 
 
 class Metric:
@@ -21,6 +24,11 @@ class Metric:
     def __init__(self, name: str | None = None) -> None:
         self.name = name or type(self).__name__
         self.reset_state()
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Add a batch; returns the value over all batches so far."""
+        self.update_state(y_true, y_pred, sample_weight=sample_weight)
+        return self.result()
 
     def update_state(self, y_true: np.ndarray, y_pred: np.ndarray, sample_weight: np.ndarray | None = None) -> None:
         """Add a batch."""
@@ -90,21 +98,27 @@ class SparseCategoricalAccuracy(TokenMetric):
 class Perplexity(TokenMetric):
     """`exp` of the mean cross-entropy; 0 if nothing had weight. Labels equal to `mask_token_id` do not count.
 
+    With `from_logits=False` (KerasHub's default) `update_state` takes probabilities; `compile` needs True.
+
     Spec: training.metric.perplexity
     """
 
     direction = "down"
 
-    def __init__(self, from_logits: bool = True, mask_token_id: int | None = None, name: str = "perplexity") -> None:
+    def __init__(self, from_logits: bool = False, mask_token_id: int | None = None, name: str = "perplexity") -> None:
         super().__init__(name)
-        if not from_logits:
-            raise ConfigError(
-                "Perplexity(from_logits=False) was asked for.",
-                "The model's output is logits, not probabilities.",
-                "Pass from_logits=True.",
-                "training.metric.perplexity",
-            )
-        self.mask_token_id = mask_token_id
+        self.from_logits, self.mask_token_id = from_logits, mask_token_id
+
+    def update_state(self, y_true: np.ndarray, y_pred: np.ndarray, sample_weight: np.ndarray | None = None) -> None:
+        """Add a batch of logits or probabilities. Shapes: (B, T), (B, T, V), (B, T)."""
+        scores = np.asarray(y_pred)
+        if not self.from_logits:  # Keras clips at its epsilon and does not normalize again
+            shares = np.clip(scores / scores.sum(axis=-1, keepdims=True), 1e-7, 1 - 1e-7)
+            labels = np.asarray(y_true).astype(np.int64)
+            losses = -np.log(np.take_along_axis(shares, labels[..., None], -1))[..., 0]
+            weights = np.ones(labels.shape) if sample_weight is None else np.broadcast_to(sample_weight, labels.shape)
+            return self.update_tokens(labels, labels, losses, weights)
+        return super().update_state(y_true, scores, sample_weight)
 
     def update_tokens(self, labels: np.ndarray, guesses: np.ndarray, losses: np.ndarray, weights: np.ndarray) -> None:
         """Add a batch. Shapes: all (B, T)."""
@@ -121,11 +135,11 @@ class Perplexity(TokenMetric):
         return float(np.exp(self.mean())) if self.count else 0.0
 
 
-NAMES: dict[str, type[TokenMetric]] = {
+NAMES: dict[str, Callable[..., TokenMetric]] = {
     "accuracy": SparseCategoricalAccuracy,
     "acc": SparseCategoricalAccuracy,
     "sparse_categorical_accuracy": SparseCategoricalAccuracy,
-    "perplexity": Perplexity,
+    "perplexity": partial(Perplexity, from_logits=True),
 }
 
 
@@ -142,6 +156,15 @@ def get_all(identifiers: Any) -> list[Any]:
 
 
 def _get(identifier: Any) -> Any:
+    known = {"SparseCategoricalAccuracy": SparseCategoricalAccuracy, "Perplexity": Perplexity}
+    identifier = taken(identifier, known, "training.compile.metrics")
+    if identifier is Perplexity or (isinstance(identifier, Perplexity) and not identifier.from_logits):
+        raise ConfigError(
+            "compile() got Perplexity(from_logits=False).",
+            "The model's output is logits, not probabilities.",
+            "Pass from_logits=True.",
+            "training.metric.perplexity",
+        )
     if isinstance(identifier, str) and identifier in NAMES:
         return NAMES[identifier](name=identifier)
     if isinstance(identifier, type) and hasattr(identifier, "update_state"):

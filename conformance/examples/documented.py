@@ -1,21 +1,4 @@
-"""The calls that the documentation of `Seq2SeqLM` and `BartSeq2SeqLM` shows, under KerasHub and under refimpl.
-
-    KERAS_BACKEND=jax python -m conformance.examples [PRESET_FOLDER]
-
-Without a folder KerasHub makes a small preset with random weights, in a temporary one. Each example is run twice as it
-stands, once with `import keras_hub`, once with `import refimpl as keras_hub`; only the name "bart_base_en" is replaced
-by a local folder, as nothing is downloaded here. Printed is a row an example: what both gave, and whether it was the
-same. Needs the peers' environment.
-"""
-
-import importlib
-import json
-import sys
-import tempfile
-import textwrap
-from typing import Any
-
-import numpy as np
+"""The calls that the documentation of `Seq2SeqLM` and `BartSeq2SeqLM` shows, as they stand there."""
 
 EXAMPLES = {
     "generate, one text": """
@@ -100,58 +83,3 @@ EXAMPLES = {
 }
 # Examples that KerasHub 0.32 itself can't run, with the reason.
 BROKEN = {"a vocabulary and a backbone of one's own": "its tokenizer refuses merges whose parts are no tokens"}
-
-
-def make_preset(folder: str) -> str:
-    """A small BART with 1,024 positions, as bart_base_en has, made and saved by KerasHub."""
-    keras_hub = importlib.import_module("keras_hub")
-    bytes_ = [chr(n) for n in (*range(33, 127), *range(161, 173), *range(174, 324))]
-    words = {token: n for n, token in enumerate(["<s>", "<pad>", "</s>", "<mask>", *bytes_, "Ġt", "he", "Ġthe"])}
-    tokenizer = keras_hub.models.BartTokenizer(words, ["Ġ t", "h e", "Ġt he"])
-    backbone = keras_hub.models.BartBackbone(len(words), 2, 3, 24, 40)
-    generator = np.random.default_rng(1)
-    for weight in backbone.weights:
-        weight.assign(generator.standard_normal(weight.shape) * 0.5 + ("gamma" in weight.path))
-    lm = keras_hub.models.BartSeq2SeqLM(backbone, keras_hub.models.BartSeq2SeqLMPreprocessor(tokenizer))
-    lm.save_to_preset(folder)
-    return folder
-
-
-def run(code: str, library: str, preset: str) -> Any:
-    """What an example leaves in `result`, or its error."""
-    names: dict[str, Any] = {"keras_hub": importlib.import_module(library), "np": np}
-    try:
-        exec(textwrap.dedent(code).replace('"bart_base_en"', repr(preset)), names)
-    except Exception as error:
-        return f"{type(error).__name__}: {error!s:.80}"
-    return plain(names["result"])
-
-
-def plain(value: Any) -> Any:
-    """A result as JSON can hold it; integers and truth values alike, floats to five digits."""
-    if isinstance(value, dict):
-        return {key: plain(value[key]) for key in sorted(value)}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    if isinstance(value, np.ndarray):
-        return np.asarray(value, int).tolist()
-    return float(f"{float(value):.5g}") if isinstance(value, (float, np.floating)) else value
-
-
-def main(preset: str | None = None) -> int:
-    """Run and compare all examples; returns 1 if one differs that is not known to."""
-    unexpected = 0
-    preset = preset or make_preset(tempfile.mkdtemp())
-    for title, code in EXAMPLES.items():
-        theirs, ours = run(code, "keras_hub", preset), run(code, "refimpl", preset)
-        same = theirs == ours
-        expected = same != (title in BROKEN)
-        unexpected += not expected
-        verdict = "same" if same else f"differs, as known: {BROKEN[title]}" if expected else "DIFFERS"
-        print(f"{title}: {verdict}\n  keras_hub {json.dumps(theirs):.300}\n  refimpl   {json.dumps(ours):.300}")
-    print(f"{len(EXAMPLES) - unexpected} passed, {unexpected} failed")
-    return int(bool(unexpected))
-
-
-if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:2]))

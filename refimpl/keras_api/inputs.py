@@ -1,0 +1,70 @@
+"""What other libraries hold, as plain Python and NumPy. None is imported: their things are known by their methods."""
+
+import functools
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+
+def plain(value: Any) -> Any:
+    """A table of pandas as a dictionary of lists, a column as a list, a tensor as what it holds; others as they are.
+
+    `numpy()` is how TensorFlow, PyTorch and Keras all give a tensor.
+
+    Spec: generate.input.frames
+    """
+    if hasattr(value, "iloc"):
+        return {str(name): value[name].tolist() for name in value} if hasattr(value, "columns") else value.tolist()
+    to_numpy = getattr(value, "numpy", None)
+    if not callable(to_numpy) or isinstance(value, (np.ndarray, Mapping)):
+        return value
+    held = to_numpy()
+    return held.item() if isinstance(held, np.ndarray) and held.ndim == 0 else held
+
+
+def on_tensors(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A method on texts that also takes tensors; in `tf.data`'s `map` it runs inside `tf.numpy_function`.
+
+    Where there are TensorFlow's symbols, TensorFlow is imported already.
+
+    Spec: preprocessing.input.tensors
+    """
+
+    @functools.wraps(method)
+    def taking(self: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
+        x = plain(x)
+        keys = list(x) if isinstance(x, Mapping) else None
+        leaves = [x] if keys is None else [plain(x[key]) for key in keys]
+
+        def call(*texts: Any) -> Any:
+            return method(self, texts[0] if keys is None else dict(zip(keys, texts, strict=True)), *args, **kwargs)
+
+        tf = sys.modules.get("tensorflow")
+        is_symbol = getattr(tf, "is_symbolic_tensor", lambda _: False)
+        return _mapped(tf, call, leaves) if any(map(is_symbol, leaves)) else call(*leaves)
+
+    return taking
+
+
+def _mapped(tf: Any, call: Callable[..., Any], leaves: list[Any]) -> Any:
+    """`call` as a node of TensorFlow's graph. What it gives for two other texts tells the types and known sizes."""
+    small, large = (
+        call(*([b"a b"[:n]] * (1 + n) if leaf.shape.rank else b"a b"[:n] for leaf in leaves)) for n in (0, 3)
+    )
+    if isinstance(small, list):  # rows of their own lengths
+        sized = functools.partial(_rows_and_lengths, call)
+        values, lengths = tf.numpy_function(sized, leaves, [tf.int32, tf.int64])
+        return tf.RaggedTensor.from_row_lengths(tf.reshape(values, [-1]), tf.reshape(lengths, [-1]))
+    parts = tf.nest.flatten(small)
+    outputs = tf.numpy_function(lambda *texts: tf.nest.flatten(call(*texts)), leaves, [part.dtype for part in parts])
+    for output, one, other in zip(outputs, parts, tf.nest.flatten(large), strict=True):
+        output.set_shape([n if n == m else None for n, m in zip(one.shape, other.shape, strict=True)])
+    return tf.nest.pack_sequence_as(small, outputs)
+
+
+def _rows_and_lengths(call: Callable[..., Any], *texts: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Rows one after the other, and how long each is. Shapes: (sum of lengths,) and (B,)."""
+    rows = call(*texts)
+    return np.array([id for row in rows for id in row], np.int32), np.array([len(row) for row in rows], np.int64)

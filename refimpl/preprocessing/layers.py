@@ -1,0 +1,5 @@
+"""KerasHub's name for the parts of preprocessing that stand alone."""
+
+from refimpl.preprocessing.start_end_packer import StartEndPacker
+
+__all__ = ["StartEndPacker"]
