@@ -11,8 +11,6 @@ import numpy as np
 def plain(value: Any) -> Any:
     """A table of pandas as a dictionary of lists, a column as a list, a tensor as what it holds; others as they are.
 
-    `numpy()` is how TensorFlow, PyTorch and Keras all give a tensor.
-
     Spec: generate.input.frames
     """
     if hasattr(value, "iloc"):
@@ -54,7 +52,11 @@ def _mapped(tf: Any, call: Callable[..., Any], leaves: list[Any]) -> Any:
         call(*([b"a b"[:n]] * (1 + n) if leaf.shape.rank else b"a b"[:n] for leaf in leaves)) for n in (0, 3)
     )
     if isinstance(small, list):  # rows of their own lengths
-        sized = functools.partial(_rows_and_lengths, call)
+
+        def sized(*texts: Any) -> tuple[np.ndarray, np.ndarray]:
+            rows = call(*texts)
+            return np.array([id for row in rows for id in row], np.int32), np.array([len(row) for row in rows])
+
         values, lengths = tf.numpy_function(sized, leaves, [tf.int32, tf.int64])
         return tf.RaggedTensor.from_row_lengths(tf.reshape(values, [-1]), tf.reshape(lengths, [-1]))
     parts = tf.nest.flatten(small)
@@ -62,9 +64,3 @@ def _mapped(tf: Any, call: Callable[..., Any], leaves: list[Any]) -> Any:
     for output, one, other in zip(outputs, parts, tf.nest.flatten(large), strict=True):
         output.set_shape([n if n == m else None for n, m in zip(one.shape, other.shape, strict=True)])
     return tf.nest.pack_sequence_as(small, outputs)
-
-
-def _rows_and_lengths(call: Callable[..., Any], *texts: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Rows one after the other, and how long each is. Shapes: (sum of lengths,) and (B,)."""
-    rows = call(*texts)
-    return np.array([id for row in rows for id in row], np.int32), np.array([len(row) for row in rows], np.int64)

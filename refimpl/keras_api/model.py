@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from refimpl.autograd.dropout import Dropout
 from refimpl.errors import InputError, UnsupportedError
-from refimpl.keras_api.variables import Layer, Weighted, find_layer, layers_of, snake_case
+from refimpl.keras_api.variables import Weighted, layers_of, snake_case
 from refimpl.presets.hdf5 import Hdf5Weights
 from refimpl.presets.hdf5_writing import write_hdf5
-from refimpl.presets.registry import find_class
+from refimpl.presets.registry import Configured
 from refimpl.random import draw_seed
 from refimpl.training.freezing import Freezing
 
@@ -24,31 +23,29 @@ _INSTEAD = {
 }
 
 
-class Configured:
-    """Something that is built from its configuration."""
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """Build from `get_config()`, with fresh weights. A tokenizer's vocabulary is no part of a configuration.
-
-        Spec: task.from-config
-        """
-        given = {key: value for key, value in config.items() if key not in ("dtype", "config_file")}
-        nested = {key: value for key, value in given.items() if isinstance(value, Mapping)}
-        parts = {k: find_class(v, "The configuration").from_config(v["config"]) for k, v in nested.items()}
-        return cls(**(given | parts))
-
-
 class KerasModel(Weighted):
     """For backbones and tasks."""
 
     built = True
     name: str
+    layers: Any
     _root = ""  # where the backbone's weights stand in a file of weights
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """The same as calling the model."""
         return self(inputs, training=training)  # type: ignore[operator]
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Any:
+        """The layer of a name, as it stands or in Keras's spelling (`bart_backbone`), or at a place.
+
+        Raises: InputError if there is none.
+        """
+        found = self.layers[index : index + 1 or None] if index is not None else []
+        for layer in found or self.layers:
+            if found or name in (layer.name, snake_case(layer.name)):
+                return layer
+        what, there = f"There is no layer {name if index is None else index!r}.", ", ".join(x.name for x in self.layers)
+        raise InputError(what, f"The layers are {there}.", "Check the spelling.", "training.trainable.parts")
 
     def drop(self, training: bool | None) -> list[Dropout]:
         """The further argument of a forward pass that drops. Spec: models.dropout.training"""
@@ -112,10 +109,6 @@ class KerasBackbone(Freezing, KerasModel):
     _holder = property(lambda self: self)
     layers = property(layers_of, doc="The layers that have weights, in the order of the weights.")
 
-    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
-        """A layer, for example `transformer_encoder_layer_0`. Raises: InputError if there is none."""
-        return find_layer(self.layers, name, index)
-
     def __getattr__(self, name: str) -> Any:
         """A layer by its name, or `encoder_transformer_layers` and `decoder_transformer_layers`."""
         layers = {layer.name: layer for layer in (layers_of(self) if "params" in vars(self) else [])}
@@ -132,10 +125,6 @@ class KerasTask(KerasModel, Configured):
     _root = property(lambda self: f"layers/{snake_case(type(self.backbone).__name__)}/")
     dtype = property(lambda self: self.backbone.dtype, doc="The type that it computes in.")
     layers = property(lambda self: [self.backbone, *self.backbone.layers[:1]], doc="The backbone, and its head.")
-
-    def get_layer(self, name: str | None = None, index: int | None = None) -> Any:
-        """`bart_backbone`, or `token_embedding`. Raises: InputError if there is none of that name."""
-        return find_layer(self.layers, name, index)
 
 
 def _weights_file(filepath: str | os.PathLike[str], overwrite: bool = True) -> Path:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from refimpl.errors import InputError, WeightsError
+from refimpl.errors import WeightsError
 from refimpl.models.weights import weight_arrays
 
 
@@ -19,17 +19,9 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
     """
 
     def __init__(self, model: Any, path: str) -> None:
-        self._model, self.path = model, path
+        self._model, self.path, self.name = model, path, path.rpartition("/")[2]
 
-    @property
-    def name(self) -> str:
-        """The last part of the path: `kernel`, `bias`, `gamma`."""
-        return self.path.rpartition("/")[2]
-
-    @property
-    def trainable(self) -> bool:
-        """Whether `fit` may change it."""
-        return self._model.is_trainable(self.path)
+    trainable = property(lambda self: self._model.is_trainable(self.path), doc="Whether `fit` may change it.")
 
     def numpy(self) -> np.ndarray:
         """A copy of the array."""
@@ -77,28 +69,20 @@ class Variables(list[Variable]):
         self._params[key if isinstance(key, str) else self[key].path] = value
 
 
-def _listed(wanted: Callable[[Any, str], bool], doc: str) -> property:
-    """A property with the variables whose paths are wanted."""
-
-    def listed(self: Any) -> Variables:
-        paths = (path for path in self._holder.params if path.startswith(self._prefix))
-        return Variables(self._holder, [path for path in paths if wanted(self, path)])
-
-    return property(listed, doc=doc)
-
-
-def _learns(self: Any, path: str) -> bool:
-    return self.trainable and self._holder.is_trainable(path)
-
-
 class Weighted:
     """Keras's lists of variables, for a model (of which `_holder` has the params) or the layer called `_prefix`."""
 
     _holder: Any
     _prefix = ""
-    weights = variables = _listed(lambda *_: True, "All of them.")
-    trainable_weights = trainable_variables = _listed(_learns, "Those that `fit` may change.")
-    non_trainable_weights = non_trainable_variables = _listed(lambda *w: not _learns(*w), "Those that stay.")
+
+    def _variables(self, learning: bool | None = None) -> Variables:
+        paths = [path for path in self._holder.params if path.startswith(self._prefix)]
+        learns = {path: self.trainable and self._holder.is_trainable(path) for path in paths}  # type: ignore[attr-defined]
+        return Variables(self._holder, [path for path in paths if learning in (None, learns[path])])
+
+    weights = variables = property(_variables, doc="All of them.")
+    trainable_weights = trainable_variables = property(lambda self: self._variables(True), doc="What `fit` changes.")
+    non_trainable_weights = non_trainable_variables = property(lambda self: self._variables(False), doc="The others.")
 
 
 class Layer(Weighted):
@@ -110,14 +94,10 @@ class Layer(Weighted):
     def __init__(self, model: Any, name: str) -> None:
         self._holder, self.name, self._prefix = model, name, f"{name}/"
 
-    @property
-    def trainable(self) -> bool:
-        """Whether `fit` may change the layer's weights."""
-        return self.name not in self._holder.frozen
-
-    @trainable.setter
-    def trainable(self, value: bool) -> None:
-        (self._holder.frozen.discard if value else self._holder.frozen.add)(self.name)
+    trainable = property(
+        lambda self: self.name not in self._holder.frozen,
+        lambda self, value: (self._holder.frozen.discard if value else self._holder.frozen.add)(self.name),
+    )
 
     def count_params(self) -> int:
         """The number of parameters."""
@@ -145,19 +125,6 @@ class Layer(Weighted):
 def layers_of(model: Any) -> list[Layer]:
     """The layers of a backbone that have weights, in the order of the weights."""
     return [Layer(model, name) for name in dict.fromkeys(path.split("/")[0] for path in model.params)]
-
-
-def find_layer(layers: list[Any], name: str | None, index: int | None) -> Any:
-    """The layer of a name, as it stands or in Keras's spelling (`bart_backbone`), or at a place.
-
-    Raises: InputError if there is none.
-    """
-    found = layers[index : index + 1 or None] if index is not None else []
-    found = found or [layer for layer in layers if name in (layer.name, snake_case(layer.name))]
-    if found:
-        return found[0]
-    what, names = f"There is no layer {name if index is None else index!r}.", ", ".join(layer.name for layer in layers)
-    raise InputError(what, f"The layers are {names}.", "Check the spelling.", "training.trainable.parts")
 
 
 def snake_case(name: str) -> str:

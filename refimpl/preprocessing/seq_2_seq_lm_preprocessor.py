@@ -17,13 +17,12 @@ from refimpl.errors import (
     TruncationWarning,
 )
 from refimpl.keras_api.inputs import on_tensors
-from refimpl.keras_api.model import Configured
 from refimpl.preprocessing.arguments import generated, length_of
 from refimpl.preprocessing.start_end_packer import pack
 from refimpl.presets import PresetFolder, open_preset
 from refimpl.presets.dtype import dtype_policy
 from refimpl.presets.folder import PREPROCESSOR_FILE
-from refimpl.presets.registry import class_for, classproperty, find_class, presets_of, serialized
+from refimpl.presets.registry import Configured, class_for, classproperty, find_class, presets_of, serialized
 from refimpl.presets.saving import replaced_folder, write_json
 from refimpl.tokenizers.tokenizer import Tokenizer, texts_of
 

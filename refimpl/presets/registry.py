@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from refimpl.errors import PresetError
 from refimpl.presets.builtin import BUILTIN
@@ -67,6 +67,21 @@ def find_class(described: Mapping[str, Any], file: str) -> Any:
         "Use a preset of a supported architecture.",
         "presets.config.unknown-class",
     )
+
+
+class Configured:
+    """Something that is built from its configuration."""
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Build from `get_config()`, with fresh weights. A tokenizer's vocabulary is no part of a configuration.
+
+        Spec: task.from-config
+        """
+        given = {key: value for key, value in config.items() if key not in ("dtype", "config_file")}
+        nested = {key: value for key, value in given.items() if isinstance(value, Mapping)}
+        parts = {k: find_class(v, "The configuration").from_config(v["config"]) for k, v in nested.items()}
+        return cls(**(given | parts))
 
 
 def subclasses(cls: Any) -> list[Any]:
