@@ -70,7 +70,7 @@ class KerasModel(Weighted):
         Spec: presets.weights-file.written
         """
         path, model = _weights_file(filepath, overwrite), self._holder
-        content = {name: (self._root + model.hdf5_place(name), array) for name, array in model.params.items()}
+        content = {w.name: (self._root + w.dataset, model.params[w.name]) for w in model.layout(model.config)}
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_name(f".{path.name}.{os.getpid()}")
         try:
@@ -86,7 +86,7 @@ class KerasModel(Weighted):
         Spec: presets.weights-file.read
         """
         path, model = _weights_file(filepath), self._holder
-        wanted = [(name, self._root + model.hdf5_place(name), array.shape) for name, array in model.params.items()]
+        wanted = (w._replace(dataset=self._root + w.dataset) for w in model.layout(model.config))
         with Hdf5Weights({path.name: path}) as file:
             # Copies, as whoever writes the file next may do so in place.
             model.params = {name: array.copy() for name, array in file.read(wanted, model.dtype).items()}

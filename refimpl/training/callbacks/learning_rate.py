@@ -21,6 +21,9 @@ class LearningRateScheduler(Callback):
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Set the rate."""
         optimizer = self.model.optimizer
-        optimizer.learning_rate = float(self.schedule(epoch, optimizer.learning_rate))
+        optimizer.learning_rate = rate = float(self.schedule(epoch, optimizer.learning_rate))
         if self.verbose:
-            say(f"\nEpoch {epoch + 1}: LearningRateScheduler setting learning rate to {optimizer.learning_rate}.\n", sys.stdout)
+            say(
+                f"\nEpoch {epoch + 1}: LearningRateScheduler setting learning rate to {rate}.\n",
+                sys.stdout,
+            )
