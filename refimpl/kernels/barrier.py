@@ -9,7 +9,7 @@ from typing import Any
 from llvmlite import ir
 from numba.core import types
 
-from refimpl.kernels.jit import inner, instruction, once, whole
+from refimpl.kernels.legacy_jit import inner, instruction, once, whole
 from refimpl.kernels.places import ARRIVED, LATE, ROUND, STOP
 from refimpl.kernels.vector import Typed, fetch_near
 

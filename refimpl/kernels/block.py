@@ -9,7 +9,7 @@ from typing import Any
 from llvmlite import ir
 from numba.core import cgutils, types
 
-from refimpl.kernels.jit import instruction
+from refimpl.kernels.legacy_jit import instruction
 from refimpl.kernels.vector import LANES, NEAR, Typed, fma_of, place_of, prefetch_at, splat_of
 
 _F32, _I32, _I64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)

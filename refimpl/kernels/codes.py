@@ -18,7 +18,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 
 from refimpl.kernels.block import by_four, four_totals, load_at, plus, rows_or_last, sums_of, times
-from refimpl.kernels.jit import instruction
+from refimpl.kernels.legacy_jit import instruction
 from refimpl.kernels.vector import LANES, Typed, place_of, prefetch_at, splat_of, vector
 
 _F32, _I8, _I16, _I32, _I64 = ir.FloatType(), ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.IntType(64)

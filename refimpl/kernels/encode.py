@@ -8,7 +8,7 @@ Spec: kernels.encode, kernels.order, invariance.rows
 import numpy as np
 
 from refimpl.kernels.barrier import barrier
-from refimpl.kernels.jit import inner, once, whole
+from refimpl.kernels.legacy_jit import inner, once, whole
 from refimpl.kernels.linear import product, share
 from refimpl.kernels.products import columns
 from refimpl.kernels.rows import attend, copy, fetch_line

@@ -61,7 +61,7 @@ class Entry:
         return function
 
     def _compiled(self, kinds: Kinds) -> int:
-        jit = import_module("refimpl.kernels.jit")
+        jit = import_module("refimpl.kernels.legacy_jit")
         function = getattr(import_module(self._module), self._name)
         with _uncollected():
             address, code = jit.compiled(function, kinds)

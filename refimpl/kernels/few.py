@@ -5,8 +5,8 @@ Spec: kernels.order, invariance.rows
 
 from refimpl.kernels import places
 from refimpl.kernels.block import eight
-from refimpl.kernels.jit import inner, once
-from refimpl.kernels.jit import whole as whole_number
+from refimpl.kernels.legacy_jit import inner, once
+from refimpl.kernels.legacy_jit import whole as whole_number
 from refimpl.kernels.linear import GROUP, element, last_columns, part, parts_of
 from refimpl.kernels.places import TILE
 from refimpl.kernels.vector import add, fma, get, load, put, splat, store, zero

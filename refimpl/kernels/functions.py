@@ -9,7 +9,7 @@ from typing import Any
 from llvmlite import ir
 from numba.core import cgutils
 
-from refimpl.kernels.jit import instruction
+from refimpl.kernels.legacy_jit import instruction
 from refimpl.kernels.vector import LANES, Typed, vector
 
 _F32 = ir.VectorType(ir.FloatType(), LANES)

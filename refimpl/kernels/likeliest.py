@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from refimpl.kernels.jit import inner, once
+from refimpl.kernels.legacy_jit import inner, once
 from refimpl.kernels.vector import get, higher, load, not_below, peak, splat
 
 UNSURE = -1

@@ -12,8 +12,8 @@ Spec: kernels.order, invariance.rows
 
 from refimpl.kernels import places
 from refimpl.kernels.block import block_of
-from refimpl.kernels.jit import inner, once
-from refimpl.kernels.jit import whole as whole_number
+from refimpl.kernels.legacy_jit import inner, once
+from refimpl.kernels.legacy_jit import whole as whole_number
 from refimpl.kernels.vector import fma, fma1, get, load, put, store, total, zero
 
 GROUP = 4  # parts

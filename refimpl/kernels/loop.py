@@ -10,7 +10,7 @@ import numpy as np
 
 from refimpl.kernels.barrier import barrier, read
 from refimpl.kernels.encode import encode
-from refimpl.kernels.jit import entry, inner, once, whole
+from refimpl.kernels.legacy_jit import entry, inner, once, whole
 from refimpl.kernels.likeliest import likeliest
 from refimpl.kernels.shortlist import chosen_from
 from refimpl.kernels.step import score, step

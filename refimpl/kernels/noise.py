@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from refimpl.kernels.jit import entry, inner
+from refimpl.kernels.legacy_jit import entry, inner
 from refimpl.random.draws import TINY
 from refimpl.random.threefry import PARITY
 

@@ -6,7 +6,7 @@ Spec: kernels.order, kernels.threads
 import numpy as np
 
 from refimpl.kernels.few import add_units, columns_product, padded, unit_product, units_of
-from refimpl.kernels.jit import inner, once, whole
+from refimpl.kernels.legacy_jit import inner, once, whole
 from refimpl.kernels.linear import part, parts_of, product, share
 from refimpl.kernels.places import FEW, PANEL, PANELS, ROWS
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from refimpl.kernels import places
 from refimpl.kernels.codes import magnitude, pack_codes, round_to_int8
-from refimpl.kernels.jit import entry, inner, once, whole
+from refimpl.kernels.legacy_jit import entry, inner, once, whole
 from refimpl.kernels.linear import share
 from refimpl.kernels.rows import copy
 from refimpl.kernels.vector import add, fma, higher, load, peak, put, splat, store, total, zero

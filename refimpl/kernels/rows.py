@@ -12,7 +12,7 @@ import numpy as np
 
 from refimpl.kernels.block import four_dots
 from refimpl.kernels.functions import erf, exp
-from refimpl.kernels.jit import inner, once
+from refimpl.kernels.legacy_jit import inner, once
 from refimpl.kernels.vector import (
     LANES,
     add,

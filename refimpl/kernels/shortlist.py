@@ -22,7 +22,7 @@ import numpy as np
 
 from refimpl.kernels import places
 from refimpl.kernels.codes import estimates_of
-from refimpl.kernels.jit import entry, inner, once, whole, words_at
+from refimpl.kernels.legacy_jit import entry, inner, once, whole, words_at
 from refimpl.kernels.likeliest import UNSURE, certain, highest, rival
 from refimpl.kernels.linear import dot, share
 from refimpl.kernels.quantize import groups_of, quantize_row

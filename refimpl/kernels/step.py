@@ -9,7 +9,7 @@ Spec: kernels.step, kernels.order
 import numpy as np
 
 from refimpl.kernels.barrier import barrier, barrier_and_fetch
-from refimpl.kernels.jit import call_at, inner, once, whole
+from refimpl.kernels.legacy_jit import call_at, inner, once, whole
 from refimpl.kernels.linear import share
 from refimpl.kernels.products import NOWHERE, columns, columns_of, finish, lines_of, multiply, own_lines
 from refimpl.kernels.rows import activate, add_and_norm, add_and_rms_norm, attend, copy, scale_row, times

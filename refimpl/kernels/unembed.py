@@ -4,7 +4,7 @@ Spec: kernels.order, invariance.rows
 """
 
 from refimpl.kernels.block import scores_of
-from refimpl.kernels.jit import inner, once
+from refimpl.kernels.legacy_jit import inner, once
 from refimpl.kernels.linear import dot
 from refimpl.kernels.vector import fma1, get, put
 

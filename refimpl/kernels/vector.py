@@ -14,7 +14,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import models, register_model
 
-from refimpl.kernels.jit import instruction
+from refimpl.kernels.legacy_jit import instruction
 
 LANES = 16
 Generator = Callable[[Any, Any, Any, Any], Any]

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import refimpl
-from refimpl.kernels import jit, kept
+from refimpl.kernels import kept
+from refimpl.kernels import legacy_jit as jit
 from refimpl.kernels.entry import Entry
 
 NUMBERS = np.arange(6.0, dtype=np.float32).reshape(2, 3) / 16

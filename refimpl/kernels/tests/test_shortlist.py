@@ -8,7 +8,7 @@ from numba import njit
 
 from refimpl.decoding.stream import stream_step
 from refimpl.kernels import choices, codes, decoder, greedy_loop, places
-from refimpl.kernels.jit import instruction
+from refimpl.kernels.legacy_jit import instruction
 from refimpl.kernels.tests.head import UNSURE, Head, check
 from refimpl.models import BartBackbone, BartSeq2SeqLM, T5Backbone, T5Seq2SeqLM
 from refimpl.samplers import GreedySampler
