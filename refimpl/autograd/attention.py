@@ -53,12 +53,12 @@ def attention(
         soft cap: Gemma Team 2024, "Gemma 2", section 2
     """
     heads = query.shape[2]
-    scores = attention_scores(query, _for_heads(key, heads), scale)
+    scores = attention_scores(query, for_heads(key, heads), scale)
     if soft_cap is not None:
         scores = np.tanh(scores / scores.dtype.type(soft_cap)) * scores.dtype.type(soft_cap)
     weights = softmax(scores if bias is None else scores + bias, may_attend)
     used = weights if rate == 0.0 else weights * _factors(weights, rate, stream)
-    return attention_mix(used, _for_heads(value, heads))
+    return attention_mix(used, for_heads(value, heads))
 
 
 @attention.vjp
@@ -72,7 +72,7 @@ def _(
     A key or value that heads share gets the sum of what each of them gives.
     """
     heads, number = query.shape[2], query.dtype.type
-    q, k = _heads_first(query), _heads_first(_for_heads(key, heads))
+    q, k = _heads_first(query), _heads_first(for_heads(key, heads))
     scores = np.matmul(q, k.swapaxes(-1, -2))
     scores *= number(scale)
     bent = None if soft_cap is None else np.tanh(scores / number(soft_cap))
@@ -80,7 +80,7 @@ def _(
         scores = bent * number(soft_cap)
     if bias is not None:
         scores += bias
-    mixed, pull_scores = _softmax_and_mix(scores, _for_heads(value, heads), may_attend, rate, stream)
+    mixed, pull_scores = _softmax_and_mix(scores, for_heads(value, heads), may_attend, rate, stream)
 
     def pull(g: Array) -> list[Array | None]:
         slope, value_slope = pull_scores(g)
@@ -90,19 +90,19 @@ def _(
         slope *= number(scale)
         query_slope = np.matmul(slope, k).transpose(0, 2, 1, 3)
         key_slope = np.matmul(slope.swapaxes(-1, -2), q).transpose(0, 2, 1, 3)
-        shared = [_summed_heads(x, key.shape[2]) for x in (key_slope, value_slope)]
+        shared = [summed_heads(x, key.shape[2]) for x in (key_slope, value_slope)]
         return [query_slope, *shared, None, bias_slope, None, None, None, None]
 
     return mixed, pull
 
 
-def _for_heads(x: Array, heads: int) -> Array:
+def for_heads(x: Array, heads: int) -> Array:
     """The key or value of each head. Shapes: (B, S, K, D) -> (B, S, H, D)."""
     return x if x.shape[2] == heads else np.repeat(x, heads // x.shape[2], axis=2)
 
 
-def _summed_heads(g: Array, heads: int) -> Array:
-    """What undoes `_for_heads` for gradients. Shapes: (B, S, H, D) -> (B, S, K, D)."""
+def summed_heads(g: Array, heads: int) -> Array:
+    """What undoes `for_heads` for gradients. Shapes: (B, S, H, D) -> (B, S, K, D)."""
     return g if g.shape[2] == heads else g.reshape(*g.shape[:2], heads, -1, g.shape[3]).sum(axis=3)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import os
 import threading
 from collections.abc import Callable
@@ -12,7 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from refimpl.autograd.blas import is_known
+from refimpl.loading import call
 
 Array = np.ndarray
 T = TypeVar("T")
@@ -20,21 +18,6 @@ T = TypeVar("T")
 _SMALL = 20_000  # numbers; less work than this is not worth a second thread
 _pool: ThreadPoolExecutor | None = None
 _shard = threading.local()  # has `alone` in a thread that works on a shard
-
-
-def _keep_freed_memory() -> None:
-    """Let the process keep what it frees, where the C library is glibc.
-
-    A step asks for the same arrays again and again, and to get fresh pages from the system would take longer than to
-    compute what goes into them.
-    """
-    with contextlib.suppress(OSError, AttributeError, TypeError):
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(-4, 0)  # M_MMAP_MAX: large arrays come from the heap too
-        mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD: the heap does not shrink
-
-
-_keep_freed_memory()
 
 
 def _threads() -> int:
@@ -57,7 +40,7 @@ def in_shards(function: Callable[[int, int], T], rows: int) -> list[T]:
 
     Threads then wait for each other once a step and not at every operation.
     """
-    shards = min(_threads(), rows) if is_known else 1
+    shards = min(_threads(), rows)
     bounds = [rows * n // shards for n in range(shards + 1)]
 
     def run(n: int) -> T:
@@ -84,28 +67,24 @@ def _helpers() -> ThreadPoolExecutor:
     return _pool
 
 
-def parts_for(rows: int, numbers: int) -> int:
-    """Into how many parts work is shared out."""
-    return 1 if numbers <= _SMALL or hasattr(_shard, "alone") else min(_threads(), rows)
+def share(function: Callable[..., None], rows: int, numbers: int, *args: Any, sums: tuple[int, ...] = ()) -> Array:
+    """Run `function(first, end, *args)` on all rows, on as many threads as the work is worth.
 
-
-def share(kernel: Callable[..., None], rows: int, numbers: int, *args: Any) -> None:
-    """Run a kernel over all rows, on as many threads as the work is worth."""
-    parts = parts_for(rows, numbers)
+    With `sums` it adds something up over its rows: each thread gets an array of that shape as last argument, and what
+    they sum to is returned.
+    """
+    parts = 1 if numbers <= _SMALL or hasattr(_shard, "alone") else max(1, min(_threads(), rows))
     bounds = [rows * n // parts for n in range(parts + 1)]
-    waiting = [_helpers().submit(kernel, bounds[n], bounds[n + 1], *args) for n in range(1, parts)]
-    kernel(0, bounds[1], *args)
-    for part in waiting:
-        part.result()
+    own = np.zeros((parts, *sums), np.float32)
 
+    def run(n: int) -> None:
+        call(function, bounds[n], bounds[n + 1], *args, *([own[n]] if sums else []))
 
-def share_sums(kernel: Callable[..., None], rows: int, numbers: int, shape: tuple[int, ...], *args: Any) -> Array:
-    """The same for a kernel that adds something up over its rows, in an array of its own as last argument."""
-    parts = parts_for(rows, numbers)
-    bounds = [rows * n // parts for n in range(parts + 1)]
-    sums = np.zeros((parts, *shape), np.float32)
-    waiting = [_helpers().submit(kernel, bounds[n], bounds[n + 1], *args, sums[n]) for n in range(1, parts)]
-    kernel(0, bounds[1], *args, sums[0])
-    for part in waiting:
-        part.result()
-    return sums.sum(axis=0) if parts > 1 else sums[0]
+    others = [_helpers().submit(run, n) for n in range(1, parts)]
+    try:
+        run(0)
+    finally:
+        wait(others)
+    for other in others:
+        other.result()
+    return own[0] if parts == 1 else own.sum(axis=0)

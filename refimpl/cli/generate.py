@@ -45,22 +45,22 @@ def run(arguments: argparse.Namespace) -> int:
             "cli.errors",
         )
     lm = Seq2SeqLM.from_preset(shipped_preset() if arguments.preset is None else arguments.preset)
-    spare_threads(lm.count_params())
     lm.compile(sampler=arguments.sampler)
     told = arguments.preset is not None
-    for texts in _batches(arguments.text or _lines(), arguments.batch_size):
-        if not told and any(len(text.split()) > 1 for text in texts):
-            told = True
-            print(
-                f"refimpl: {DEFAULT}, the default model, takes single English words and gives their sounds; "
-                "pass --preset for one that takes sentences. [cli.generate.single-words]",
-                file=sys.stderr,
-            )
-        for text, output in zip(texts, lm.generate(texts, max_length=arguments.max_length), strict=True):
-            # A generated line break would make two lines of one output.
-            plain = output.replace("\r", "\\r").replace("\n", "\\n")
-            print(json.dumps({"input": text, "output": output}) if arguments.json else plain)
-        sys.stdout.flush()
+    with spare_threads(lm.count_params()):
+        for texts in _batches(arguments.text or _lines(), arguments.batch_size):
+            if not told and any(len(text.split()) > 1 for text in texts):
+                told = True
+                print(
+                    f"refimpl: {DEFAULT}, the default model, takes single English words and gives their sounds; "
+                    "pass --preset for one that takes sentences. [cli.generate.single-words]",
+                    file=sys.stderr,
+                )
+            for text, output in zip(texts, lm.generate(texts, max_length=arguments.max_length), strict=True):
+                # A generated line break would make two lines of one output.
+                plain = output.replace("\r", "\\r").replace("\n", "\\n")
+                print(json.dumps({"input": text, "output": output}) if arguments.json else plain)
+            sys.stdout.flush()
     return 0
 
 

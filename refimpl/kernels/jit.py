@@ -7,11 +7,14 @@ fingerprint of all these files and of Numba's settings. Where no folder can be w
 
 import os
 import zlib
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from numba import njit
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _ROOMS = Path(__file__).parents[1]
 _NOT_CODE = ("NUMBA_CACHE_DIR", "NUMBA_NUM_THREADS", "NUMBA_DEBUG_CACHE")  # settings that change no code
@@ -26,6 +29,14 @@ def _fingerprint() -> str:
 
 _FINGERPRINT = _fingerprint()
 _ANY_ORDER = {"contract", "reassoc", "nsz"}  # a sum may begin with a negative zero
+
+
+@overload
+def jit(function: F) -> F: ...
+
+
+@overload
+def jit(*, any_order: bool) -> Callable[[F], F]: ...
 
 
 def jit(function: Any = None, *, any_order: bool = False) -> Any:

@@ -128,16 +128,30 @@ def highest(row: Any) -> Any:
 
 
 @jit
-def softmax(row: Any) -> None:
-    """Scores become weights. A score of minus infinity gets 0, and nothing but such scores gives zeros."""
+def lower(row: Any) -> None:
+    """Take the highest number off, so that all are at most 0; what is minus infinity stays so."""
     top = highest(row)
     top = top if top > _F(-math.inf) else _ZERO
     for n in range(row.size):
-        row[n] = exp(row[n] - top)
+        row[n] -= top
+
+
+@jit
+def normalize(row: Any) -> None:
+    """Divide a row by its sum, unless that is 0."""
     s = total(row)
     inverse = _ONE / s if s != _ZERO else _ZERO
     for n in range(row.size):
         row[n] *= inverse
+
+
+@jit
+def softmax(row: Any) -> None:
+    """Scores become weights. A score of minus infinity gets 0, and nothing but such scores gives zeros."""
+    lower(row)
+    for n in range(row.size):
+        row[n] = exp(row[n])
+    normalize(row)
 
 
 @jit

@@ -14,7 +14,7 @@ FRAMEWORKS = {"tensorflow", "jax", "torch", "keras", "keras_hub", "transformers"
 
 # A module may import from its own storey and from those before it.
 STOREYS = [
-    ["refimpl.errors", "refimpl.random", "refimpl.terminal", "refimpl.keras_api.inputs"],
+    ["refimpl.errors", "refimpl.loading", "refimpl.random", "refimpl.terminal", "refimpl.keras_api.inputs"],
     ["refimpl.presets"],
     [
         "refimpl.autograd",

@@ -94,7 +94,6 @@ def run(arguments: argparse.Namespace) -> int:
     training, validation = _data(arguments)
     source = last if arguments.resume else arguments.preset or shipped_preset()
     lm = Seq2SeqLM.from_preset(source, load_weights=arguments.resume or not arguments.from_scratch)
-    spare_threads(lm.count_params())
     _set_lengths(lm, arguments)
     steps = -(-len(training["encoder_text"]) // arguments.batch_size)
     lm.compile(_optimizer(arguments, steps), weighted_metrics=["accuracy", "perplexity"])
@@ -109,7 +108,7 @@ def run(arguments: argparse.Namespace) -> int:
     monitor = "val_loss" if validation else "loss"
     _check_writable(arguments.out)
     earlier = _scores_so_far(log, monitor, epoch) if arguments.resume else []
-    with Interruption() as interruption:
+    with spare_threads(lm.count_params()), Interruption() as interruption:
         lm.fit(
             _grouped(lm, training, arguments.batch_size) if arguments.group_by_length else training,
             batch_size=arguments.batch_size,

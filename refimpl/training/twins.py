@@ -1,4 +1,4 @@
-"""Whether training runs on the twins of `refimpl.autograd.fused`."""
+"""Whether training runs on the twins of `refimpl.autograd.vjp_numba`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
+from refimpl.autograd.blas_threads import one_thread
+from refimpl.loading import LOADING
 from refimpl.training import compile_clock
 from refimpl.training.batch import TrainingBatch
 
@@ -44,11 +46,12 @@ def twins_for(jit_compile: Any, backbone: Any, batch: TrainingBatch) -> Twins:
     if not wanted or backbone.dtype != "float32":
         return Twins()
     try:
-        if "refimpl.autograd.fused" not in sys.modules:
-            compile_clock.listen()
-        from refimpl.autograd import fused  # noqa: PLC0415  (imports Numba, which takes its time)
+        with LOADING:
+            if "refimpl.autograd.vjp_numba" not in sys.modules:
+                compile_clock.listen()
+            from refimpl.autograd import vjp_numba  # noqa: PLC0415  (imports Numba, which takes its time)
     except ImportError:
         return Twins()
     # Each shard has gradients of its own for all weights: that must be little beside the products of its rows.
-    shards = fused.in_shards if backbone.count_params() <= _WEIGHTS_A_POSITION * positions else whole
-    return Twins(fused.TWINS, fused.adam, fused.one_thread, shards)
+    shards = vjp_numba.in_shards if backbone.count_params() <= _WEIGHTS_A_POSITION * positions else whole
+    return Twins(vjp_numba.TWINS, vjp_numba.adam, one_thread, shards)

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from refimpl.autograd import fused, ops
+from refimpl.autograd import ops
 from refimpl.autograd.masks import Stream
 from refimpl.autograd.tape import PRIMITIVES, Tape
 
+vjp_numba = pytest.importorskip("refimpl.autograd.vjp_numba")
 RNG = np.random.default_rng(11)
 
 
@@ -34,6 +35,7 @@ SAMPLES = {
     "embed": [(normal(9, 20), RNG.integers(0, 7, (4, 6)))],
     "gelu": [(4.0 * normal(37, 11),), (np.linspace(-40.0, 40.0, 60_001),)],
     "gelu_tanh": [(4.0 * normal(37, 11),), (np.linspace(-40.0, 40.0, 60_001),)],
+    "silu": [(4.0 * normal(37, 11),), (np.linspace(-40.0, 40.0, 60_001),)],
     "project": [(normal(7, 9, 20), normal(20, 15)), (normal(90, 3, 37), normal(37, 300))],
     "rms_norm": [(normal(9, 5), normal(5), 1e-6), (3.0 + normal(7, 90, 96), normal(96), 1e-6)],
     "dropout": [(normal(13, 7), 0.3, 987654321987654321), (normal(300, 200), 0.1, 5)],
@@ -69,11 +71,11 @@ def run(name, args, twins, dtype):
     return [result.value, *filled, *(node.gradient for node in nodes if hasattr(node, "gradient"))]
 
 
-@pytest.mark.parametrize("name", sorted(fused.TWINS))
+@pytest.mark.parametrize("name", sorted(vjp_numba.TWINS))
 def test_twin_is_its_definition(name):
     for args in SAMPLES[name]:
         truth = run(name, args, None, np.float64)
-        found = run(name, args, fused.TWINS, np.float32)
+        found = run(name, args, vjp_numba.TWINS, np.float32)
         for n, (expected, value) in enumerate(zip(truth, found, strict=True)):
             assert value.shape == expected.shape
             assert value.dtype == (np.int64 if expected.dtype == np.int64 else np.float32)
@@ -81,14 +83,14 @@ def test_twin_is_its_definition(name):
             assert np.abs(value - expected).max() <= 4e-6 * scale, (name, n)
 
 
-@pytest.mark.parametrize("name", ["gelu", "gelu_tanh", "layer_norm", "rms_norm", "attention"])
+@pytest.mark.parametrize("name", ["gelu", "gelu_tanh", "silu", "layer_norm", "rms_norm", "attention"])
 def test_what_is_no_number_stays_no_number(name):
     args = [a.copy() if isinstance(a, np.ndarray) else a for a in SAMPLES[name][0]]
     args[0][-1] = np.nan
     if name == "attention":
         args[3] = np.ones_like(args[3])
     with np.errstate(all="ignore"):
-        assert np.isnan(run(name, args, fused.TWINS, np.float32)[0][-1]).all()
+        assert np.isnan(run(name, args, vjp_numba.TWINS, np.float32)[0][-1]).all()
 
 
 def test_adam():
@@ -98,7 +100,7 @@ def test_adam():
     w, g, m, v = (x.astype(np.float64) for x in (weight, gradient, momentum, velocity))
     m = m + (g - m) * numbers[1]
     v = v + (g * g - v) * numbers[2]
-    fused.adam(weight, gradient, momentum, velocity, numbers)
+    vjp_numba.adam(weight, gradient, momentum, velocity, numbers)
     for found, expected in ((momentum, m), (velocity, v), (weight, w - m * numbers[0] / (np.sqrt(v) + numbers[3]))):
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
@@ -107,7 +109,7 @@ def test_a_shard_draws_the_masks_of_its_rows():
     x, rate, stream = np.ones((10, 3, 4), np.float32), 0.4, 2**40 + 9
     q, k, v = (part.astype(np.float32) for part in qkv(10, 3, 5, 2, 4))
     may = np.ones((1, 1, 1, 5), bool)
-    for twins in (None, fused.TWINS):
+    for twins in (None, vjp_numba.TWINS):
         tape = Tape(twins)
         whole = ops.dropout(tape.variable(x), rate, Stream(stream)).value
         mixed = ops.attention(tape.variable(q), k, v, may, None, 0.5, None, rate, Stream(stream)).value

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from threadpoolctl import threadpool_info
 
 import refimpl
 from refimpl.autograd.blas_threads import spare_threads
@@ -136,9 +137,19 @@ def test_arguments_are_utf8_whatever_the_locale(preset):
 def test_small_models_take_one_thread_and_the_user_decides(monkeypatch):
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
-    assert not spare_threads(200_000_000)
+    before = blas_threads()
+    with spare_threads(1_000):
+        assert set(blas_threads()) == {1}
+    with spare_threads(200_000_000):
+        assert blas_threads() == before
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    assert not spare_threads(1_000)
+    with spare_threads(1_000):
+        assert blas_threads() == before
+    assert blas_threads() == before
+
+
+def blas_threads():
+    return [found["num_threads"] for found in threadpool_info() if found["user_api"] == "blas"]
 
 
 @pytest.mark.parametrize("place", ["golden", "refimpl/golden"])

@@ -190,8 +190,8 @@ def test_compiled_training_is_the_definition_up_to_rounding(monkeypatch):
 
 def test_without_the_twins_training_is_slower_and_nothing_else(monkeypatch):
     monkeypatch.setattr(twins, "_WORTH_COMPILING", 0)
-    monkeypatch.setitem(sys.modules, "refimpl.autograd.fused", None)
-    monkeypatch.delattr("refimpl.autograd.fused", raising=False)
+    monkeypatch.setitem(sys.modules, "refimpl.autograd.vjp_numba", None)
+    monkeypatch.delattr("refimpl.autograd.vjp_numba", raising=False)
     lm = task()
     lm.compile(jit_compile=True)
     assert np.isfinite(fitted(lm).history["loss"]).all()

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from refimpl import optimizers
-from refimpl.autograd import fused, sharing
 from refimpl.training import twins
 from refimpl.training.tests.small import task, tokens
+
+vjp_numba = pytest.importorskip("refimpl.autograd.vjp_numba")
+sharing = pytest.importorskip("refimpl.autograd.sharing")
 
 
 def stepped(monkeypatch, weights_a_position, jit_compile=True):
@@ -22,8 +24,8 @@ def stepped(monkeypatch, weights_a_position, jit_compile=True):
 def test_shards_give_the_step_of_the_whole(monkeypatch):
     calls = []
     monkeypatch.setattr(sharing, "_threads", lambda: 3)
-    in_shards = fused.in_shards
-    monkeypatch.setattr(fused, "in_shards", lambda f, rows: in_shards(lambda *b: (calls.append(b), f(*b))[1], rows))
+    in_shards = vjp_numba.in_shards
+    monkeypatch.setattr(vjp_numba, "in_shards", lambda f, rows: in_shards(lambda *b: (calls.append(b), f(*b))[1], rows))
     (whole, expected), (shared, found) = stepped(monkeypatch, 0), stepped(monkeypatch, 10**9)
     assert sorted(calls) == [(0, 2), (2, 5), (5, 8)]
     assert found == pytest.approx(expected, rel=1e-6)
@@ -42,4 +44,4 @@ def test_an_error_in_a_shard_is_raised(monkeypatch):
             raise ValueError("second shard")
 
     with pytest.raises(ValueError, match="second shard"):
-        fused.in_shards(fail, 4)
+        vjp_numba.in_shards(fail, 4)

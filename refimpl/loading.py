@@ -1,10 +1,11 @@
 """The first call of a compiled function, which compiles it or loads its code: one at a time, never during a fork.
 
 A process that forks while another of its threads compiles would leave Numba's lock locked in the child for ever. So
-whoever imports Numba or calls a function for the first time holds `LOADING`, and a fork waits for it. Importing this
-module imports no Numba.
+whoever imports Numba or calls a function for the first time holds `LOADING`, and a fork waits for it. This module is
+imported with the package, before there can be such a thread.
 """
 
+import concurrent.futures.thread  # noqa: F401  (so that its locks, and logging's, know of each fork from its beginning)
 import os
 import threading
 from collections.abc import Callable
