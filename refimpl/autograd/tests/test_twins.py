@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info
 
 from refimpl.autograd import ops
+from refimpl.autograd.blas_threads import one_thread
 from refimpl.autograd.masks import Stream
 from refimpl.autograd.tape import PRIMITIVES, Tape
 
@@ -117,3 +119,17 @@ def test_a_shard_draws_the_masks_of_its_rows():
         assert np.array_equal(ops.dropout(tape.variable(x[6:]), rate, part).value, whole[6:])
         found = ops.attention(tape.variable(q[6:]), k[6:], v[6:], may, None, 0.5, None, rate, part).value
         np.testing.assert_allclose(found, mixed[6:], rtol=1e-6)
+
+
+def test_blas_gets_its_threads_back_when_the_last_step_ends():
+    def threads():
+        return [found["num_threads"] for found in threadpool_info() if found["user_api"] == "blas"]
+
+    before = threads()
+    first, second = one_thread(), one_thread()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert set(threads()) <= {1}
+    second.__exit__(None, None, None)
+    assert threads() == before
