@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from refimpl.decoding.trim import trim
+from refimpl.loading import LOADING
 
 Generate = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 
@@ -16,16 +17,19 @@ def compiled_steps(model: Any, batch: Mapping[str, np.ndarray], index: int, thre
     Spec: kernels.twin, kernels.deleted
     """
     try:
-        from refimpl.kernels.twin import architecture_of  # noqa: PLC0415
+        from refimpl.kernels.eligibility import record_of  # noqa: PLC0415
     except ModuleNotFoundError:
         return None
-    architecture = architecture_of(model)
-    if architecture is None:
+    record = record_of(model)
+    if not record:
         return None
-    from refimpl.kernels.decoder_steps import DecoderSteps  # noqa: PLC0415 (this imports Numba)
+    with LOADING:
+        from refimpl.kernels import weights  # noqa: PLC0415 (this imports Numba)
+        from refimpl.kernels.decoder_steps import DecoderSteps  # noqa: PLC0415
 
     ids, source_mask = trim(batch["encoder_token_ids"], batch["encoder_padding_mask"])
-    return DecoderSteps(architecture, model, ids, source_mask, batch["decoder_token_ids"], index, threads)
+    read = getattr(weights, record)(model.backbone)
+    return DecoderSteps(read, model, ids, source_mask, batch["decoder_token_ids"], index, threads)
 
 
 def in_parts(model: Any, inputs: Mapping[str, np.ndarray], generate: Generate) -> dict[str, np.ndarray] | None:
@@ -34,7 +38,7 @@ def in_parts(model: Any, inputs: Mapping[str, np.ndarray], generate: Generate) -
     Spec: kernels.parts
     """
     try:
-        from refimpl.kernels.twin import parts_of  # noqa: PLC0415
+        from refimpl.kernels.eligibility import parts_of  # noqa: PLC0415
     except ModuleNotFoundError:
         return None
     parts = parts_of(model, len(inputs["decoder_token_ids"]))

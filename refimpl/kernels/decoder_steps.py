@@ -1,47 +1,43 @@
-"""The twin of `refimpl.decoding`'s steps: the same answers to a sampler's questions, from the compiled step.
+"""The twin of `refimpl.decoding`'s steps: the same answers to a sampler's questions, from compiled layers.
 
-Spec: kernels.twin, kernels.step
+The cache that samplers see is a table of slots, `table[row, position]`: where that row's keys and values of that
+position lie, with the row's source in its last column. A sampler repeats, gathers and keeps its rows as those of any
+cache; keys and values stay where they are.
+
+Spec: kernels.twin, kernels.step, decoding.cache.equals-uncached
 """
 
-from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from refimpl.kernels.architecture import Architecture
-from refimpl.kernels.choices import defined
-from refimpl.kernels.decoder import Decoder
-from refimpl.kernels.greedy_loop import COLUMNS
-from refimpl.kernels.memory import Addresses
+from refimpl.kernels.cross_cache import CrossCache, products, work_of
+from refimpl.kernels.layers import UNIT, layer
+from refimpl.kernels.matmul import matmul, unembed
 from refimpl.kernels.samplers import looks_at_states, sampler_of
-from refimpl.kernels.source import Source
-from refimpl.kernels.team import Team
+from refimpl.kernels.thread_pool import Crew, ThreadPool, share, wait
+from refimpl.kernels.weights import Dense, Lines, Model, Rows, Span, Work
 
 
 class DecoderSteps:
-    """A batch that was encoded, and its prompt's first `index` columns decoded.
-
-    `cache` is a table of where each row's keys and values lie, with the row's source in its last column; samplers
-    repeat, gather and keep its rows as those of any cache.
-
-    `threads` bounds the threads.
+    """A batch that was encoded, and its prompt's first `index` columns decoded. `threads` bounds the threads.
 
     Shapes: ids, source_mask (B, S), prompt (B, T).
     """
 
     def __init__(
-        self, architecture: Architecture, model: Any, ids: np.ndarray, source_mask: np.ndarray, prompt: np.ndarray,
-        index: int, threads: int | None = None,
+        self, weights: Model, model: Any, ids: np.ndarray, source_mask: np.ndarray, prompt: np.ndarray, index: int,
+        threads: int | None = None,
     ) -> None:  # fmt: skip
-        backbone = self._backbone = model.backbone
-        rows, width = prompt.shape
-        team, weights = Team(threads), Addresses(architecture, backbone.params, backbone.num_layers)
-        source = Source(architecture, model, weights, team, ids, source_mask)
-        self._decoder = Decoder(architecture, backbone, weights, team, source, width)
+        self._weights, self._backbone = weights, model.backbone
+        rows, self._columns = prompt.shape
+        self._pool = ThreadPool(threads)
+        self._source = CrossCache(weights, model, self._pool, ids, source_mask)
+        self._own: list[Lines] = []
+        self._work: Work | None = None
         self.start = self.reached = index
-        self.cache = np.repeat(np.arange(rows)[:, None], width + 1, axis=1)
-        self.hidden_states = np.zeros((rows, width, backbone.hidden_dim), np.float32)
+        self.cache = np.repeat(np.arange(rows)[:, None], self._columns + 1, axis=1)
+        self.hidden_states = np.zeros((rows, self._columns, weights.decoder.width), np.float32)
         # The first step does column `index - 1`; here only samplers that look at the prompt's states need it.
         columns = max(index, 1) if looks_at_states(model.sampler) else index - 1
         if columns > 0:
@@ -70,22 +66,6 @@ class DecoderSteps:
         cache[live] = updated
         return logits[:, 0], cache
 
-    def greedy(
-        self, prompt: np.ndarray, index: int, forced: np.ndarray, stops: Sequence[int] | None, sampler: Any,
-        at_once: int = COLUMNS,
-    ) -> Iterator[int]:  # fmt: skip
-        """Fill the prompt as `GreedySampler` does; gives how many columns are filled, after so many at once.
-
-        Spec: kernels.loop
-        """
-        ids = np.array(prompt, np.int64, order="C")
-        said = [stop for stop in stops or () if 0 <= stop < self._backbone.vocabulary_size]  # others are never chosen
-        forced, stop_ids, ask = np.array(forced, bool, order="C"), np.array(said, np.int64), partial(defined, sampler)
-        for filled in self._decoder.greedy(ids, forced, index, stop_ids, sampler.temperature, ask, at_once):
-            prompt[:, index:filled] = ids[:, index:filled]
-            index = self.reached = filled
-            yield filled
-
     def _column(
         self, prompt: np.ndarray, cache: np.ndarray, index: int, count: int, slots: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -101,18 +81,76 @@ class DecoderSteps:
         """
         ids = prompt[:, first : first + count]
         rows, count = ids.shape
-        self._check(ids, first)
+        self._backbone.check_length("decoder", first + count)
         table = cache.copy()
         table[:, first : first + count] = (np.arange(rows) if slots is None else slots)[:, None]
-        logits, states = self._decoder.run(
-            tokens=np.arange(self._backbone.vocabulary_size)[ids.reshape(-1)],  # as NumPy indexes the embedding table
-            positions=np.tile(np.arange(first, first + count), rows),
-            table=np.repeat(table[:, :-1], count, axis=0),
-            sources=np.repeat(table[:, -1], count),
-            head=head,
+        work, own = self._fitting(rows * count, int(table.max()) + 1)
+        x = self._backbone.embed(self._weights.scope, "decoder", ids, first)
+        work.x[: rows * count] = x.reshape(rows * count, -1)
+        logits, states = self._decode(
+            self._rows(table, first, count),
+            work,
+            list(zip(own, self._source.lines, strict=True)),
+            head,
         )
         return logits.reshape(rows, count, logits.shape[1]), states.reshape(rows, count, -1), table
 
-    def _check(self, ids: np.ndarray, first: int) -> None:
-        """Positions must exist: the definition says so in its own words."""
-        self._backbone.check_length("decoder", first + ids.shape[1])
+    def _rows(self, table: np.ndarray, first: int, count: int) -> Rows:
+        """A row for each sequence and column. Shapes: table (B, T + 1) -> B * count rows."""
+        sources, positions = np.repeat(table[:, -1], count), np.tile(np.arange(first, first + count), len(table))
+        slots = np.repeat(table[:, :-1], count, axis=0)
+        own = Span(np.zeros_like(positions), positions + 1, slots, np.arange(self._columns))
+        starts, lines = (
+            self._source.starts[sources],
+            np.arange(self._source.lines[0].keys.shape[0] if self._source.lines else 0),
+        )
+        source = Span(starts, starts + self._source.counts[sources], np.zeros_like(lines)[None], lines)
+        new = np.array(table[:, first : first + count]).reshape(-1)
+        return Rows(positions, positions, new, (own, source))
+
+    def _decode(
+        self, rows: Rows, work: Work, caches: list[tuple[Lines, Lines]], head: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Logits (R, V), or none, and states (R, E) of R rows."""
+        (_, stack, scope), backbone, count = self._weights, self._backbone, len(rows.positions)
+        logits = np.empty((len(work.x), backbone.vocabulary_size if head else 0), np.float32)
+        last: list[np.ndarray] = []
+
+        def run(crew: Crew) -> None:
+            for each, cache in zip(stack.layers, caches, strict=True):
+                layer(each.blocks, stack.kind, rows, cache, work, crew)
+            wait(crew)
+            if crew.rank == 0:
+                states = backbone.final_norm(scope, "decoder", work.x)
+                last.extend((np.array(states), *backbone.head(scope, states)))
+            wait(crew)
+            if head:
+                _score(last[1], last[2], logits, crew)
+
+        size = logits.shape[1] * stack.width
+        pool_entries = (layer, wait, share, unembed)
+        self._pool.run(run, products(stack, count) + count * size, pool_entries)
+        return logits[:count], last[0][:count]
+
+    def _fitting(self, rows: int, slots: int) -> tuple[Work, list[Lines]]:
+        """Working memory for so many rows, and room in the cache for so many slots a position."""
+        stack = self._weights.decoder
+        depth = stack.kind.key_value_heads * stack.kind.depth
+        have = self._own[0].keys.shape[1] if self._own else 0
+        if slots > have:
+            larger = [np.zeros((2, self._columns, slots, depth), np.float32) for _ in stack.layers]
+            for new, old in zip(larger, self._own, strict=bool(self._own)):
+                new[0, :, :have], new[1, :, :have] = old
+            self._own = [Lines(*new) for new in larger]
+        if self._work is None or len(self._work.x) != rows + rows % 2:
+            self._work = work_of(stack, rows, self._pool.most, max(self._columns, self._source.longest))
+        return self._work, self._own
+
+
+def _score(states: np.ndarray, table: np.ndarray, logits: np.ndarray, crew: Crew) -> None:
+    """A thread's tokens of the logits. Shapes: states (R, E), table (V, E) -> logits (R, V)."""
+    first, end = share(logits.shape[1], UNIT, crew)
+    if table.flags.c_contiguous:
+        unembed(states, table, logits, first, end)
+    else:
+        matmul(states, Dense(np.ascontiguousarray(table.T)), logits, first, end)

@@ -10,24 +10,21 @@ from typing import Any
 
 import numpy as np
 
-from refimpl.kernels import choices
-from refimpl.kernels.contrastive import ContrastiveTwin
-from refimpl.kernels.greedy_loop import COLUMNS
-from refimpl.kernels.twin import GREEDY, GREEDY_METHODS, replaced
+from refimpl.kernels import token_choice
+from refimpl.kernels.eligibility import GREEDY, GREEDY_METHODS, replaced
 from refimpl.random.draws import log32
 
 Choose = Callable[[Any, np.ndarray, np.ndarray], np.ndarray]
 
 # By module and name of the class whose definition the twin repeats.
 CHOICES: dict[tuple[str, str], Choose] = {
-    GREEDY: choices.greedy,
-    ("refimpl.samplers.random_sampler", "RandomSampler"): choices.random,
-    ("refimpl.samplers.top_k_sampler", "TopKSampler"): choices.top_k,
-    ("refimpl.samplers.top_p_sampler", "TopPSampler"): choices.top_p,
+    GREEDY: token_choice.greedy,
+    ("refimpl.samplers.random_sampler", "RandomSampler"): token_choice.random,
+    ("refimpl.samplers.top_k_sampler", "TopKSampler"): token_choice.top_k,
+    ("refimpl.samplers.top_p_sampler", "TopPSampler"): token_choice.top_p,
 }
 _BEAM = ("refimpl.samplers.beam_sampler", "BeamSampler")
 _NO_STATES = ("refimpl.samplers.sampler", "refimpl.samplers.beam_sampler")
-_CONTRASTIVE = ("refimpl.samplers.contrastive_sampler", "ContrastiveSampler")
 
 
 def sampler_of(sampler: Any, steps: Any) -> Any:
@@ -40,8 +37,6 @@ def sampler_of(sampler: Any, steps: Any) -> Any:
         twin = copy.copy(sampler)
         twin._best = MethodType(best_beams, twin)
         return twin
-    if kind == _CONTRASTIVE and not replaced(sampler, ("_score", "compute_probabilities")):
-        return ContrastiveTwin(sampler)
     choose = CHOICES.get(kind)
     if choose is None or replaced(sampler, GREEDY_METHODS):
         return sampler
@@ -71,7 +66,7 @@ class _RowByRow:
     ) -> np.ndarray:
         """Fill `prompt` from column `index` on, as the definition does."""
         prompt = np.array(prompt)
-        for _column in self.steps(next, prompt, cache, index, mask, stop_token_ids, at_once=COLUMNS):
+        for _column in self.steps(next, prompt, cache, index, mask, stop_token_ids):
             pass
         return prompt
 
@@ -83,12 +78,8 @@ class _RowByRow:
         index: int,
         mask: np.ndarray,
         stop_token_ids: Sequence[int] | None,
-        at_once: int = 1,
     ) -> Iterator[int]:
-        """Fill `prompt` in place; gives, after each column or up to `at_once`, how many columns are filled."""
-        if self._choose is choices.greedy and index > 0:
-            yield from self._steps.greedy(prompt, index, mask, stop_token_ids, self._sampler, at_once)
-            return
+        """Fill `prompt` in place; gives, after each column, how many columns are filled."""
         live = np.arange(len(prompt))
         for column in range(index, prompt.shape[1]):
             if stop_token_ids is not None:

@@ -118,6 +118,7 @@ class Backbone(EncoderDecoder, KerasBackbone):
                 )
             self._check_ids(f"{side}_token_ids", ids)
             self.check_length(side, ids.shape[1])
+        self._check_weights()
         masks = ("encoder_padding_mask", "decoder_padding_mask")
         return {k: v.astype(bool) if k in masks else v.astype(np.int64) for k, v in arrays.items()}
 
@@ -130,6 +131,21 @@ class Backbone(EncoderDecoder, KerasBackbone):
                 "Use the tokenizer of the same preset; replace -100 and other markers by the pad id.",
                 "models.inputs.ids",
             )
+
+    def _check_weights(self) -> None:
+        """Weights may be put in their place by anyone; their shapes are the configuration's.
+
+        Spec: models.weights.shapes
+        """
+        for weight in self.layout(self.config):
+            found = getattr(self.params.get(weight.name), "shape", None)
+            if found != weight.shape:
+                raise WeightsError(
+                    f"The weight {weight.name} has the shape {found}.",
+                    f"It must be {weight.shape}, as the configuration says.",
+                    f"Put an array of that shape back: backbone.params[{weight.name!r}] = array.",
+                    "models.weights.shapes",
+                )
 
     # -- weights ---------------------------------------------------------------------------------------------------
     def count_params(self) -> int:

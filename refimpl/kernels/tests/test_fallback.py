@@ -10,7 +10,7 @@ import pytest
 
 import refimpl
 from refimpl.decoding.compiled import compiled_steps
-from refimpl.kernels.twin import architecture_of
+from refimpl.kernels.eligibility import record_of
 from refimpl.models import BartBackbone, BartSeq2SeqLM
 from refimpl.samplers import GreedySampler, Sampler
 from refimpl.tests.tiny import adversarial, backbone, batch, seq2seq
@@ -30,21 +30,21 @@ def inputs():
 
 
 def test_the_usual_model_is_compiled_and_others_are_not():
-    assert architecture_of(compiled_task()) is not None
-    assert architecture_of(compiled_task(dtype="float64")) is None
+    assert record_of(compiled_task())
+    assert not record_of(compiled_task(dtype="float64"))
     task = compiled_task()
     task.compile(sampler="greedy", jit_compile=False)
-    assert architecture_of(task) is None
+    assert not record_of(task)
 
 
 def test_auto_asks_for_the_size_of_the_model():
     task = compiled_task()
     task.compile(sampler="greedy")  # True
-    assert architecture_of(task) is not None
+    assert record_of(task)
     task.compile(sampler="greedy", jit_compile="auto")
-    assert architecture_of(task) is None
+    assert not record_of(task)
     task.backbone.count_params = lambda: 10_000_000
-    assert architecture_of(task) is not None
+    assert record_of(task)
 
 
 def test_a_replaced_method_is_called():
@@ -180,7 +180,9 @@ def test_without_kernels_only_speed_is_lost(tmp_path):
 
 
 def test_importing_needs_no_numba():
-    code = GENERATE.replace("True", "False") + "import refimpl.kernels.twin; assert 'llvmlite' not in sys.modules"
+    code = (
+        GENERATE.replace("True", "False") + "import refimpl.kernels.eligibility; assert 'llvmlite' not in sys.modules"
+    )
     found = run(code, Path(refimpl.__file__).parents[1])
     assert found.returncode == 0, found.stderr
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from refimpl.decoding import compiled
-from refimpl.kernels import decoder, decoder_steps, samplers, team
+from refimpl.kernels import decoder_steps, thread_pool
 from refimpl.models import BartBackbone, BartSeq2SeqLM, T5Backbone, T5Seq2SeqLM
 from refimpl.samplers import TopKSampler
 from refimpl.tests.tiny import adversarial, batch
@@ -31,8 +31,8 @@ def task(request):
 def logits(task, inputs, threads=1, monkeypatch=None):
     """Logits of the columns 2 to 9, (8, B, V)."""
     if monkeypatch is not None:
-        monkeypatch.setattr(team, "_WORTH_A_THREAD", 1)
-        monkeypatch.setattr(decoder_steps, "Team", lambda _: team.Team(threads))
+        monkeypatch.setattr(thread_pool, "_WORTH_A_THREAD", 1)
+        monkeypatch.setattr(decoder_steps, "ThreadPool", lambda _: thread_pool.ThreadPool(threads))
     steps = compiled.compiled_steps(task, task.backbone.checked(inputs), 2)
     table, found = steps.cache, []
     for column in range(2, 10):
@@ -75,18 +75,7 @@ def test_any_number_of_threads(task, threads, monkeypatch):
     assert np.array_equal(logits(task, inputs, threads, monkeypatch), expected)
 
 
-@pytest.mark.parametrize("threads", [2, 3, 4])
-def test_threads_that_need_not_wait(threads, monkeypatch):
-    """Two and four threads multiply by the lines whose inputs they made; three must wait for each other."""
-    sizes = {"vocabulary_size": 203, "num_layers": 2, "num_heads": 4, "hidden_dim": 256, "intermediate_dim": 512}
-    lm = BartSeq2SeqLM(adversarial(BartBackbone(**sizes, max_sequence_length=30)), None)
-    lm.compile(sampler="greedy", jit_compile=True)
-    inputs = batch(6, 7, 10, size=203)
-    expected = logits(lm, inputs)
-    assert np.array_equal(logits(lm, inputs, threads, monkeypatch), expected)
-
-
-@pytest.mark.parametrize("sampler", ["greedy", TopKSampler(k=1)], ids=["loop", "row-by-row"])
+@pytest.mark.parametrize("sampler", ["greedy", TopKSampler(k=1)], ids=["greedy", "top-k"])
 def test_finished_rows_are_not_computed(task, monkeypatch, sampler):
     """Once a row has stopped, steps have one row less; the other rows' tokens do not change."""
     inputs = batch(6, 7, 20, size=203)
@@ -94,14 +83,13 @@ def test_finished_rows_are_not_computed(task, monkeypatch, sampler):
     free = task.generate(inputs, stop_token_ids=None)["decoder_token_ids"]
     stop = int(free[2, 5])
     task.compile(sampler=sampler)
-    seen, decode = [], decoder.Decoder._decode
+    seen, run = [], decoder_steps.DecoderSteps._run
 
-    def counted(self, scratch, rows, *rest):
-        seen.append(rows)
-        return decode(self, scratch, rows, *rest)
+    def counted(self, prompt, *rest):
+        seen.append(len(prompt))
+        return run(self, prompt, *rest)
 
-    monkeypatch.setattr(samplers, "COLUMNS", 1)  # or all columns are one call
-    monkeypatch.setattr(decoder.Decoder, "_decode", counted)
+    monkeypatch.setattr(decoder_steps.DecoderSteps, "_run", counted)
     out = task.generate(inputs, stop_token_ids=[stop])
     mask = out["decoder_padding_mask"]
     assert 0 < mask[:, -1].sum() < 6 or not mask[:, -1].any()
@@ -119,7 +107,7 @@ def test_any_parts(task, size, threads, monkeypatch):
     together = task.generate(inputs, stop_token_ids=(3, 50, 77, 101))
     calls, steps = [], decoder_steps.DecoderSteps
     monkeypatch.setattr(decoder_steps, "DecoderSteps", lambda *given: calls.append(given) or steps(*given))
-    monkeypatch.setattr(team, "number_of_threads", lambda: threads)
+    monkeypatch.setattr(thread_pool, "number_of_threads", lambda: threads)
     found = task.generate(inputs, stop_token_ids=(3, 50, 77, 101))
     assert len(calls) == min(threads, size // 8)
     for key, value in together.items():

@@ -1,5 +1,6 @@
 """Threads and forks: nothing hangs, nothing crashes, and no bit changes."""
 
+import itertools
 import os
 import threading
 import time
@@ -7,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from refimpl.kernels import places, team
+from refimpl.kernels import thread_pool
 from refimpl.models import BartBackbone, BartSeq2SeqLM
 from refimpl.tests.tiny import adversarial, batch
 
@@ -17,8 +18,8 @@ SIZES = {"vocabulary_size": 203, "num_layers": 2, "num_heads": 3, "hidden_dim": 
 @pytest.fixture
 def task(monkeypatch):
     """A small model that uses two threads all the same."""
-    monkeypatch.setattr(team, "_WORTH_A_THREAD", 1)
-    monkeypatch.setattr(team, "number_of_threads", lambda: 2)
+    monkeypatch.setattr(thread_pool, "_WORTH_A_THREAD", 1)
+    monkeypatch.setattr(thread_pool, "number_of_threads", lambda: 2)
     lm = BartSeq2SeqLM(adversarial(BartBackbone(**SIZES, max_sequence_length=30)), None)
     lm.compile(sampler="greedy", jit_compile=True)
     return lm
@@ -72,35 +73,33 @@ def test_threads_end_with_the_call(task):
 
 
 def test_an_error_in_one_thread_leaves_no_other_waiting():
-    def function(rank, size, sync):
-        if rank == 0:
+    reached = []
+
+    def task(crew):
+        thread_pool.wait(crew)
+        if crew.rank == 0:
             raise KeyboardInterrupt
-        numbers = np.ctypeslib.as_array((np.ctypeslib.ctypes.c_int64 * places.SYNC).from_address(sync))
-        while not numbers[places.STOP]:
-            time.sleep(0.001)
+        thread_pool.wait(crew)
+        reached.append(crew.rank)
 
-    with pytest.raises(KeyboardInterrupt):
-        team.Team(2).run(function, 10**9)
-
-
-@pytest.mark.parametrize("alone_is_faster", [True, False])
-def test_one_thread_is_tried_where_cores_are_taken(alone_is_faster):
-    """It is kept for a while if it was faster; else it is not tried again for a while."""
-    sizes, crowded = [], team.Team(2)
-
-    def function(rank, size, sync):
-        if rank == 0:
-            sizes.append(size)
-            crowded.sync[places.LATE] = 9
-            time.sleep(0.02 if (size == 1) == alone_is_faster else 0.04)
-
-    for _ in range(24):
-        crowded.run(function, 10**9)
-    assert sizes == ([2] + [1] * 17 + [2] + [1] * 5 if alone_is_faster else [2, 1] + [2] * 22)
+    pool = thread_pool.ThreadPool(2)
+    thread_pool.wait(thread_pool.Crew(np.zeros(thread_pool.COUNTERS, np.int64), 1, 0))
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            pool.run(task, 10**9, [thread_pool.wait])
+    assert reached == [1, 1]
 
 
 def test_number_of_threads(monkeypatch):
-    monkeypatch.setenv("NUMBA_NUM_THREADS", "1")
-    assert team.number_of_threads() == 1
-    monkeypatch.setenv("NUMBA_NUM_THREADS", "many")
-    assert team.number_of_threads() >= 1
+    monkeypatch.setattr("numba.config.NUMBA_NUM_THREADS", 1)
+    assert thread_pool.number_of_threads() == 1
+
+
+def test_parts_are_whole_units_and_all_of_them():
+    counters = np.zeros(thread_pool.COUNTERS, np.int64)
+    for count in (0, 1, 15, 16, 17, 100, 768):
+        for size in (1, 2, 3, 7):
+            parts = [thread_pool.share(count, 16, thread_pool.Crew(counters, size, rank)) for rank in range(size)]
+            assert parts[0][0] == 0
+            assert parts[-1][1] == count
+            assert all(one[1] == two[0] and one[1] % 16 == 0 for one, two in itertools.pairwise(parts))

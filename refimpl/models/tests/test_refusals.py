@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from refimpl import samplers
-from refimpl.errors import ConfigError, RefimplError, SequenceLengthError
+from refimpl.errors import ConfigError, RefimplError, SequenceLengthError, WeightsError
 from refimpl.models import BartBackbone, BartSeq2SeqLM, BartSeq2SeqLMPreprocessor, BartTokenizer
 from refimpl.tests import tiny
 
@@ -174,3 +174,20 @@ def test_every_list_of_ids_has_a_text():
     tokenizer = tiny.tokenizer()
     for pair in itertools.product([0, 1, 2, 3, 4, 200, 265, 268, 269, 10**6], repeat=2):
         assert isinstance(tokenizer.detokenize(list(pair)), str)
+
+
+@pytest.mark.parametrize("jit_compile", [True, False])
+@pytest.mark.parametrize(
+    "part", ["token_embedding/embeddings", "transformer_decoder_layer_0/self_attention/query/kernel"]
+)
+def test_a_weight_of_another_shape_is_refused_by_name(part, jit_compile):
+    lm = tiny.seq2seq()
+    lm.compile(sampler="greedy", jit_compile=jit_compile)
+    lm.preprocessor, inputs = None, tiny.batch(2, 3, 4)
+    lm.backbone.params[part] = lm.backbone.params[part][:1].copy()
+    for use in (lm, lm.backbone, lambda x: lm.generate(x, stop_token_ids=None)):
+        with pytest.raises(WeightsError, match=part):
+            use(inputs)
+    del lm.backbone.params[part]
+    with pytest.raises(WeightsError, match="None"):
+        lm(inputs)

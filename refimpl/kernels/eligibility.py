@@ -5,11 +5,10 @@ Nothing here imports Numba, so that asking costs nothing.
 Spec: kernels.twin, kernels.replaced-methods
 """
 
+import os
 from typing import Any
 
 import numpy as np
-
-from refimpl.kernels.architecture import ARCHITECTURES, Architecture
 
 _OWN = ("refimpl.models.", "refimpl.samplers.")
 _WORTH_COMPILING = 10_000_000  # parameters; a smaller model answers before Numba is even imported
@@ -17,34 +16,43 @@ _FITS_A_CORE = 4_000_000  # parameters of a model that each core can have for it
 _ROWS_OF_A_PART = 8  # at least: fewer rows take less time than it takes to start a thread
 GREEDY = ("refimpl.samplers.greedy_sampler", "GreedySampler")
 GREEDY_METHODS = ("get_next_token", "compute_probabilities", "steps")
+# By module and name of the class whose definition a record of `weights` repeats.
+RECORDS = {
+    ("refimpl.models.bart.backbone", "BartBackbone"): "bart",
+    ("refimpl.models.t5.backbone", "T5Backbone"): "t5",
+}
 _TASK_METHODS = ("call_decoder_with_cache", "_initialize_cache")
 _BACKBONE_METHODS = (
-    "decode", "decoder_layer", "attend", "transform", "feed_forward", "norm", "final_norm", "position_bias",
-    "cross_keys_values", "embed", "head", "logits", "scope",
+    "decode", "decoder_layer", "attend", "transform", "feed_forward", "norm", "position_bias", "cross_keys_values",
+    "attention", "logits", "scope",
 )  # fmt: skip
 
 
-def architecture_of(model: Any) -> Architecture | None:
-    """The record of a model's decoder, or None if the definition must run.
+def record_of(model: Any) -> str:
+    """The name of the record in `weights` that a model's kernels read, or "" if the definition must run.
 
     That is so for other types than float32, for unknown architectures, and where a subclass or an instance has a
-    method of its own in place of one that the step repeats. A sampler with a
-    loop of its own gets the definition's cache.
+    method of its own in place of one that the layers repeat. A sampler with a loop of its own gets the definition's
+    cache. Without Numba's compiler (NUMBA_DISABLE_JIT) the definition runs as well.
     """
     backbone = model.backbone
-    record_of = ARCHITECTURES.get(_defining_class(backbone, "attend"))
-    record = None if record_of is None else record_of(backbone)
-    if record is None or backbone.dtype != "float32" or not wanted(model):
-        return None
+    name = RECORDS.get(_defining_class(backbone, "attend"), "")
+    if not name or backbone.dtype != "float32" or not wanted(model) or not _compiles():
+        return ""
     if (
         replaced(model.sampler, ("__call__",))
         or replaced(model, _TASK_METHODS)
         or replaced(backbone, _BACKBONE_METHODS)
     ):
-        return None
+        return ""
     if any(type(w) is not np.ndarray or w.dtype != np.float32 for w in backbone.params.values()):
-        return None
-    return record
+        return ""
+    return name
+
+
+def _compiles() -> bool:
+    """Whether Numba is told to compile. Source: Numba's documentation of NUMBA_DISABLE_JIT"""
+    return os.environ.get("NUMBA_DISABLE_JIT", "0").strip() in ("", "0")
 
 
 def wanted(model: Any) -> bool:
@@ -67,9 +75,9 @@ def parts_of(model: Any, rows: int) -> int:
     greedy = (type(model.sampler).__module__, type(model.sampler).__name__) == GREEDY
     if rows < 2 * _ROWS_OF_A_PART or not greedy or model.backbone.count_params() > _FITS_A_CORE:
         return 1
-    if architecture_of(model) is None or replaced(model.sampler, GREEDY_METHODS):
+    if not record_of(model) or replaced(model.sampler, GREEDY_METHODS):
         return 1
-    from refimpl.kernels.team import number_of_threads  # noqa: PLC0415 (this imports Numba)
+    from refimpl.kernels.thread_pool import number_of_threads  # noqa: PLC0415 (this imports Numba)
 
     return min(number_of_threads(), rows // _ROWS_OF_A_PART)
 
