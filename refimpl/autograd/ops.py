@@ -19,6 +19,7 @@ from refimpl.autograd.attention import attention, attention_mix, attention_score
 from refimpl.autograd.cross_entropy import cross_entropy, head_loss, weighted_sum
 from refimpl.autograd.erf import erf
 from refimpl.autograd.masks import keep_mask
+from refimpl.autograd.rotary import rotate, soft_cap
 from refimpl.autograd.shapes import reshape, summed_to, transpose
 from refimpl.autograd.tape import Pull, Rows, primitive
 
@@ -41,7 +42,9 @@ __all__ = [
     "relu",
     "reshape",
     "rms_norm",
+    "rotate",
     "silu",
+    "soft_cap",
     "softmax",
     "transpose",
     "unembed",

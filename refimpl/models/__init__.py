@@ -6,6 +6,10 @@ from refimpl.models.bart.seq_2_seq_lm import BartSeq2SeqLM
 from refimpl.models.seq_2_seq_lm import Seq2SeqLM
 from refimpl.models.t5.backbone import T5Backbone
 from refimpl.models.t5.seq_2_seq_lm import T5Seq2SeqLM
+from refimpl.models.t5gemma.backbone import T5GemmaBackbone
+from refimpl.models.t5gemma.preprocessor import T5GemmaSeq2SeqLMPreprocessor
+from refimpl.models.t5gemma.seq_2_seq_lm import T5GemmaSeq2SeqLM
+from refimpl.models.t5gemma.tokenizer import T5GemmaTokenizer
 from refimpl.models.task import Task
 from refimpl.preprocessing.bart_seq_2_seq_lm_preprocessor import BartSeq2SeqLMPreprocessor
 from refimpl.preprocessing.seq_2_seq_lm_preprocessor import Seq2SeqLMPreprocessor
@@ -26,6 +30,10 @@ __all__ = [
     "Seq2SeqLM",
     "Seq2SeqLMPreprocessor",
     "T5Backbone",
+    "T5GemmaBackbone",
+    "T5GemmaSeq2SeqLM",
+    "T5GemmaSeq2SeqLMPreprocessor",
+    "T5GemmaTokenizer",
     "T5Seq2SeqLM",
     "T5Seq2SeqLMPreprocessor",
     "T5Tokenizer",

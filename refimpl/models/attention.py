@@ -3,6 +3,7 @@
 Letters: B batch, S source length, T target length, H heads, K key/value heads, D head width, E hidden.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -32,12 +33,24 @@ class View(NamedTuple):
 
 @dataclass(frozen=True)
 class Attention:
-    """Multi-head attention; `heads` may share fewer key/value heads. `names` are those of the four projections."""
+    """Multi-head attention. `names` are those of the four projections.
+
+    `heads` may share fewer `key_value_heads`; `wavelength` is that of the slowest rotation of a head by its position.
+    """
 
     heads: int
     head_dim: int
     scale: float
     names: tuple[str, str, str, str] = ("query", "key", "value", "attention_output")
+    key_value_heads: int = 0  # 0: as many as heads
+    soft_cap: float | None = None
+    wavelength: float | None = None
+    drops: bool = True  # whether training drops out of what softmax gives
+
+    @property
+    def cached_heads(self) -> int:
+        """The number of heads that keys and values have."""
+        return self.key_value_heads or self.heads
 
     def __call__(self, x: Array, view: View, weights: Scope, drop: Dropout = keep) -> Array:
         """`softmax(scale q k + bias) v`, for each head, then joined by a projection. Shapes: (B, T, E) -> (B, T, E).
@@ -46,18 +59,25 @@ class Attention:
         Source: Vaswani et al. 2017, section 3.2; Raffel et al. 2020, section 2.1
         """
         query = self._heads(project(x, weights[self.names[0]]), self.heads)
-        key, value = view.kv or self._kept(self.keys_values(x, weights), view)
-        mixed = ops.attention(
-            query, key, value, view.may_attend, view.bias, self.scale, None, drop.rate, drop.stream()
-        )  # (B, T, H, D)
+        if view.kv is None and self.wavelength is not None:
+            query = rotated(query, view.first, self.wavelength)
+        key, value = view.kv or self._kept(self.keys_values(x, weights, view.first), view)
+        rate, stream = (drop.rate, drop.stream()) if self.drops else (0.0, 0)
+        how = (view.may_attend, view.bias, self.scale, self.soft_cap, rate, stream)
+        mixed = ops.attention(query, key, value, *how)  # (B, T, H, D)
         output = weights[self.names[3]]
         if len(output.kernel.shape) == 2:
             mixed = ops.reshape(mixed, (*mixed.shape[:2], self.heads * self.head_dim))
         return project(mixed, output)
 
-    def keys_values(self, y: Array, weights: Scope) -> KeysValues:
-        """What attention attends to. Shapes: y (B, S, E) -> two of (B, S, K, D)."""
-        key, value = (self._heads(project(y, weights[name]), self.heads) for name in self.names[1:3])
+    def keys_values(self, y: Array, weights: Scope, first: int | None = None) -> KeysValues:
+        """What attention attends to; of its own sequence, keys may be rotated by their positions from `first` on.
+
+        Shapes: y (B, S, E) -> two of (B, S, K, D).
+        """
+        key, value = (self._heads(project(y, weights[name]), self.cached_heads) for name in self.names[1:3])
+        if first is not None and self.wavelength is not None:
+            key = rotated(key, first, self.wavelength)
         return key, value
 
     def _kept(self, kv: KeysValues, view: View) -> KeysValues:
@@ -76,7 +96,23 @@ def project(x: Array, weights: Scope) -> Array:
     """`x W`, and `+ b` where there is a bias. The kernel's first axes are those of x after batch and length."""
     if "bias" in weights:
         return ops.linear(x, weights.kernel, weights.bias)
-    return ops.project(x, weights.kernel)
+    kernel, inner = weights.kernel, x.shape[2:]
+    if len(kernel.shape) == 2:
+        return ops.project(x, kernel)
+    outer = kernel.shape[len(inner) :]
+    flat = ops.reshape(kernel, (math.prod(inner), math.prod(outer)))
+    return ops.reshape(ops.project(ops.reshape(x, (*x.shape[:2], -1)), flat), (*x.shape[:2], *outer))
+
+
+def rotated(x: Array, first: int, wavelength: float) -> Array:
+    """Heads turned by their positions from `first` on. Shapes: (B, T, H, D) -> (B, T, H, D).
+
+    Spec: models.t5gemma.rotary
+    """
+    half = x.shape[3] // 2
+    angles = np.arange(first, first + x.shape[1])[:, None] * wavelength ** (-np.arange(half) / half)
+    kind = x.dtype if isinstance(x, np.ndarray) else x.value.dtype
+    return ops.rotate(x, np.cos(angles).astype(kind), np.sin(angles).astype(kind))
 
 
 def may_attend_tokens(padding_mask: np.ndarray) -> np.ndarray:
@@ -87,3 +123,11 @@ def may_attend_tokens(padding_mask: np.ndarray) -> np.ndarray:
 def may_attend_past(queries: int, keys: int, first: int = 0) -> np.ndarray:
     """Position `first + t` may attend to the positions up to itself. Shapes: -> (1, 1, queries, keys) bool."""
     return (np.arange(keys) <= first + np.arange(queries)[:, None])[None, None]
+
+
+def may_attend_window(queries: int, keys: int, first: int, window: int) -> np.ndarray:
+    """A position may attend to the `window` positions before it and to itself. Shapes: -> (1, 1, queries, keys) bool.
+
+    Spec: models.t5gemma.window
+    """
+    return (np.arange(keys) >= first + np.arange(queries)[:, None] - window)[None, None]

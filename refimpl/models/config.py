@@ -55,6 +55,7 @@ class Config:
     """The configuration of a backbone, checked when it is made."""
 
     clause: ClassVar[str]
+    logit_cap: ClassVar[Any] = None  # the soft cap of the logits
 
     def __post_init__(self) -> None:
         """Raises: ConfigError that names each value that can't be."""

@@ -39,6 +39,7 @@ class EncoderDecoder:
 
     layer_name: ClassVar[str] = "transformer_{}_layer_{}"
     num_layers: int
+    logit_cap: float | None  # the soft cap of the logits
 
     # -- what an architecture defines ------------------------------------------------------------------------------
     @property
@@ -151,11 +152,12 @@ class EncoderDecoder:
 
     def cache_shape(self, length: int) -> tuple[int, ...]:
         """The shape of a row of a cache. Shapes: (L, 2, T, K, D)."""
-        return self.num_layers, 2, length, self.attention.heads, self.attention.head_dim
+        return self.num_layers, 2, length, self.attention.cached_heads, self.attention.head_dim
 
     def logits(self, weights: Scope, x: Array) -> Array:
         """Scores of all tokens. Shapes: (..., E) -> (..., V)."""
-        return ops.unembed(*self.head(weights, x))
+        scores = ops.unembed(*self.head(weights, x))
+        return scores if self.logit_cap is None else ops.soft_cap(scores, self.logit_cap)
 
     def layers_of(self, weights: Scope, side: str) -> Iterator[Scope]:
         """The weights of each layer of a stack."""

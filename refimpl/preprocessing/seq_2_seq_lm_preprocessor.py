@@ -36,6 +36,7 @@ class Seq2SeqLMPreprocessor(Configured):
     tokenizer_cls: ClassVar[type[Tokenizer]] = Tokenizer
     backbone_name: ClassVar[str] = ""
     module: ClassVar[str] = ""
+    default_length: ClassVar[int] = DEFAULT_LENGTH
 
     def __init__(
         self,
@@ -56,8 +57,12 @@ class Seq2SeqLMPreprocessor(Configured):
         self.tokenizer = tokenizer
         # Lengths that nobody chose may later be cut to what the model can take (`fit_to_positions`).
         self._chosen = {"encoder": encoder_sequence_length is not None, "decoder": decoder_sequence_length is not None}
-        self.encoder_sequence_length = length_of(encoder_sequence_length, DEFAULT_LENGTH, "encoder_sequence_length")
-        self.decoder_sequence_length = length_of(decoder_sequence_length, DEFAULT_LENGTH, "decoder_sequence_length")
+        self.encoder_sequence_length = length_of(
+            encoder_sequence_length, self.default_length, "encoder_sequence_length"
+        )
+        self.decoder_sequence_length = length_of(
+            decoder_sequence_length, self.default_length, "decoder_sequence_length"
+        )
         self.name = name or type(self).__name__
         self.trainable = trainable
 
@@ -70,6 +75,11 @@ class Seq2SeqLMPreprocessor(Configured):
     @property
     def decoder_frame(self) -> tuple[list[int], list[int]]:
         """The ids before and after a decoder text."""
+        return self.encoder_frame
+
+    @property
+    def encoder_prompt_frame(self) -> tuple[list[int], list[int]]:
+        """The ids before and after an encoder text that is generated from."""
         return self.encoder_frame
 
     @property
@@ -110,7 +120,7 @@ class Seq2SeqLMPreprocessor(Configured):
         """
         source, target = self._texts(x, needs_decoder=True)
         length = length_of(decoder_sequence_length or sequence_length, self.decoder_sequence_length, "sequence_length")
-        encoder = self._encoder_inputs(source, encoder_sequence_length)
+        encoder = self._encoder_inputs(source, encoder_sequence_length, self.encoder_frame)
         ids, is_token = self._pack("decoder_text", target, length + 1, *self.decoder_frame)
         inputs = encoder | {"decoder_token_ids": ids[:, :-1], "decoder_padding_mask": is_token[:, :-1]}
         labels, weights = ids[:, 1:], is_token[:, 1:]
@@ -136,7 +146,7 @@ class Seq2SeqLMPreprocessor(Configured):
         source, target = self._texts(x, needs_decoder="decoder_text" in x)
         length = length_of(decoder_sequence_length or sequence_length, self.decoder_sequence_length, "max_length")
         ids, is_token = self._pack("decoder_text", target, length, self.decoder_frame[0], [])
-        encoder = self._encoder_inputs(source, encoder_sequence_length)
+        encoder = self._encoder_inputs(source, encoder_sequence_length, self.encoder_prompt_frame)
         batch = encoder | {"decoder_token_ids": ids, "decoder_padding_mask": is_token}
         return {key: value[0] for key, value in batch.items()} if _is_one(x.get("encoder_text")) else batch
 
@@ -154,9 +164,9 @@ class Seq2SeqLMPreprocessor(Configured):
         texts = self.tokenizer.detokenize(rows) if rows else []
         return texts[0] if ids.ndim == 1 else texts
 
-    def _encoder_inputs(self, texts: list[str], length: int | None) -> Arrays:
+    def _encoder_inputs(self, texts: list[str], length: int | None, frame: tuple[list[int], list[int]]) -> Arrays:
         length = length_of(length, self.encoder_sequence_length, "encoder_sequence_length")
-        ids, is_token = self._pack("encoder_text", texts, length, *self.encoder_frame)
+        ids, is_token = self._pack("encoder_text", texts, length, *frame)
         return {"encoder_token_ids": ids, "encoder_padding_mask": is_token}
 
     def _pack(

@@ -3,6 +3,7 @@
 Source: keras-hub 0.32.0 models/bart/bart_presets.py (names, handles, parameter counts)
 """
 
+import itertools
 from typing import Any
 
 _DATA = "BookCorpus, English Wikipedia and CommonCrawl"
@@ -16,6 +17,24 @@ def _bart(name: str, params: int, description: str) -> dict[str, Any]:
 def _t5(name: str, params: int, version: int, description: str) -> dict[str, Any]:
     metadata = {"description": description, "params": params, "path": "t5"}
     return {"metadata": metadata, "kaggle_handle": f"kaggle://keras/t5/keras/{name}/{version}"}
+
+
+def _t5gemma() -> dict[str, dict[str, Any]]:
+    """Eight pairs of sizes, each trained in two ways, as it is and tuned to follow instructions."""
+    sizes = {
+        "s_s": 312517632, "b_b": 591490560, "l_l": 1241761792, "ml_ml": 2200345344, "xl_xl": 3766980608,
+        "2b_2b": 5596853760, "9b_2b": 12292375296, "9b_9b": 20333401088,
+    }  # fmt: skip
+    ways = {"ul2": "the tasks of UL2", "prefixlm": "continuing a prefix"}
+    tunings = {"": "", "_it": ", then on following instructions"}
+    found = {}
+    for (size, params), (way, told), (tuned, more) in itertools.product(sizes.items(), ways.items(), tunings.items()):
+        name = f"t5gemma_{size}_{way}{tuned}"
+        encoder, decoder = size.upper().split("_")
+        about = f"T5Gemma with an encoder of size {encoder} and a decoder of size {decoder}, trained on {told}{more}."
+        metadata = {"description": about, "params": params, "path": "t5gemma"}
+        found[name] = {"metadata": metadata, "kaggle_handle": f"kaggle://keras/t5-gemma/keras/{name}/1"}
+    return found
 
 
 _C4 = "the Colossal Clean Crawled Corpus (C4)"
@@ -47,6 +66,7 @@ BUILTIN: dict[str, dict[str, dict[str, Any]]] = {
         "flan_base_multi": _t5("flan_base_multi", 247577856, 3, f"{_FLAN}: 12 layers."),
         "flan_large_multi": _t5("flan_large_multi", 783150080, 3, f"{_FLAN}: 24 layers."),
     },
+    "T5GemmaBackbone": _t5gemma(),
 }
 
 

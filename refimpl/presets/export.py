@@ -7,7 +7,7 @@ from typing import Any
 from refimpl.errors import ConfigError
 from refimpl.presets.families import FAMILIES, family_of
 from refimpl.presets.safetensors_file import write_tensors
-from refimpl.presets.sentence_piece_checkpoint import write_sentence_piece
+from refimpl.presets.sentence_piece_checkpoint import MODEL_FILE, write_sentence_piece
 from refimpl.presets.transformers_tokenizer import special_token_files, tokenizer_json
 
 
@@ -48,6 +48,11 @@ def write_tokenizer(folder: Path, tokenizer: Any) -> None:
     Raises: ConfigError for another kind than byte-level BPE and SentencePiece's unigrams.
     Spec: presets.export.tokenizer
     """
+    family = family_of(getattr(tokenizer, "backbone_name", ""))
+    if family is not None and family.sentence_piece != MODEL_FILE:
+        (folder / family.sentence_piece).write_bytes(tokenizer.proto)
+        _write(folder / "tokenizer_config.json", {"tokenizer_class": "GemmaTokenizer", "unk_token": "<unk>"})
+        return
     if hasattr(tokenizer, "proto"):
         write_sentence_piece(folder, tokenizer)
         return

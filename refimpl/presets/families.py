@@ -31,6 +31,7 @@ class Family:
     read: Callable[[Values, str], Values] = lambda _given, _file: {}
     defaults: Values = field(default_factory=dict)
     generation: Mapping[str, str | None] = field(default_factory=dict)  # what makes `generate` start as ours does
+    sentence_piece: str = "spiece.model"  # the file of the tokenizer's model, if it is one of SentencePiece
     prefix: str = ""  # what names of tensors start with in a model with a head
     unused: tuple[str, ...] = ()  # tensors that are not read
     zero: tuple[str, ...] = ()  # tensors that are not read and must be zero

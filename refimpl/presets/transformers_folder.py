@@ -19,7 +19,7 @@ from refimpl.presets.folder import CONFIG_FILE, TOKENIZER_ASSETS, TOKENIZER_FILE
 from refimpl.presets.layout import Layout
 from refimpl.presets.safetensors_file import expect, read_header
 from refimpl.presets.segments import Maps, Segment, Shape, check_total
-from refimpl.presets.sentence_piece_checkpoint import proto_of_checkpoint, sentence_piece_tokens
+from refimpl.presets.sentence_piece_checkpoint import MODEL_FILE, proto_of_checkpoint, sentence_piece_tokens
 from refimpl.presets.shards import read_index
 from refimpl.presets.transformers_tokenizer import no_tokenizer, prefix_space, vocabulary_of
 
@@ -89,13 +89,19 @@ class TransformersFolder(PresetFolder):
 
     def read_bytes(self, name: str) -> bytes:
         """The content of a small file of the preset that is shown."""
-        return proto_of_checkpoint(self._folder) if name in self._family.assets else self._folder.read_bytes(name)
+        if name not in self._family.assets:
+            return self._folder.read_bytes(name)
+        if self._family.sentence_piece != MODEL_FILE:  # KerasHub reads nothing else of Gemma's tokenizer
+            return self._folder.read_bytes(self._family.sentence_piece)
+        return proto_of_checkpoint(self._folder)
 
     def _tokenizer_config(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """What KerasHub's tokenizer is built with, and what it has no argument for.
 
         Spec: presets.transformers.special-tokens
         """
+        if self._family.sentence_piece != MODEL_FILE:
+            return {}, {}
         told: dict[str, Any] = flags_to_json({token: flags for token, (_, flags) in self._added.items()})
         if _VOCABULARY not in self._family.assets:
             return {}, {"added_tokens": {token: id for token, (id, _) in self._added.items()}, **told}

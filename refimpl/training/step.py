@@ -47,7 +47,7 @@ def run(
     """
     short = TrainingBatch(batch.inputs, batch.labels, loss.shares(batch.labels, batch.weights))
     short = short if whole_logits else short.trimmed()
-    is_fused = not whole_logits and _is_plain(loss)
+    is_fused = not whole_logits and _is_plain(loss) and backbone.logit_cap is None
     result = _fused if is_fused else _by_logits
 
     def shard(first: int, end: int) -> Outcome:
