@@ -31,6 +31,7 @@ class KerasHub(KerasApi):
                 *self.capabilities,
                 "trace",
                 "formats",
+                "t5gemma",
                 *["jax-random"] * (self.keras.backend.backend() == "jax"),
             ],
         }

@@ -10,7 +10,7 @@ from conformance.probes import Recorder
 class Refimpl(KerasApi):
     """The reference. `jit_compile=False` runs the definitions instead of their Numba twins."""
 
-    capabilities = ("core", "probe", "trace", "formats", "safe-loading", "exact-rows", "jax-random")
+    capabilities = ("core", "probe", "trace", "formats", "safe-loading", "exact-rows", "jax-random", "t5gemma")
 
     def __init__(self, jit_compile: bool = True) -> None:
         import refimpl

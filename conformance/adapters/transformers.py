@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 
 from conformance.adapters import transformers_t5 as t5
+from conformance.adapters import transformers_t5gemma as t5gemma
 from conformance.adapters.transformers_trace import recording
 from conformance.messages import UnsupportedError
 from conformance.probes import BIAS, Recorder
@@ -31,7 +32,7 @@ class Transformers:
             "implementation": "transformers",
             "version": self.hub.__version__,
             "backend": f"torch {self.dtype}",
-            "capabilities": ["probe", "trace"],
+            "capabilities": ["probe", "trace", "t5gemma"],
         }
 
     def stop(self) -> None:
@@ -49,6 +50,11 @@ class Transformers:
                 t5.untie(self.torch, model)
             if self.dtype == "float64":
                 t5.double_norms(model)
+        elif content["class_name"] == "T5GemmaBackbone":
+            model = self.hub.T5GemmaForConditionalGeneration(t5gemma.config_of(self.hub, config)).eval()
+            arrays = t5gemma.state_of(read, config, self.permuted)
+            if self.dtype == "float64":
+                t5gemma.in_doubles(self.torch, model, config["rope_max_wavelength"])
         else:
             model = self.hub.BartForConditionalGeneration(self._config(config)).eval()
             arrays = self._state(read, config)
@@ -119,7 +125,7 @@ class Transformers:
         found = self._forward(self.model, batch, forced)
         if empty.any():  # nothing to attend to: attention gives zeros, which values of zero give as well
             silent = copy.deepcopy(self.model)
-            for projection in t5.values_of(silent) if hasattr(silent, "shared") else _values_of_bart(silent):
+            for projection in _values_of(silent):
                 _silence(projection)
             for key, value in self._forward(silent, batch, forced).items():
                 if not key.endswith(BIAS):  # one for all rows
@@ -151,6 +157,13 @@ def _silence(projection: Any) -> None:
     projection.weight.data.zero_()
     if projection.bias is not None:
         projection.bias.data.zero_()
+
+
+def _values_of(model: Any) -> list[Any]:
+    """The projections of what is attended to in the source."""
+    if "T5Gemma" in type(model).__name__:
+        return t5gemma.values_of(model)
+    return t5.values_of(model) if hasattr(model, "shared") else _values_of_bart(model)
 
 
 def _values_of_bart(model: Any) -> list[Any]:

@@ -25,7 +25,9 @@ def modules_of_bart(model: Any) -> Iterator[tuple[str, Any]]:
 
 
 def modules_of_t5(model: Any) -> Iterator[tuple[str, Any]]:
-    """The same of T5."""
+    """The same of T5; of T5Gemma none yet."""
+    if "T5Gemma" in type(model).__name__:
+        return
     for side in SIDES:
         stack = getattr(model, side)
         for n, block in enumerate(stack.block):
@@ -55,9 +57,9 @@ def recording(torch: Any, model: Any, recorder: Recorder) -> Iterator[None]:
 
         return hook
 
-    t5 = hasattr(model, "shared")
+    gemma, t5 = "T5Gemma" in type(model).__name__, hasattr(model, "shared")
     with contextlib.ExitStack() as hooks:
-        for name, module in modules_of_t5(model) if t5 else modules_of_bart(model):
+        for name, module in modules_of_t5(model) if t5 or gemma else modules_of_bart(model):
             taken = name.startswith("> ")
             add = module.register_forward_pre_hook if taken else module.register_forward_hook
             hooks.callback(add((before if taken else after)(name.removeprefix("> "))).remove)

@@ -32,6 +32,11 @@ MODELS: dict[str, dict[str, Any]] = {
         # The frame stands at other ids than in released models.
         "bos_id": 3, "pad_id": 2, "eos_id": 4, "unk_id": 0, "bos_piece": "<s>", "pad_piece": "<pad>",
     },
+    "t5gemma_tiny": {
+        "model_type": "bpe", "vocab_size": 349, "normalization_rule_name": "identity", "byte_fallback": True,
+        "character_coverage": 0.98, "split_digits": True, "add_dummy_prefix": False, "pad_id": 0, "eos_id": 1,
+        "bos_id": 2, "unk_id": 3, "pad_piece": "<pad>", "bos_piece": "<bos>", "eos_piece": "<eos>",
+    },
 }  # fmt: skip
 
 

@@ -82,11 +82,12 @@ def all_questions() -> list[dict[str, Any]]:
         searches,
         sentence_piece,
         t5,
+        t5gemma,
         tie_aware,
         tokenizers,
         traces,
     )
 
     text = (tokenizers, preprocessing, sentence_piece)
-    rooms = (*text, models, traces, decoding, generate, tie_aware, presets, invariance, samplers, searches, t5)
+    rooms = (*text, models, traces, decoding, generate, tie_aware, presets, invariance, samplers, searches, t5, t5gemma)
     return [question for room in rooms for question in room.questions()]

@@ -1,0 +1,89 @@
+"""Hugging Face's T5Gemma over a preset's weights, for the adapter in `transformers`."""
+
+from types import MethodType
+from typing import Any
+
+import numpy as np
+
+SAME = ("num_attention_heads", "num_key_value_heads", "head_dim")
+SIDE = {"hidden_size": "hidden_dim", "intermediate_size": "intermediate_dim", "num_hidden_layers": "num_layers"}
+SIDE |= {name: name for name in SAME}
+BOTH = ("rms_norm_eps", "query_pre_attn_scalar", "attention_bias", "attn_logit_softcapping", "final_logit_softcapping")
+
+
+def config_of(hub: Any, config: dict[str, Any]) -> Any:
+    """The configuration. Hugging Face's window counts the own position, and its encoder would slide too."""
+    kinds = {"encoder": ["full_attention"] * config["encoder_num_layers"], "decoder": config["decoder_layer_types"]}
+    sides = {
+        side: {theirs: config[f"{side}_{ours}"] for theirs, ours in SIDE.items()}
+        | {key: config[key] for key in BOTH}
+        | {"vocab_size": config["vocabulary_size"], "hidden_activation": "gelu_pytorch_tanh",
+           "layer_types": kinds[side], "sliding_window": config["sliding_window"] + 1,
+           "rope_parameters": {"rope_type": "default", "rope_theta": config["rope_max_wavelength"]}}
+        for side in kinds
+    }  # fmt: skip
+    return hub.T5GemmaConfig(**sides, vocab_size=config["vocabulary_size"], attn_implementation="eager")
+
+
+def state_of(read: dict[str, np.ndarray], config: dict[str, Any], permuted: bool) -> dict[str, np.ndarray]:
+    """The weights under Hugging Face's names. `permuted` renumbers the inner dimensions."""
+    order = -1 if permuted else 1
+    state = {"model.encoder.embed_tokens.weight": read["layers/embedding/vars/0"]}
+    state["model.decoder.embed_tokens.weight"] = read["layers/reversible_embedding/vars/0"]
+    state["lm_head.out_proj.weight"] = read["layers/reversible_embedding/vars/0"]
+    for side, second in (("encoder", ""), ("decoder", "_1")):
+        state[f"model.{side}.norm.weight"] = read[f"layers/rms_normalization{second}/vars/0"]
+        for n in range(config[f"{side}_num_layers"]):
+            place, name = f"layers/t5_gemma_{side}_layer{f'_{n}' if n else ''}/", f"model.{side}.layers.{n}."
+            for path in (path.removeprefix(place).removesuffix("/vars/0") for path in read if path.startswith(place)):
+                value = read[f"{place}{path}/vars/0"]
+                if path.endswith("layernorm"):
+                    state[f"{name}{path}.weight"] = value
+                elif path.startswith("mlp"):
+                    turned = value.T[:, ::order] if "down" in path else value.T[::order]
+                    state[f"{name}{path.replace('/', '.')}.weight"] = turned
+                else:
+                    kind, part = path.split("/")
+                    flat = value.reshape(-1, value.shape[-1]) if part[0] == "o" else value.reshape(len(value), -1)
+                    state[f"{name}{kind}.{part[0]}_proj.weight"] = flat.T
+    return state
+
+
+def in_doubles(torch: Any, model: Any, wavelength: float) -> None:
+    """Let norms, rotations and softmax compute in float64: transformers takes them in float32 whatever the type."""
+    from transformers.models.t5gemma import modeling_t5gemma as module
+
+    def norm(self: Any, x: Any) -> Any:
+        return (1.0 + self.weight) * x / (x.pow(2).mean(-1, keepdim=True) + self.eps).sqrt()
+
+    def rotation(self: Any, _x: Any, position_ids: Any) -> Any:
+        half = self.inv_freq.numel()
+        turns = wavelength ** (-torch.arange(half, dtype=torch.float64) / half)
+        angles = position_ids[..., None].double() * torch.cat([turns, turns])
+        return angles.cos(), angles.sin()
+
+    for part in model.modules():
+        if type(part).__name__ == "T5GemmaRMSNorm":
+            part.forward = MethodType(norm, part)
+        if type(part).__name__ == "T5GemmaRotaryEmbedding":
+            part.forward = MethodType(rotation, part)
+    right = module.nn.functional.softmax
+
+    def attention(*args: Any, **named: Any) -> Any:
+        module.nn.functional.softmax = lambda x, dim, dtype: right(
+            x, dim=dim, dtype=torch.promote_types(x.dtype, dtype)
+        )
+        try:
+            return eager(*args, **named)
+        finally:
+            module.nn.functional.softmax = right
+
+    eager = getattr(module.eager_attention_forward, "right", module.eager_attention_forward)
+    attention.right = eager  # type: ignore[attr-defined]
+    module.eager_attention_forward = attention
+
+
+def values_of(model: Any) -> list[Any]:
+    """The projections of what is attended to in the source."""
+    found = [layer.self_attn.v_proj for layer in model.model.encoder.layers]
+    return found + [layer.cross_attn.v_proj for layer in model.model.decoder.layers]

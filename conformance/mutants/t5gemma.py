@@ -1,0 +1,39 @@
+# ruff: noqa: ARG005, E501  (tables of lambdas read better unbroken)
+"""Mutants of T5Gemma's forward pass. `fault` is a row of the catalogue of real faults."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from conformance.mutants import Mutant
+from conformance.mutants.arithmetic import ATTENTION, result
+
+T5GEMMA, CLAUSE = "refimpl.models.t5gemma.backbone", "models.t5gemma"
+WINDOW, ROTARY, SCORES = f"{CLAUSE}.window", f"{CLAUSE}.rotary", f"{CLAUSE}.attention"
+
+
+def _mutant(name: str, fault: str, clause: str, place: str, wrong: Any, module: str = T5GEMMA) -> Mutant:
+    return Mutant(f"t5gemma-{name}", fault, (clause,), ((module, place, wrong),), block="*")
+
+
+def _without_post_norm(right: Any) -> Any:
+    """The norm behind a part is left out."""
+    return lambda self, x, weights: x if "/post_" in weights._path else right(self, x, weights)
+
+
+MUTANTS = [
+    _mutant("window-one-short", "P17", WINDOW, "may_attend_window", lambda right: lambda q, k, first, window: right(q, k, first, window - 1)),
+    _mutant("window-one-wide", "P17", WINDOW, "may_attend_window", lambda right: lambda q, k, first, window: right(q, k, first, window + 1)),
+    _mutant("no-window", "P17", WINDOW, "may_attend_window", result(np.ones_like)),
+    _mutant("wavelength-10000", "P09", ROTARY, "rotated", lambda right: lambda x, first, wave: right(x, first, 10_000.0), ATTENTION),
+    _mutant("turned-backwards", "P09", ROTARY, "rotated", lambda right: lambda x, first, wave: right(x[..., ::-1], first, wave)[..., ::-1] if isinstance(x, np.ndarray) and x.shape[2] == 2 else right(x, first, wave), ATTENTION),
+    _mutant("no-soft-cap", "M18", SCORES, "T5GemmaBackbone.attention_of", result(lambda kind: replace(kind, soft_cap=None))),
+    _mutant("scale-by-width", "M16", SCORES, "T5GemmaBackbone.attention_of", result(lambda kind: replace(kind, scale=kind.head_dim**-0.5))),
+    _mutant("heads-share-in-turns", "M11", SCORES, "for_heads", lambda right: lambda x, heads: np.tile(x, (1, 1, heads // x.shape[2], 1)), "refimpl.autograd.attention"),
+    _mutant("gain-without-one", "N01", f"{CLAUSE}.rms-norm", "T5GemmaBackbone.norm", lambda right: lambda self, x, weights: right(self, x, weights) - right(self, x, weights) / (1 + weights.scale)),
+    _mutant("no-norm-behind", "N07", f"{CLAUSE}.encoder-layer", "T5GemmaBackbone.norm", _without_post_norm),
+    _mutant("embeddings-not-scaled", "P08", f"{CLAUSE}.embedding", "T5GemmaBackbone.embed", lambda right: lambda self, weights, side, *rest: (
+        right(self, weights, side, *rest) * np.float32(self.config.side(side, "hidden_dim") ** -0.5))),
+    _mutant("logits-not-capped", "N08", f"{CLAUSE}.head", "T5GemmaConfig.logit_cap", lambda right: property(lambda self: None)),
+]  # fmt: skip
