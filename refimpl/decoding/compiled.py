@@ -24,12 +24,12 @@ def compiled_steps(model: Any, batch: Mapping[str, np.ndarray], index: int, thre
     if not record:
         return None
     with LOADING:
-        from refimpl.kernels import weights  # noqa: PLC0415 (this imports Numba)
+        from refimpl.kernels import records  # noqa: PLC0415 (this imports Numba)
         from refimpl.kernels.decoder_steps import DecoderSteps  # noqa: PLC0415
 
     ids, source_mask = trim(batch["encoder_token_ids"], batch["encoder_padding_mask"])
-    read = getattr(weights, record)(model.backbone)
-    return DecoderSteps(read, model, ids, source_mask, batch["decoder_token_ids"], index, threads)
+    weights = getattr(records, record)(model.backbone).model()
+    return DecoderSteps(weights, model, ids, source_mask, batch["decoder_token_ids"], index, threads)
 
 
 def in_parts(model: Any, inputs: Mapping[str, np.ndarray], generate: Generate) -> dict[str, np.ndarray] | None:

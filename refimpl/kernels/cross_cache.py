@@ -31,9 +31,9 @@ def lines_of(keys: Array, values: Array) -> Lines:
     return Lines(keys.reshape(len(keys), 1, -1), values.reshape(len(values), 1, -1))
 
 
-def products(stack: Stack, rows: int) -> int:
-    """How many numbers are multiplied for so many rows."""
-    return rows * sum(array.size for layer in stack.layers for array in _matrices(layer))
+def products(stack: Stack) -> int:
+    """How many numbers are multiplied for a row."""
+    return sum(array.size for layer in stack.layers for array in _matrices(layer))
 
 
 def _matrices(part: Any) -> list[Array]:
@@ -87,5 +87,5 @@ class CrossCache:
             for each in stack.layers:
                 layer(each.blocks, stack.kind, rows, (own, own), work, crew)
 
-        pool.run(run, products(stack, len(at)), (layer,))
+        pool.run(run, products(stack) * len(at), (layer,))
         return backbone.final_norm(weights.scope, "encoder", work.x)

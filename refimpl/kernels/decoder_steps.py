@@ -34,6 +34,7 @@ class DecoderSteps:
         self._pool = ThreadPool(threads)
         self._source = CrossCache(weights, model, self._pool, ids, source_mask)
         self._own: list[Lines] = []
+        self._products = products(weights.decoder)
         self._work: Work | None = None
         self.start = self.reached = index
         self.cache = np.repeat(np.arange(rows)[:, None], self._columns + 1, axis=1)
@@ -87,38 +88,34 @@ class DecoderSteps:
         work, own = self._fitting(rows * count, int(table.max()) + 1)
         x = self._backbone.embed(self._weights.scope, "decoder", ids, first)
         work.x[: rows * count] = x.reshape(rows * count, -1)
-        logits, states = self._decode(
-            self._rows(table, first, count),
-            work,
-            list(zip(own, self._source.lines, strict=True)),
-            head,
-        )
+        caches = list(zip(own, self._source.lines, strict=True))
+        logits, states = self._decode(self._rows(table, first, count), work, caches, head)
+        logits, states = logits[: rows * count], states[: rows * count]
         return logits.reshape(rows, count, logits.shape[1]), states.reshape(rows, count, -1), table
 
-    def _rows(self, table: np.ndarray, first: int, count: int) -> Rows:
-        """A row for each sequence and column. Shapes: table (B, T + 1) -> B * count rows."""
+    def _rows(self, table: np.ndarray, first: int, count: int) -> dict[int, Rows]:
+        """A row for each sequence and column, by the window of layers. Shapes: table (B, T + 1) -> B * count rows."""
         sources, positions = np.repeat(table[:, -1], count), np.tile(np.arange(first, first + count), len(table))
         slots = np.repeat(table[:, :-1], count, axis=0)
-        own = Span(np.zeros_like(positions), positions + 1, slots, np.arange(self._columns))
-        starts, lines = (
-            self._source.starts[sources],
-            np.arange(self._source.lines[0].keys.shape[0] if self._source.lines else 0),
-        )
+        starts, lines = self._source.starts[sources], np.arange(self._source.counts.sum())
         source = Span(starts, starts + self._source.counts[sources], np.zeros_like(lines)[None], lines)
-        new = np.array(table[:, first : first + count]).reshape(-1)
-        return Rows(positions, positions, new, (own, source))
+        new, found = np.array(table[:, first : first + count]).reshape(-1), {}
+        for window in {each.window for each in self._weights.decoder.layers}:
+            own = Span(np.maximum(positions - window, 0), positions + 1, slots, np.arange(self._columns))
+            found[window] = Rows(positions, positions, new, (own, source))
+        return found
 
     def _decode(
-        self, rows: Rows, work: Work, caches: list[tuple[Lines, Lines]], head: bool
+        self, rows: dict[int, Rows], work: Work, caches: list[tuple[Lines, Lines]], head: bool
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Logits (R, V), or none, and states (R, E) of R rows."""
-        (_, stack, scope), backbone, count = self._weights, self._backbone, len(rows.positions)
+        """Logits (R, V), or none, and states (R, E) of R rows, made even."""
+        (_, stack, scope), backbone = self._weights, self._backbone
         logits = np.empty((len(work.x), backbone.vocabulary_size if head else 0), np.float32)
         last: list[np.ndarray] = []
 
         def run(crew: Crew) -> None:
             for each, cache in zip(stack.layers, caches, strict=True):
-                layer(each.blocks, stack.kind, rows, cache, work, crew)
+                layer(each.blocks, stack.kind, rows[each.window], cache, work, crew)
             wait(crew)
             if crew.rank == 0:
                 states = backbone.final_norm(scope, "decoder", work.x)
@@ -127,10 +124,12 @@ class DecoderSteps:
             if head:
                 _score(last[1], last[2], logits, crew)
 
-        size = logits.shape[1] * stack.width
-        pool_entries = (layer, wait, share, unembed)
-        self._pool.run(run, products(stack, count) + count * size, pool_entries)
-        return logits[:count], last[0][:count]
+        self._pool.run(
+            run, len(work.x) * (self._products + logits.shape[1] * stack.width), (layer, wait, share, unembed)
+        )
+        if backbone.logit_cap is not None:
+            logits = np.tanh(logits / np.float32(backbone.logit_cap)) * np.float32(backbone.logit_cap)
+        return logits, last[0]
 
     def _fitting(self, rows: int, slots: int) -> tuple[Work, list[Lines]]:
         """Working memory for so many rows, and room in the cache for so many slots a position."""

@@ -16,20 +16,21 @@ _FITS_A_CORE = 4_000_000  # parameters of a model that each core can have for it
 _ROWS_OF_A_PART = 8  # at least: fewer rows take less time than it takes to start a thread
 GREEDY = ("refimpl.samplers.greedy_sampler", "GreedySampler")
 GREEDY_METHODS = ("get_next_token", "compute_probabilities", "steps")
-# By module and name of the class whose definition a record of `weights` repeats.
+# By module and name of the class whose definition a record of `records` repeats.
 RECORDS = {
-    ("refimpl.models.bart.backbone", "BartBackbone"): "bart",
-    ("refimpl.models.t5.backbone", "T5Backbone"): "t5",
+    ("refimpl.models.bart.backbone", "BartBackbone"): "Bart",
+    ("refimpl.models.t5.backbone", "T5Backbone"): "T5",
+    ("refimpl.models.t5gemma.backbone", "T5GemmaBackbone"): "T5Gemma",
 }
 _TASK_METHODS = ("call_decoder_with_cache", "_initialize_cache")
 _BACKBONE_METHODS = (
     "decode", "decoder_layer", "attend", "transform", "feed_forward", "norm", "position_bias", "cross_keys_values",
-    "attention", "logits", "scope",
+    "attention", "logits", "scope", "embed", "head", "final_norm",
 )  # fmt: skip
 
 
 def record_of(model: Any) -> str:
-    """The name of the record in `weights` that a model's kernels read, or "" if the definition must run.
+    """The name of the record in `records` that a model's kernels read, or "" if the definition must run.
 
     That is so for other types than float32, for unknown architectures, and where a subclass or an instance has a
     method of its own in place of one that the layers repeat. A sampler with a loop of its own gets the definition's

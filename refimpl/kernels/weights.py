@@ -2,33 +2,30 @@
 
 What an architecture does not have is an empty array. A copy is made only of what lies in another order.
 
-Spec: kernels.architecture, kernels.memory
+Spec: kernels.memory
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from refimpl.kernels.row_ops import GELU, GELU_TANH, RELU, SILU
-
 Array = np.ndarray
-ACTIVATIONS = {"relu": RELU, "gelu": GELU, "gelu_approximate": GELU_TANH, "silu": SILU}
-_NO_VECTOR, _NO_MATRIX = np.zeros(0, np.float32), np.zeros((0, 0), np.float32)
+NO_VECTOR, NO_MATRIX = np.zeros(0, np.float32), np.zeros((0, 0), np.float32)
 
 
 class Dense(NamedTuple):
     """A projection. Shapes: kernel (inputs, outputs), bias (outputs) or (0)."""
 
-    kernel: Array = _NO_MATRIX
-    bias: Array = _NO_VECTOR
+    kernel: Array = NO_MATRIX
+    bias: Array = NO_VECTOR
 
 
 class Norm(NamedTuple):
     """A layer norm; without a shift an RMS norm; without a gain none. Shapes: (E) or (0)."""
 
-    gain: Array = _NO_VECTOR
-    shift: Array = _NO_VECTOR
+    gain: Array = NO_VECTOR
+    shift: Array = NO_VECTOR
 
 
 class Block(NamedTuple):
@@ -46,12 +43,12 @@ class Block(NamedTuple):
 class Layer(NamedTuple):
     """A layer of either stack: attention to its own sequence, to the source (empty in the encoder), feed-forward.
 
-    `source` makes keys and values of the encoder's states. `window` positions are attended to at most, 0 means all.
+    `source` makes keys and values of the encoder's states. A row sees `window` positions before its own.
     """
 
     blocks: tuple[Block, Block, Block]
-    source: tuple[Dense, Dense] = (Dense(), Dense())
-    window: int = 0
+    source: tuple[Dense, Dense]
+    window: int
 
 
 class Lines(NamedTuple):
@@ -125,7 +122,7 @@ class Stack(NamedTuple):
     kind: Kind
     width: int
     bias: Callable[[int], Array]
-    rotary: Callable[[int], Array] = lambda _: _NO_MATRIX
+    rotary: Callable[[int], Array]
 
 
 class Model(NamedTuple):
@@ -134,97 +131,3 @@ class Model(NamedTuple):
     encoder: Stack
     decoder: Stack
     scope: Any
-
-
-class Reader:
-    """Reads a backbone's weights by name."""
-
-    def __init__(self, backbone: Any) -> None:
-        self.params = dict(backbone.params)  # what is put in its place during a call is for the next one
-
-    def array(self, name: str) -> Array:
-        """A weight."""
-        return np.ascontiguousarray(self.params[name])
-
-    def dense(self, path: str, inputs: int) -> Dense:
-        """A projection, its heads joined, with its bias if it has one."""
-        kernel, bias = self.array(f"{path}/kernel").reshape(inputs, -1), _NO_VECTOR
-        if f"{path}/bias" in self.params:
-            bias = self.array(f"{path}/bias").reshape(-1)
-        return Dense(kernel, bias)
-
-    def three(self, path: str, names: Sequence[str], inputs: int) -> tuple[Dense, Dense, Dense]:
-        """Up to three projections below a path."""
-        found = [self.dense(f"{path}/{name}", inputs) for name in names]
-        first, second, third = (*found, Dense(), Dense())[:3]
-        return first, second, third
-
-    def layer_norm(self, path: str) -> Norm:
-        """Gain and shift."""
-        return Norm(self.array(f"{path}/gamma"), self.array(f"{path}/beta"))
-
-    def rms_norm(self, path: str) -> Norm:
-        """Gain alone."""
-        return Norm(self.array(f"{path}/weight"))
-
-
-def _kind(backbone: Any, activation: int, epsilon: float) -> Kind:
-    """The sizes and scalars of a backbone's attention and norms."""
-    own = backbone.attention
-    return Kind(own.heads, own.heads, own.head_dim, activation, np.float32(own.scale), np.float32(epsilon))
-
-
-def bart(backbone: Any) -> Model:
-    """BART: norms after each sum, biases in all projections."""
-    reader, kind, width = Reader(backbone), _kind(backbone, GELU, 1e-5), backbone.hidden_dim
-
-    def attention(path: str, names: Sequence[str]) -> Block:
-        output = reader.dense(f"{path}/attention_output", kind.heads * kind.depth)
-        return Block(reader.three(path, names, width), output, after=reader.layer_norm(f"{path}_layer_norm"))
-
-    def feed_forward(path: str) -> Block:
-        inputs = reader.three(path, ["feedforward_intermediate_dense"], width)
-        output = reader.dense(f"{path}/feedforward_output_dense", backbone.intermediate_dim)
-        return Block(inputs, output, after=reader.layer_norm(f"{path}/feedforward_layer_norm"))
-
-    return _model(backbone, reader, kind, attention, feed_forward, ("query", "key", "value"))
-
-
-def t5(backbone: Any) -> Model:
-    """T5: RMS norms before each block, biases by distance, no other biases."""
-    reader, width = Reader(backbone), backbone.hidden_dim
-    kind = _kind(backbone, ACTIVATIONS[backbone.activation], backbone.layer_norm_epsilon)
-    wide = ["input_projector", "gate_projector"][: 1 + backbone.use_gated_activation]
-
-    def attention(path: str, names: Sequence[str]) -> Block:
-        output = reader.dense(f"{path}/output_projector", kind.heads * kind.depth)
-        return Block(reader.three(path, names, width), output, before=reader.rms_norm(f"{path}_layer_norm"))
-
-    def feed_forward(path: str) -> Block:
-        output = reader.dense(f"{path}/output_projector", backbone.intermediate_dim)
-        return Block(reader.three(path, wide, width), output, before=reader.rms_norm(f"{path}/layer_norm"))
-
-    return _model(
-        backbone, reader, kind, attention, feed_forward, ("query_projector", "key_projector", "value_projector")
-    )
-
-
-def _model(backbone: Any, reader: Reader, kind: Kind, attention: Any, feed_forward: Any, names: Sequence[str]) -> Model:
-    """Both stacks, from what makes a block of attention and of feed-forward."""
-
-    def layer(path: str, side: str) -> Layer:
-        own, last = attention(f"{path}/self_attention", names), feed_forward(path)
-        if side == "encoder":
-            return Layer((own, Block(), last))
-        key, value, _ = reader.three(f"{path}/cross_attention", names[1:], backbone.hidden_dim)
-        return Layer((own, attention(f"{path}/cross_attention", names[:1]), last), (key, value))
-
-    def stack(side: str) -> Stack:
-        def bias(span: int) -> Array:
-            found = backbone.position_bias(backbone.scope, side, 1, 2 * span + 1, span)
-            return np.zeros((kind.heads, 0), np.float32) if found is None else np.ascontiguousarray(found[:, 0])
-
-        layers = [layer(backbone.layer_name.format(side, n), side) for n in range(backbone.depth(side))]
-        return Stack(layers, kind, backbone.hidden_dim, bias)
-
-    return Model(stack("encoder"), stack("decoder"), type(backbone.scope)(reader.params))

@@ -5,7 +5,7 @@ import pytest
 
 from refimpl.decoding import compiled
 from refimpl.kernels import decoder_steps, thread_pool
-from refimpl.models import BartBackbone, BartSeq2SeqLM, T5Backbone, T5Seq2SeqLM
+from refimpl.models import BartBackbone, BartSeq2SeqLM, T5Backbone, T5GemmaBackbone, T5GemmaSeq2SeqLM, T5Seq2SeqLM
 from refimpl.samplers import TopKSampler
 from refimpl.tests.tiny import adversarial, batch
 
@@ -13,10 +13,17 @@ SIZES = {"vocabulary_size": 203, "num_layers": 2, "num_heads": 3, "hidden_dim": 
 
 
 T5 = SIZES | {"key_value_dim": 21, "activation": "gelu"}
+SIDE = {
+    "hidden_dim": 75, "intermediate_dim": 130, "num_layers": 2, "num_attention_heads": 6, "num_key_value_heads": 3,
+    "head_dim": 14, "layer_types": ["sliding_attention", "full_attention"],
+}  # fmt: skip
+GEMMA = {f"{side}_{key}": value for side in ("encoder", "decoder") for key, value in SIDE.items()}
+GEMMA |= {"vocabulary_size": 203, "sliding_window": 3, "attn_logit_softcapping": 9.0}
 MODELS = {
     "bart": lambda: BartSeq2SeqLM(BartBackbone(**SIZES, max_sequence_length=30)),
     "t5": lambda: T5Seq2SeqLM(T5Backbone(**T5)),
     "t5-own-head": lambda: T5Seq2SeqLM(T5Backbone(**T5, tie_embedding_weights=False)),
+    "t5gemma": lambda: T5GemmaSeq2SeqLM(T5GemmaBackbone(**GEMMA)),
 }
 
 

@@ -11,7 +11,7 @@ from refimpl.decoding.stream import stream_step
 from refimpl.kernels.eligibility import RECORDS
 from refimpl.kernels.samplers import CHOICES, best_beams
 from refimpl.kernels.token_choice import gumbel_at
-from refimpl.models import BartSeq2SeqLM, T5Seq2SeqLM
+from refimpl.models import BartSeq2SeqLM, T5GemmaSeq2SeqLM, T5Seq2SeqLM
 from refimpl.random import gumbel
 from refimpl.samplers import (
     BeamSampler,
@@ -32,6 +32,7 @@ CONFIGS = [
 TASKS = {
     ("refimpl.models.bart.backbone", "BartBackbone"): BartSeq2SeqLM,
     ("refimpl.models.t5.backbone", "T5Backbone"): T5Seq2SeqLM,
+    ("refimpl.models.t5gemma.backbone", "T5GemmaBackbone"): T5GemmaSeq2SeqLM,
 }
 # What an architecture has beside the sizes, one for each of them: every activation, plain and gated, both heads.
 KINDS = {
@@ -41,13 +42,31 @@ KINDS = {
         {"activation": "gelu_approximate", "tie_embedding_weights": False},
         {"key_value_dim": 3, "activation": "silu", "tie_embedding_weights": False, "use_gated_activation": False},
     ],
+    "T5GemmaBackbone": [
+        {"attn_logit_softcapping": 2.0, "final_logit_softcapping": 3.0},
+        {"tie_word_embeddings": False, "attention_bias": True, "hidden_activation": "silu"},
+        {"query_pre_attn_scalar": 8.0, "hidden_activation": "gelu"},
+    ],
 }
+
+
+def t5gemma(config, n):
+    """Sides of different sizes, several heads a key, a window that is shorter than the sequences."""
+    sides = {"vocabulary_size": config["vocabulary_size"], "sliding_window": 2 + n}
+    for side, extra in (("encoder", 1), ("decoder", 0)):
+        kinds = ["sliding_attention", "full_attention"] * 2
+        heads = {"num_key_value_heads": config["num_heads"], "num_attention_heads": config["num_heads"] * (2 - extra)}
+        sizes = {"num_layers": config["num_layers"], "head_dim": 6, "layer_types": kinds} | heads
+        sizes |= {key: config[key] + extra for key in ("hidden_dim", "intermediate_dim")}
+        sides |= {f"{side}_{key}": value for key, value in sizes.items()}
+    return sides
 
 
 def tasks():
     for module, name in RECORDS:
         for n, config in enumerate(CONFIGS):
-            backbone = getattr(importlib.import_module(module), name)(**config, **KINDS[name][n])
+            sizes = t5gemma(config, n) if name == "T5GemmaBackbone" else config
+            backbone = getattr(importlib.import_module(module), name)(**sizes, **KINDS[name][n])
             task = TASKS[module, name](adversarial(backbone, seed=n), None)
             yield pytest.param(task, id=f"{name}-{n}")
 
