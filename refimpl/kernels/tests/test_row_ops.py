@@ -65,6 +65,7 @@ def test_numbers_that_are_hidden_at_the_end_of_a_row_change_nothing():
 
 
 @pytest.mark.parametrize("cpu", [("haswell", None), ("generic", ""), ("nehalem", None)], ids=lambda cpu: cpu[0])
+@pytest.mark.slow
 def test_bits_on_other_processors(cpu, tmp_path):
     if sys.platform != "linux" or os.uname().machine != "x86_64":
         pytest.skip("needs x86-64")

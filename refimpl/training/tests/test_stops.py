@@ -142,6 +142,14 @@ class PressesCtrlC(Callback):
             signal.raise_signal(signal.SIGINT)
 
 
+@pytest.fixture(autouse=True)
+def python_minds_ctrl_c():
+    """Also where the tests run in the background of a shell, which has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize(("step", "last"), [(0, (1, 0)), (1, (1, 1)), (2, (1, 2))])
 def test_ctrl_c_ends_training_between_two_batches(step, last, data, preset, tmp_path, monkeypatch, capsys):  # noqa: F811
     """After the last batch of an epoch, the epoch is saved first. A resumed run gives the same weights."""
