@@ -1,4 +1,4 @@
-"""Asks one producer all questions and keeps its answers: run in a process of its own for each Keras backend."""
+"""Asks one producer all questions and keeps its answers: run in a process of its own, for what a process settles."""
 
 import json
 import pickle
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from conformance.adapters import find
+from conformance.adapters.transformers import Transformers
 from conformance.cases import GOLDEN
 from conformance.make.questions import all_questions
 from conformance.messages import answer
@@ -33,8 +34,6 @@ def answers_of(adapter: Any, questions: list[dict[str, Any]], **load_args: Any) 
 
 def true_tensors(question: dict[str, Any]) -> dict[str, np.ndarray]:
     """The tensors of the whole pass in float64, as float32: what the blocks of a forced pass are fed."""
-    from conformance.adapters.transformers import Transformers
-
     truth = Transformers()
     load, trace = question["steps"][:2]
     truth.load({"preset": str(GOLDEN / "presets" / load["args"]["preset"])})
@@ -46,7 +45,8 @@ def main(backend: str, target: str, asked: str, dtype: str = "") -> None:
     """Write the answers to a file; `asked` is a file of the ids of the questions that are put."""
     ids = set(json.loads(Path(asked).read_text(encoding="utf-8")))
     questions = [q for q in all_questions() if q["by"] != "hand" and q["id"] in ids]
-    adapter = find(backend)
+    float32 = backend.startswith("transformers32")
+    adapter = Transformers("float32", permuted="permuted" in backend) if float32 else find(backend)
     info = adapter.start()
     content = {"info": info, "answers": answers_of(adapter, questions, **({"dtype": dtype} if dtype else {}))}
     Path(target).write_bytes(pickle.dumps(content))

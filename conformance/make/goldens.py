@@ -18,7 +18,9 @@ from conformance.make.truth import PROFILE_OF, profile_floors, truth_and_floor
 from conformance.messages import encode
 
 BACKENDS = ("jax", "torch", "tensorflow")
-HONEST = (*BACKENDS, "transformers32", "transformers32-permuted")
+# `scalar`: as on a processor without vectors, whose sums have another order.
+SCALAR = ("transformers32-scalar", "transformers32-permuted-scalar")
+HONEST = (*BACKENDS, "transformers32", "transformers32-permuted", *SCALAR)
 Replies = dict[str, dict[str, list[dict[str, Any]]]]  # producer -> case -> replies
 
 

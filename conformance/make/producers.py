@@ -12,30 +12,31 @@ from typing import Any
 from conformance.adapters.transformers import Transformers
 from conformance.cases import GOLDEN
 from conformance.make.answers import answers_of
-from conformance.make.goldens import BACKENDS, Goldens
+from conformance.make.goldens import BACKENDS, SCALAR, Goldens
 from conformance.make.kept import kept_cases
 from conformance.make.quantized import Quantized
 from conformance.make.questions import all_questions
 from conformance.runner import filled_in
 
 
-def ask_keras(backend: str, ids: list[str], scratch: Path, dtype: str = "") -> dict[str, Any]:
-    """KerasHub's answers on one backend, from a process of its own."""
-    target, asked = scratch / f"{backend}{dtype}.pickle", scratch / "asked.json"
+def ask_apart(
+    producer: str, environment: dict[str, str], ids: list[str], scratch: Path, dtype: str = ""
+) -> dict[str, Any]:
+    """A producer's answers, from a process of its own: a Keras backend or a processor's vectors hold for all of it."""
+    target, asked = scratch / "answers.pickle", scratch / "asked.json"
     asked.write_text(json.dumps(ids), encoding="utf-8")
     words = [
         sys.executable,
         "-m",
         "conformance.make.answers",
-        "keras_hub",
+        producer,
         str(target),
         str(asked),
-        *([dtype] if dtype else []),
+        *filter(None, [dtype]),
     ]
-    environment = {**os.environ, "KERAS_BACKEND": backend}
-    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(words, env=os.environ | environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise SystemExit(f"KerasHub on {backend} gave no answers: {done.stderr[-2000:]}")
+        raise SystemExit(f"{producer} with {environment} gave no answers: {done.stderr[-2000:]}")
     return pickle.loads(target.read_bytes())
 
 
@@ -73,11 +74,15 @@ def gather(questions: list[dict[str, Any]], cache: str | None) -> dict[str, dict
             if dtype:  # the oracle of the peer itself: forward passes only
                 new = [id for id in new if id in {q["id"] for q in questions if has_numbers(q)}]
             if new:
-                more = ask_keras(backend, new, Path(scratch), dtype)
+                more = ask_apart("keras_hub", {"KERAS_BACKEND": backend}, new, Path(scratch), dtype)
                 found[name] = {"info": more["info"], "answers": known | more["answers"]}
                 file.write_bytes(pickle.dumps(found[name]))
     for name, adapter in transformers().items():
         found[name] = {"info": adapter.start(), "answers": answers_of(adapter, numeric)}
+    numbers = [q["id"] for q in numeric if has_numbers(q) or any("trace" in s.get("expect", {}) for s in q["steps"])]
+    for name in SCALAR if numbers else ():
+        with tempfile.TemporaryDirectory() as scratch:
+            found[name] = ask_apart(name, {"ATEN_CPU_CAPABILITY": "default"}, numbers, Path(scratch))
     found["tokenizers"] = ask_tokenizers([q for q in questions if q["by"] == "tokenizers"])
     return found
 
