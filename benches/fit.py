@@ -1,20 +1,17 @@
-"""One training step here and in the peers, side by side: `python benches/fit.py --peers PYTHON`.
+"""One training step here and in the peers, side by side: `python -m benches.fit --peers PYTHON`.
 
 Each side runs in a process of its own and gets its turns in rotation, so that whatever else the machine does falls on
 all of them. All get the same arrays, in which no position is padding. Measured: the first step, which compiles; the
-median of each side's later steps; the median over the rounds of each peer's time over ours; the peak of the memory.
-Written to `results/fit.json`, `fit.md` and, with matplotlib, `fit.png`. PYTHON has the `peers` extra installed;
-without --peers only this project is measured.
+median of each side's later steps; the median over the rounds of each peer's time over ours; the peak of the memory
+that a process can't give back, ours with its code compiled before. PYTHON has the `peers` extra installed; without
+--peers only this project is measured. `python -m benches.fit --render` writes `fit.md` from what was measured.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import resource
-import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +19,9 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+
+from benches.halves import RESULTS, Found, halves, keep, now, page, read
+from benches.side import Side, answers, say, versions
 
 SIZES = ("vocabulary_size", "num_layers", "num_heads", "hidden_dim", "intermediate_dim")
 SHAPES = {  # sizes; rows, source and target length
@@ -58,8 +58,7 @@ def ours(shape: str) -> Step:
     return lambda: lm.train_on_batch(*batch)
 
 
-def keras_hubs(shape: str, backend: str) -> Step:
-    os.environ["KERAS_BACKEND"] = backend
+def keras_hubs(shape: str) -> Step:
     import keras
     import keras_hub
 
@@ -102,136 +101,101 @@ def transformers_(shape: str) -> Step:
 
 
 def work(side: str, shape: str) -> None:
-    """A side: for each line on stdin one step, answered by its seconds."""
+    """A side: the first step, two more, and then for each line on stdin one, answered by its seconds."""
+    stream = answers()
     kind, _, backend = side.partition("-")
-    step = ours(shape) if kind == "refimpl" else keras_hubs(shape, backend) if backend else transformers_(shape)
+    step = ours(shape) if kind == "refimpl" else keras_hubs(shape) if backend else transformers_(shape)
+    first = seconds(step)
+    step()
+    step()
+    say({"first": first, "versions": versions()}, stream)
+    for _ in sys.stdin:
+        say(seconds(step), stream)
+
+
+def seconds(step: Step) -> float:
+    """Time of a step."""
     start = time.perf_counter()
     step()
-    print(json.dumps([time.perf_counter() - start, 0]), flush=True)
-    for _ in range(2):
-        step()
-    for _ in sys.stdin:
-        start = time.perf_counter()
-        step()
-        seconds = time.perf_counter() - start
-        print(json.dumps([seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6]), flush=True)
+    return time.perf_counter() - start
 
 
-def started(side: str, shape: str, python: str) -> Any:
-    command = [python, __file__, "--work", side, shape]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1]), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    return subprocess.Popen(command, env=environment, text=True, bufsize=1, **pipes)
-
-
-def answer(process: Any) -> Any:
-    """The next line that is an answer; frameworks print others."""
-    for line in process.stdout:
-        if line.startswith(("[", '"')):
-            return json.loads(line)
-    raise SystemExit("a side ended early")
-
-
-def measured(shape: str, sides: list[str], python: str, rounds: int) -> dict[str, dict[str, float]]:
-    """Seconds of the first and the median step, ratio to ours, peak memory in GB."""
-    running, first, memory = {}, {}, {}
-    for side in sides:  # one after the other, so that compiling does not disturb
-        running[side] = started(side, shape, sys.executable if side == "refimpl" else python)
-        first[side] = answer(running[side])[0]
-    times: dict[str, list[float]] = {side: [] for side in sides}
-    for _ in range(rounds):
-        for side, process in running.items():
-            process.stdin.write("\n")
-            seconds, memory[side] = answer(process)
-            times[side].append(seconds)
-    for process in running.values():
-        process.stdin.close()
-        process.wait()
-    return {
+def measured(shape: str, sides: list[str], peers: str, rounds: int, held: dict[str, str]) -> dict[str, Found]:
+    """Seconds of the first and the median step, ratio to ours, peak memory in MB, versions."""
+    with tempfile.TemporaryDirectory() as cache:
+        settings = held | {"NUMBA_CACHE_DIR": cache}
+        commands = {
+            side: [sys.executable if side == "refimpl" else peers, "benches.fit", "--work", side, shape]
+            for side in sides
+        }
+        fresh = Side(commands["refimpl"], settings)
+        fresh.close()
+        # One after the other, so that compiling does not disturb.
+        running = {side: Side(commands[side], settings | {"KERAS_BACKEND": side.partition("-")[2]}) for side in sides}
+        times: dict[str, list[float]] = {side: [] for side in sides}
+        for _ in range(rounds):
+            for side, process in running.items():
+                times[side].append(process.ask(""))
+        for process in running.values():
+            process.close()
+    found = {
         side: {
             "seconds": median(times[side]),
             "ratio": median(t / r for t, r in zip(times[side], times["refimpl"], strict=True)),
-            "first": first[side],
-            "memory": memory[side],
+            "held_mb": process.held_mb,
+            **process.hello,
         }
-        for side in sides
+        for side, process in running.items()
     }
+    found["refimpl"]["first"] = fresh.hello["first"]
+    return found
 
 
-def table(found: dict[str, Any]) -> str:
+def section(half: Found) -> list[str]:
     """Markdown: one row a side and shape."""
-    lines = [
-        "# A step of training, side by side",
-        "",
-        "Adam, dropout 0.1, no padding; made by `benches/fit.py`: "
-        f"{found['cpus']} CPUs, medians of steps taken in turn.",
-        "",
-        "| shape | side | a step | times ours | first step | peak memory |",
-        "|---|---|---|---|---|---|",
-    ]
-    for shape, rows in found["shapes"].items():
+    lines = ["| shape | side | a step | times ours | first step | peak memory |", "|---|---|---|---|---|---|"]
+    for shape, case in half["cases"].items():
         config, count, source, target = SHAPES[shape]
         sizes = "/".join(str(config[key]) for key in SIZES)
         title = f"{shape}: {sizes}, batch {count}, lengths {source}/{target}"
-        for side, row in rows.items():
-            numbers = f"{row['seconds']:.3f} s | {row['ratio']:.2f} | {row['first']:.1f} s | {row['memory']:.2f} GB"
+        for side, row in case["engines"].items():
+            numbers = f"{row['seconds']:.3f} s | {row['ratio']:.2f} | {row['first']:.1f} s | {row['held_mb']:.0f} MB"
             lines.append(f"| {title} | {side} | {numbers} |")
-    return "\n".join([*lines, "", f"A shape: {', '.join(SIZES)}. {found['note']}".rstrip(), ""])
+    return lines
 
 
-def picture(found: dict[str, Any], path: Path) -> None:
-    """Bars: seconds a step, one panel a shape."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot
-
-    figure, panels = pyplot.subplots(1, len(found["shapes"]), figsize=(4.5 * len(found["shapes"]), 2.8), squeeze=False)
-    for panel, (shape, rows) in zip(panels[0], found["shapes"].items(), strict=True):
-        names = list(rows)[::-1]
-        colours = ["#3465a4" if name == "refimpl" else "#aaaaaa" for name in names]
-        bars = panel.barh(names, [rows[name]["seconds"] for name in names], color=colours)
-        panel.bar_label(bars, fmt="%.3f", padding=2)
-        panel.set_title(f"{shape}: seconds a step")
-        panel.margins(x=0.25)
-    figure.tight_layout()
-    figure.savefig(path, dpi=120)
-
-
-def write(found: dict[str, Any], folder: Path) -> None:
-    """Write and print the results."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "fit.json").write_text(json.dumps(found, indent=1) + "\n")
-    (folder / "fit.md").write_text(table(found))
-    print(table(found))
-    try:
-        picture(found, folder / "fit.png")
-    except ModuleNotFoundError:
-        print("no picture: matplotlib is missing")
+def write(folder: Path) -> None:
+    """Write and print `fit.md`."""
+    about = "Adam, dropout 0.1, no padding; made by `python -m benches.fit`: medians of steps taken in turn. "
+    about += f"A shape: {', '.join(SIZES)}."
+    text = page(["# A step of training, side by side", "", about], read(folder, "fit"), section)
+    (folder / "fit.md").write_text(text)
+    print(text)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--shapes", default=",".join(SHAPES), help=f"default: {','.join(SHAPES)}")
+    parser.add_argument("--shapes", nargs="*", default=list(SHAPES), choices=list(SHAPES), metavar="SHAPE")
     parser.add_argument("--peers", metavar="PYTHON", help="a Python with the peers extra")
-    parser.add_argument("--sides", default=",".join(SIDES), help=f"default: {','.join(SIDES)}")
+    parser.add_argument("--sides", nargs="*", default=list(SIDES), help=f"default: {', '.join(SIDES)}")
     parser.add_argument("--rounds", type=int, help="steps of each side")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--halves", nargs="*", default=list(halves()), choices=list(halves()), metavar="HALF")
+    parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--note", default="", help="a sentence on the circumstances")
+    parser.add_argument("--render", action="store_true", help="measure nothing")
     parser.add_argument("--work", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.work:
         work(*arguments.work)
         return
-    sides = arguments.sides.split(",") if arguments.peers else ["refimpl"]
-    found: dict[str, Any] = {"cpus": os.cpu_count(), "note": arguments.note, "shapes": {}}
-    earlier = arguments.out / "fit.json"
-    if earlier.exists():  # shapes that are not measured now stay
-        found["shapes"] = json.loads(earlier.read_text())["shapes"]
-    for shape in arguments.shapes.split(","):
-        rounds = arguments.rounds or ROUNDS[shape]
-        found["shapes"][shape] = measured(shape, sides, arguments.peers, rounds)
-        write(found, arguments.out)
+    sides = list(dict.fromkeys(["refimpl", *(arguments.sides if arguments.peers else [])]))
+    for half in () if arguments.render else arguments.halves:
+        for shape in arguments.shapes:
+            rounds = arguments.rounds or ROUNDS[shape]
+            found = now() | {"rounds": rounds, "note": arguments.note}
+            found["engines"] = measured(shape, sides, arguments.peers, rounds, halves()[half])
+            keep(arguments.results, "fit", half, shape, found)
+    write(arguments.results)
 
 
 if __name__ == "__main__":

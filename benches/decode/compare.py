@@ -1,71 +1,29 @@
-"""Decoding side by side: one process an engine, runs taken in turn, medians and ratios, a table and a picture.
+"""Decoding side by side: one process an engine, runs taken in turn, medians and ratios, a table by halves.
 
-    python benches/decode/compare.py --peers PYTHON                     (it has keras_hub, transformers, ctranslate2)
-    python benches/decode/compare.py --peers PYTHON --only "batch 1" --engines refimpl keras_hub-torch
+    python -m benches.decode.compare --peers PYTHON             (it has keras_hub, transformers, ctranslate2)
+    python -m benches.decode.compare --peers PYTHON --quick     (beside CTranslate2 only, some minutes)
 
-All engines of a case run the same weights, and must first give the same greedy tokens. Results of cases and engines
-that are not asked this time are kept, and marked as those of their own run.
+All engines of a case run the same weights in the same run, and must first give the same greedy tokens. Cases that are
+not asked this time are kept if they come from this machine.
 """
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bandwidth import bandwidth
-from report import write
-from work import CASES, MODELS
+from benches.decode.report import write
+from benches.decode.work import CASES, MODELS, Case
+from benches.halves import RESULTS, ROOT, halves, keep, now
+from benches.side import Side
 
-HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
-RESULTS = ROOT / "benches" / "results"
 CT2 = ("ctranslate2-float32", "ctranslate2-int8")
-KERAS = ("keras_hub-jax", "keras_hub-tensorflow", "keras_hub-torch")
-ENGINES = dict.fromkeys(CASES, ("refimpl", *CT2, "transformers", *KERAS)) | {
-    "phonemes": ("refimpl", *CT2, *(f"{name}-sorted" for name in CT2), "transformers", *KERAS),
-    "growth": ("refimpl", CT2[0], "transformers"),
-}
-
-
-class Engine:
-    """An engine in its process."""
-
-    def __init__(self, name: str, arguments: argparse.Namespace, folder: Path, model: str) -> None:
-        python = sys.executable if name.startswith("refimpl") else arguments.peers
-        names = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "MKL_NUM_THREADS")
-        settings = {key: str(arguments.threads) for key in names} | {"TF_CPP_MIN_LOG_LEVEL": "3"}
-        settings |= {"KERAS_BACKEND": name.partition("-")[2] or "jax", "PYTHONPATH": str(ROOT)}
-        self.process = subprocess.Popen(
-            [python, str(HERE / "engines.py"), name, str(folder), model],
-            env=os.environ | settings,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        self._answer()
-
-    def ask(self, case: str) -> dict[str, Any]:
-        """Run the case once."""
-        self.process.stdin.write(json.dumps(case) + "\n")
-        self.process.stdin.flush()
-        return self._answer()
-
-    def _answer(self) -> dict[str, Any]:
-        line = self.process.stdout.readline()
-        if not line:
-            raise SystemExit(f"{self.process.args} ended with {self.process.wait()}")
-        return json.loads(line)
-
-    def close(self) -> None:
-        self.process.stdin.close()
-        self.process.wait()
+NEEDS = dict.fromkeys(CT2, ("ctranslate2",)) | {"transformers": ("transformers", "torch")}
+NEEDS |= {f"keras_hub-{backend}": ("keras_hub", backend) for backend in ("jax", "tensorflow", "torch")}
 
 
 def main() -> None:
@@ -73,108 +31,95 @@ def main() -> None:
     parser.add_argument("--peers", default=sys.executable, help="Python that has the other engines")
     parser.add_argument("--folder", type=Path, help="where the models are kept; made if missing")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--patience", type=float, default=40, help="seconds after which an engine gets fewer rounds")
-    parser.add_argument("--engines", nargs="*", help="refimpl beside these only")
-    parser.add_argument("--only", nargs="*", default=list(CASES), choices=list(CASES), metavar="CASE")
+    parser.add_argument("--rounds", type=int, help="default: 5, or 3 with --quick")
+    parser.add_argument("--quick", action="store_true", help="32 tokens in place of 64, CTranslate2 only, no growth")
+    parser.add_argument("--engines", nargs="*", metavar="ENGINE", help=f"refimpl beside these only: {', '.join(NEEDS)}")
+    parser.add_argument("--only", nargs="*", choices=list(CASES), metavar="CASE", help=f"of {', '.join(CASES)}")
+    parser.add_argument("--halves", nargs="*", default=list(halves()), choices=list(halves()), metavar="HALF")
     parser.add_argument("--models-only", action="store_true", help="make the models in --folder, and stop")
-    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--results", type=Path, help="where the table goes; with --quick it is only printed otherwise")
     parser.add_argument("--note", default="", help="what to say of the machine's state")
     arguments = parser.parse_args()
+    arguments.rounds = arguments.rounds or (3 if arguments.quick else 5)
+    cases = arguments.only or [name for name in CASES if not (arguments.quick and name == "growth")]
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
-        for model in [name for name in MODELS if any(CASES[case].name == name for case in arguments.only)]:
-            make_models(folder, model, arguments.peers)
-        for case in () if arguments.models_only else arguments.only:
-            keep(case, run_case(case, folder, arguments), arguments.results)
+        results = arguments.results or (Path(temporary) / "results" if arguments.quick else RESULTS)
+        engines = arguments.engines or [
+            name for name in (CT2 if arguments.quick else NEEDS) if installed(NEEDS[name], arguments.peers)
+        ]
+        for model in [name for name in MODELS if any(CASES[case].model_name == name for case in cases)]:
+            make_models(folder, model, arguments.peers if set(CT2) & set(engines) else "")
+        for half in () if arguments.models_only else arguments.halves:
+            for case in cases:
+                keep(results, "decode", half, case, run_case(case, engines, folder, arguments, halves()[half]))
+                print(write(results) if case == cases[-1] else "", flush=True)
+
+
+def installed(modules: tuple[str, ...], python: str) -> bool:
+    """Whether a Python has these modules."""
+    code = "import sys, importlib.util as u; sys.exit(not all(map(u.find_spec, sys.argv[1:])))"
+    return subprocess.run([python, "-c", code, *modules], check=False).returncode == 0
 
 
 def make_models(folder: Path, model: str, peers: str) -> None:
-    """Models that are not there yet."""
+    """Models that are not there yet; CTranslate2's only where there are peers."""
     for python, done, flags in ((sys.executable, "preset", ()), (peers, "ct2-int8", ("--convert",))):
-        if not (folder / model / done).exists():
-            command = [python, str(HERE / "model.py"), str(folder), model, *flags]
-            subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True)
+        if python and not (folder / model / done).exists():
+            command = [python, "-m", "benches.decode.model", str(folder), model, *flags]
+            subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True)
 
 
-def run_case(case: str, folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
+def in_case(case: Case, engines: list[str]) -> list[str]:
+    """The engines of a case: those that tell when a token comes, or CTranslate2 with sorted sources as well."""
+    if case.grows:
+        return [name for name in engines if not name.startswith("keras_hub") and name != CT2[1]]
+    return engines + ([f"{name}-sorted" for name in engines if name in CT2] if case.stop else [])
+
+
+def run_case(
+    name: str, chosen: list[str], folder: Path, arguments: argparse.Namespace, held: dict[str, str]
+) -> dict[str, Any]:
     """Times of engines for one case; each engine gets a new process, for its peak memory."""
-    load, work = os.getloadavg()[0], CASES[case]
-    before = bandwidth(arguments.threads)
-    names = list(dict.fromkeys(["refimpl", *(arguments.engines or ENGINES[case])]))
-    engines = {name: Engine(name, arguments, folder, work.name) for name in names}
-    first = {name: engine.ask(case)["tokens"] for name, engine in engines.items()}
-    same = {name: first[name] == first["refimpl"] for name in engines}
-    print(case, "same tokens:", same, flush=True)
-    if work.beams == 1 and not all(same[name] for name in engines if "int8" not in name):
+    case, found = CASES[name], now()
+    question = [name, min(case.new, 32) if arguments.quick and not case.grows else case.new]
+    warm = start_engine("refimpl", arguments, folder, case, held)
+    warm.ask(question)  # its compiled code is on the disk then
+    warm.close()
+    names = list(dict.fromkeys(["refimpl", *in_case(case, chosen)]))
+    engines = {engine: start_engine(engine, arguments, folder, case, held) for engine in names}
+    first = {engine: side.ask(question, watch=True)["tokens"] for engine, side in engines.items()}
+    same = {engine: tokens == first["refimpl"] for engine, tokens in first.items()}
+    print(name, "same tokens:", same, flush=True)
+    if case.beams == 1 and not all(same[engine] for engine in names if "int8" not in engine):
         raise SystemExit("the engines do not give the same greedy tokens")
-    runs = in_turn(engines, case, arguments.rounds, arguments.patience)
-    rows = {name: summary(runs[name]) | {"same_tokens": same[name]} for name in engines}
-    for name, row in rows.items():
-        print(f"  {name:24s} {row['tokens_per_second']:8.1f} tokens/s  cpu {row['cpu_seconds']:.2f} s", flush=True)
-    return {
-        "engines": rows,
-        "date": datetime.now(UTC).isoformat(" ", "minutes")[:16],
-        "threads": arguments.threads,
-        "rounds": arguments.rounds,
-        "note": arguments.note,
-        "load_before": load,
-        "bandwidth": max(before, bandwidth(arguments.threads)),
-    }
+    runs: dict[str, list[dict[str, Any]]] = {engine: [] for engine in names}
+    for _ in range(arguments.rounds):
+        for engine, side in engines.items():
+            runs[engine].append(side.ask(question))
+    rows = {}
+    for engine, side in engines.items():
+        side.close()
+        rows[engine] = summary(runs[engine], sum(map(len, first[engine])))
+        rows[engine] |= {"same_tokens": same[engine], "held_mb": side.held_mb, "versions": side.hello}
+        print(f"  {engine:28s} {rows[engine]['tokens_per_second']:8.1f} tokens/s", flush=True)
+    note = f"{arguments.threads} threads, {question[1]} new tokens at most. {arguments.note}".rstrip()
+    return found | {"rounds": arguments.rounds, "note": note, "engines": rows}
 
 
-def in_turn(engines: dict[str, Engine], case: str, rounds: int, patience: float) -> dict[str, list[dict[str, Any]]]:
-    """What each engine answered; one that has used up the patience with it runs twice, or as often as it did."""
-    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in engines}
-    for n in range(rounds):
-        for name, engine in engines.items():
-            if n < 2 or sum(run["seconds"] for run in runs[name]) < patience:
-                runs[name].append(engine.ask(case))
-    for engine in engines.values():
-        engine.close()
-    return runs
+def start_engine(name: str, arguments: argparse.Namespace, folder: Path, case: Case, held: dict[str, str]) -> Side:
+    """An engine in its process."""
+    python = sys.executable if name.startswith("refimpl") else arguments.peers
+    threads = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "MKL_NUM_THREADS")
+    settings = dict.fromkeys(threads, str(arguments.threads)) | {"KERAS_BACKEND": name.partition("-")[2] or "jax"}
+    return Side([python, "benches.decode.engines", name, str(folder.resolve()), case.model_name], settings | held)
 
 
-def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
+def summary(runs: list[dict[str, Any]], tokens: int) -> dict[str, Any]:
     """Medians of an engine's runs, and how far they spread."""
-    times = sorted(run["seconds"] for run in runs)
-    seconds = statistics.median(times)
-    found = {
-        "tokens_per_second": sum(map(len, runs[0]["tokens"])) / seconds,
-        "seconds": seconds,
-        "fastest": times[0],
-        "slowest": times[-1],
-        "rounds": len(times),
-        "cpu_seconds": statistics.median(run["cpu"] for run in runs),
-        "peak_mb": runs[-1]["peak_kb"] / 1024,
-    }
-    for key in ("early", "late"):
-        if key in runs[0]:
-            found[key] = statistics.median(run[key] for run in runs)
-    return found
-
-
-def keep(case: str, found: dict[str, Any], results: Path) -> None:
-    """Put what one run found beside what earlier ones did, and write table and picture anew."""
-    path = results / "decode.json"
-    before = json.loads(path.read_text())["cases"] if path.exists() else {}
-    runs = {name: before[name] for name in CASES if name in before}
-    runs[case] = merged(runs.get(case, []), found)
-    write({"cases": {name: runs[name] for name in CASES if name in runs}}, results)
-
-
-def merged(runs: list[dict[str, Any]], latest: dict[str, Any]) -> list[dict[str, Any]]:
-    """The latest run of a case, then earlier ones for the engines that none after them has; each names its rows.
-
-    An earlier run keeps all its numbers, as ratios are taken within a run.
-    """
-    kept, seen = [], set()
-    for run in [latest, *runs]:
-        shown = [name for name in run["engines"] if name not in seen]
-        seen |= set(shown)
-        if shown:
-            kept.append(run | {"shown": shown})
-    return kept
+    times = [run["seconds"] for run in runs]
+    found = {key: statistics.median(run[key] for run in runs) for key in runs[0] if key != "tokens"}
+    return {"tokens_per_second": tokens / found["seconds"], "fastest": min(times), "slowest": max(times)} | found
 
 
 if __name__ == "__main__":

@@ -1,21 +1,22 @@
-"""One engine as a process: reads the name of a case a line, answers a line. Each imports its own library only.
+"""One engine as a process: reads a line, answers a line. Each imports its own library only.
 
-Answers: seconds, processor seconds, tokens, peak memory in kB; for the case "growth" also the seconds of an early and a
-late token.
+A line is a case's name and how many new tokens. Answers: seconds, tokens; for the case "growth" also the seconds of an
+early and a late token. The first line says which versions were loaded.
 """
 
 import itertools
 import json
 import os
-import resource
 import statistics
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from work import CASES, EARLY, LATE, MODELS, Case, cut, inputs, padded, sources
+from benches.decode.work import CASES, EARLY, LATE, MODELS, Case, cut, inputs, padded, sources
+from benches.side import answers, say, versions
 
 Rows = list[list[int]]
 Tick = Callable[[], None]
@@ -31,7 +32,7 @@ def refimpl(folder: Path, model: str, kernels: bool = True) -> Run:
     def run(rows: Rows, case: Case, tick: Tick) -> Rows:
         sampler = refimpl.samplers.BeamSampler(num_beams=case.beams) if case.beams > 1 else "greedy"
         task.compile(sampler=sampler, jit_compile=kernels)
-        if case.new == 512:
+        if case.grows:
             for so_far in stream_step(task, inputs(rows, case), None):
                 found = so_far
                 tick()
@@ -117,7 +118,7 @@ def ctranslate2(folder: Path, model: str, kind: str) -> Run:
             max_decoding_length=case.new + len(prompt),
             max_input_length=0,
             max_batch_size=case.rows,
-            callback=seen if case.new == 512 else None,
+            callback=seen if case.grows else None,
         )
         return cut([[numbers[word] for word in row.hypotheses[0]][len(prompt) :] for row in found], case)
 
@@ -135,16 +136,15 @@ def engine(name: str, folder: Path, model: str) -> Run:
 
 
 def timed(run: Run, case: Case, rows: Rows, at_once: int) -> dict[str, Any]:
-    """Run a case: time, processor time, tokens."""
+    """Run a case: time and tokens."""
     ticks: list[float] = []
     tokens: Rows = []
-    cpu, start = time.process_time(), time.perf_counter()
+    start = time.perf_counter()
     for first in range(0, len(rows), at_once):
         tokens += run(rows[first : first + at_once], case, lambda: ticks.append(time.perf_counter()))
-    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
-    found = {"seconds": seconds, "cpu": cpu, "tokens": tokens}
+    found = {"seconds": time.perf_counter() - start, "tokens": tokens}
     gaps = [b - a for a, b in itertools.pairwise(ticks)]
-    if case.new == 512 and len(gaps) > EARLY.stop:
+    if case.grows:
         found |= {"early": statistics.median(gaps[EARLY]), "late": statistics.median(gaps[LATE])}
     return found
 
@@ -152,24 +152,14 @@ def timed(run: Run, case: Case, rows: Rows, at_once: int) -> dict[str, Any]:
 def main() -> None:
     """Arguments: engine, folder, model."""
     name, folder = sys.argv[1], Path(sys.argv[2])
-    answer = sys.stdout
-    sys.stdout = sys.stderr
+    stream = answers()
     run = engine(name, folder, sys.argv[3])
-    print(json.dumps({}), file=answer, flush=True)
+    say(versions(), stream)
     for line in sys.stdin:
-        case = CASES[json.loads(line)]
+        case_name, new = json.loads(line)
+        case = replace(CASES[case_name], new=new)
         rows = sources(case, folder)
-        found = timed(run, case, rows, len(rows) if name.endswith("-sorted") else case.rows)
-        print(json.dumps(found | {"peak_kb": peak_kb()}), file=answer, flush=True)
-
-
-def peak_kb() -> int:
-    """The most memory that this program has had. What `getrusage` says counts the process that started it as well."""
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
-    except OSError:  # no Linux
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        say(timed(run, case, rows, len(rows) if name.endswith("-sorted") else case.rows), stream)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from work import MODELS, words
+
+from benches.decode.work import MODELS, words
 
 WORDS = 1000
 SIZES = {

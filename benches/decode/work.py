@@ -31,16 +31,17 @@ MODELS = {
 class Case:
     """One comparison: a model, rows at once, and how far to go."""
 
-    name: str
+    model_name: str
     rows: int
     beams: int = 1
     new: int = 64
     stop: bool = False
+    grows: bool = False
 
     @property
     def model(self) -> Model:
         """The model's record."""
-        return MODELS[self.name]
+        return MODELS[self.model_name]
 
 
 CASES = {
@@ -50,7 +51,7 @@ CASES = {
     "T5, batch 1": Case("t5", 1),
     "T5, batch 8": Case("t5", 8),
     "phonemes": Case("phonemes", 64, new=30, stop=True),
-    "growth": Case("base", 1, new=512),
+    "growth": Case("base", 1, new=512, grows=True),
 }
 
 
@@ -61,10 +62,10 @@ def words() -> list[str]:
 
 def sources(case: Case, folder: Path) -> list[list[int]]:
     """Token ids of all rows: 64 made-up ones each, or a thousand words that the phoneme preset has not seen."""
-    if case.name == "phonemes":
+    if case.model_name == "phonemes":
         return [list(row) for row in json.loads((folder / "phonemes" / "sources.json").read_text())]
-    ids = np.random.default_rng(7).integers(4, 50264 if case.name == "base" else 32128, (64, 64))
-    if case.name == "base":
+    ids = np.random.default_rng(7).integers(4, 50264 if case.model_name == "base" else 32128, (64, 64))
+    if case.model_name == "base":
         ids[:, 0] = 0
     ids[:, -1] = case.model.end
     return [list(row) for row in ids[: case.rows].tolist()]

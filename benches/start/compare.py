@@ -1,10 +1,10 @@
 """From process start to text, side by side: a new process each time, runs taken in turn, medians.
 
-    python benches/start/compare.py --peers PYTHON       (it has keras_hub, transformers and ctranslate2)
+    python -m benches.start.compare --peers PYTHON       (it has keras_hub, transformers and ctranslate2)
 
 Each process loads the shipped preset and generates from one word; `refimpl` is the README's first command. `fresh` is
 the first run on a machine: an empty folder for compiled code. The peers' processes are started the same way both
-times; what they cache by themselves stays. Results of engines that are not asked this time are kept, with their date.
+times; what they cache by themselves stays.
 """
 
 import argparse
@@ -15,12 +15,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-ROOT = Path(__file__).parents[2]
-RESULTS = ROOT / "benches" / "results"
+from benches.halves import RESULTS, ROOT, Found, footnotes, heading, machine, now
+
 TEXT = "EH L AH F AH N T"
 DEFINITION = """
 import refimpl
@@ -60,6 +58,11 @@ out = translator.translate_batch([source], target_prefix=[["<s>"]], beam_size=1,
 said = [word for word in out[0].hypotheses[0] if word not in names[:3]]
 print("".join(said).replace("\\u0120", " ").strip())
 """
+ABOUT = """# From process start to text
+
+The shipped phoneme preset, one word; made by `python -m benches.start.compare`: a new process each time, engines in
+turn, medians. CTranslate2 and transformers have no tokenizer of it: they get token ids. `refimpl` is the README's first
+command; `refimpl-fresh` finds no compiled code."""
 KERAS = ("keras_hub-jax", "keras_hub-tensorflow", "keras_hub-torch")
 ENGINES = ("refimpl", "refimpl-fresh", "refimpl-definition", "ctranslate2", "transformers", *KERAS)
 
@@ -72,7 +75,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--note", default="", help="what to say of the machine's state")
     arguments = parser.parse_args()
-    load = os.getloadavg()[0]
+    found = now() | {"rounds": arguments.rounds, "note": arguments.note}
     with tempfile.TemporaryDirectory() as folder:
         programs = write_programs(Path(folder), arguments.peers)
         times: dict[str, list[float]] = {name: [] for name in arguments.engines}
@@ -81,30 +84,34 @@ def main() -> None:
                 seconds = started(name, programs, arguments.peers, Path(folder), n)
                 if n:  # the first round warms caches, those of the disk as well
                     times[name].append(seconds)
-    run = {
-        "rounds": arguments.rounds,
-        "load_before": load,
-        "note": arguments.note,
-        "date": datetime.now(UTC).isoformat(" ", "minutes")[:16],
-    }
-    write({name: run | spread(runs) for name, runs in times.items()}, arguments.results)
+    versions = {name: version(name.partition("-")[0], arguments.peers) for name in times}
+    found["engines"] = {name: spread(runs) | {"versions": versions[name]} for name, runs in times.items()}
+    write({"machine": machine(), "held": {}, "cases": {"one word": found}}, arguments.results)
 
 
-def spread(runs: list[float]) -> dict[str, float]:
+def spread(runs: list[float]) -> Found:
     """The median and how far runs lie from it."""
     return {"seconds": statistics.median(runs), "fastest": min(runs), "slowest": max(runs)}
 
 
+def version(library: str, peers: str) -> Found:
+    """Of a library where it runs."""
+    python, name = (sys.executable, "seq2seq-refimpl") if library == "refimpl" else (peers, library)
+    code = "import sys; from importlib.metadata import version; print(version(sys.argv[1]))"
+    return {
+        library: subprocess.run([python, "-c", code, name], capture_output=True, text=True, check=True).stdout.strip()
+    }
+
+
 def write_programs(folder: Path, peers: str) -> dict[str, list[str]]:
     """Arguments of Python for each library, after the models that they read were made."""
-    sys.path.insert(0, str(ROOT))
+    import refimpl
     from refimpl.presets.shipped import shipped_preset
 
     for python, flags in ((sys.executable, ()), (peers, ("--convert",))):
-        command = [python, str(ROOT / "benches" / "decode" / "model.py"), str(folder), "phonemes", *flags]
-        subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True, capture_output=True)
-    import refimpl
-
+        command = [python, "-m", "benches.decode.model", str(folder), "phonemes", *flags]
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
     preprocessor = refimpl.models.Seq2SeqLM.from_preset(shipped_preset()).preprocessor
     batch = preprocessor.generate_preprocess(["elephant"])
     told = {"ids": batch["encoder_token_ids"][0][batch["encoder_padding_mask"][0]].tolist()}
@@ -135,31 +142,14 @@ def started(name: str, programs: dict[str, list[str]], peers: str, folder: Path,
     return seconds
 
 
-def write(found: dict[str, Any], folder: Path) -> None:
-    """`start.json` and `start.md`, engines that were not asked this time kept."""
-    path = folder / "start.json"
-    if path.exists():
-        found = json.loads(path.read_text()) | found
+def write(found: Found, folder: Path) -> None:
+    """`start.json` and `start.md`."""
     folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(found, indent=1) + "\n")
-    lines = [
-        "# From process start to text",
-        "",
-        "The shipped phoneme preset, one word; made by `benches/start/compare.py`: a new process each time, engines in",
-        "turn, medians. CTranslate2 and transformers have no tokenizer of it: they get token ids. `refimpl` is the",
-        "README's first command; `refimpl-fresh` finds no compiled code.",
-        "",
-        "| engine | seconds | fastest | slowest | rounds | run |",
-        "|---|---|---|---|---|---|",
-    ]
-    rows = {name: found[name] for name in ENGINES if name in found}
-    for name, row in rows.items():
-        numbers = f"{row['seconds']:.2f} | {row['fastest']:.2f} | {row['slowest']:.2f} | {row['rounds']}"
-        lines.append(f"| {name} | {numbers} | {row['date']} |")
-    runs = {
-        row["date"]: f"* {row['date']}: load {row['load_before']:.1f} before. {row['note']}" for row in rows.values()
-    }
-    text = "\n".join([*lines, "", *(line.strip() for line in runs.values())]) + "\n"
+    (folder / "start.json").write_text(json.dumps(found, indent=1) + "\n")
+    lines = [ABOUT, "", *heading(found), "", "| engine | seconds | fastest | slowest |", "|---|---|---|---|"]
+    for name, row in found["cases"]["one word"]["engines"].items():
+        lines.append(f"| {name} | {row['seconds']:.2f} | {row['fastest']:.2f} | {row['slowest']:.2f} |")
+    text = "\n".join([*lines, "", *footnotes(found)]) + "\n"
     (folder / "start.md").write_text(text)
     print(text)
 
