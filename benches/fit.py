@@ -3,8 +3,9 @@
 Each side runs in a process of its own and gets its turns in rotation, so that whatever else the machine does falls on
 all of them. All get the same arrays, in which no position is padding. Measured: the first step, which compiles; the
 median of each side's later steps; the median over the rounds of each peer's time over ours; the peak of the memory
-that a process can't give back, ours with its code compiled before. PYTHON has the `peers` extra installed; without
---peers only this project is measured. `python -m benches.fit --render` writes `fit.md` from what was measured.
+that a process can't give back (held) and with the files that it maps (resident), ours with its code compiled before.
+PYTHON has the `peers` extra installed; without --peers only this project is measured. `--render` writes `fit.md` from
+what was measured.
 """
 
 from __future__ import annotations
@@ -142,7 +143,7 @@ def measured(shape: str, sides: list[str], peers: str, rounds: int, held: dict[s
         side: {
             "seconds": median(times[side]),
             "ratio": median(t / r for t, r in zip(times[side], times["refimpl"], strict=True)),
-            "held_mb": process.held_mb,
+            **process.memory,
             **process.hello,
         }
         for side, process in running.items()
@@ -153,13 +154,14 @@ def measured(shape: str, sides: list[str], peers: str, rounds: int, held: dict[s
 
 def section(half: Found) -> list[str]:
     """Markdown: one row a side and shape."""
-    lines = ["| shape | side | a step | times ours | first step | peak memory |", "|---|---|---|---|---|---|"]
+    lines = ["| shape | side | a step | times ours | first step | held | resident |", "|---|---|---|---|---|---|---|"]
     for shape, case in half["cases"].items():
         config, count, source, target = SHAPES[shape]
         sizes = "/".join(str(config[key]) for key in SIZES)
         title = f"{shape}: {sizes}, batch {count}, lengths {source}/{target}"
         for side, row in case["engines"].items():
-            numbers = f"{row['seconds']:.3f} s | {row['ratio']:.2f} | {row['first']:.1f} s | {row['held_mb']:.0f} MB"
+            times = f"{row['seconds']:.3f} s | {row['ratio']:.2f} | {row['first']:.1f} s"
+            numbers = f"{times} | {row['held_mb']:.0f} MB | {row['resident_mb']:.0f} MB"
             lines.append(f"| {title} | {side} | {numbers} |")
     return lines
 

@@ -15,10 +15,10 @@ LIBRARIES = ("refimpl", "numpy", "ctranslate2", "transformers", "torch", "keras_
 
 
 class Side:
-    """A module run by some Python. `hello` is what it says once it is ready, `held_mb` the most memory seen."""
+    """A module run by some Python. `hello` is what it says once it is ready, `memory` the most that was seen, in MB."""
 
     def __init__(self, command: list[str], settings: dict[str, str]) -> None:
-        self.held_mb = 0.0
+        self.memory = {"held_mb": 0.0, "resident_mb": 0.0}
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (open as long as the process)
         self.process = subprocess.Popen(
             [command[0], "-m", *command[1:]],
@@ -39,7 +39,8 @@ class Side:
 
     def _answer(self, watch: bool) -> Any:
         while watch and not select.select([self.process.stdout], [], [], 0.01)[0]:
-            self.held_mb = max(self.held_mb, held_mb(self.process.pid))
+            now = memory(self.process.pid)
+            self.memory = {key: max(most, now[key]) for key, most in self.memory.items()}
         line = self.process.stdout.readline()
         if not line:
             self._errors.seek(0)
@@ -51,11 +52,13 @@ class Side:
         self.process.wait()
 
 
-def held_mb(pid: int) -> float:
-    """Memory that a process can't give back: what no file holds. 0 where there is no /proc."""
+def memory(pid: int) -> dict[str, float]:
+    """What a process can't give back, as no file holds it, and its peak with mapped files. 0 without /proc."""
     path = Path(f"/proc/{pid}/status")
-    lines = path.read_text().splitlines() if path.exists() else []
-    return sum(int(line.split()[1]) for line in lines if line.startswith(("RssAnon", "RssShmem", "VmSwap"))) / 1024
+    lines = [line.split() for line in path.read_text().splitlines()] if path.exists() else []
+    mb = {line[0].rstrip(":"): int(line[1]) / 1024 for line in lines if line[-1] == "kB"}
+    held = sum(mb.get(key, 0.0) for key in ("RssAnon", "RssShmem", "VmSwap"))
+    return {"held_mb": held, "resident_mb": mb.get("VmHWM", 0.0)}
 
 
 def answers() -> TextIO:

@@ -101,7 +101,7 @@ def run_case(
     for engine, side in engines.items():
         side.close()
         rows[engine] = summary(runs[engine], sum(map(len, first[engine])))
-        rows[engine] |= {"same_tokens": same[engine], "held_mb": side.held_mb, "versions": side.hello}
+        rows[engine] |= {"same_tokens": same[engine], "versions": side.hello} | side.memory
         print(f"  {engine:28s} {rows[engine]['tokens_per_second']:8.1f} tokens/s", flush=True)
     note = f"{arguments.threads} threads, {question[1]} new tokens at most. {arguments.note}".rstrip()
     return found | {"rounds": arguments.rounds, "note": note, "engines": rows}

@@ -7,6 +7,7 @@ from typing import Any
 from benches.decode.work import CASES
 from benches.halves import RESULTS, Found, page, read
 
+MEMORY = ("held_mb", "resident_mb")
 BASES = {"float32": "ctranslate2-float32", "int8": "ctranslate2-int8"}
 # Bytes that a step of the case "growth" reads, in float32: six decoder layers and the table of the vocabulary. Keys and
 # values of the source are projected once, so two of the eight attention matrices are not read again.
@@ -19,8 +20,9 @@ Made by `python -m benches.decode.compare`: the engines of a case take turns in 
 medians. `batch 1`, `batch 8`, `beam 5`: random weights of BART-base's sizes, 64 source tokens, 64 new tokens, no early
 stop. `T5, ...`: the same with T5-small's sizes. `phonemes`: the shipped preset, 1,000 words that it was not trained on,
 64 at a time, from token ids to token ids with stop; `-sorted` gets all words at once and sorts them by length.
-`growth`: one source, 512 new tokens. Ratios are to CTranslate2, to the faster of its rows. Memory is the peak of what
-the process can't give back (no file holds it), its code compiled before, over the weights in float32."""
+`growth`: one source, 512 new tokens. Ratios are to CTranslate2, to the faster of its rows. Memory is the peak over the
+weights in float32, code compiled before: `held` can't be given back, as no file holds it; `resident` has mapped files
+and libraries as well."""
 
 
 def write(folder: Path) -> str:
@@ -58,15 +60,15 @@ def worst(found: dict[str, Found]) -> list[str]:
 def section(half: Found) -> list[str]:
     """One row an engine and case, then the cost of a late token."""
     lines = [
-        "| case | engine | tokens/s | / float32 | / int8 | memory / weights | same tokens |",
-        "|---|---|---|---|---|---|---|",
+        "| case | engine | tokens/s | / float32 | / int8 | held / weights | resident / weights | same tokens |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     cases = {name: half["cases"][name] for name in CASES if name in half["cases"]}
     for name, case in cases.items():
         for engine, row in case["engines"].items():
             ratios = " | ".join(shown(ratio(case, engine, kind)) for kind in BASES)
             weights = 4 * CASES[name].model.parameters / 2**20
-            memory = f"{row['held_mb'] / weights:.2f}" if row["held_mb"] and name != "phonemes" else ""
+            memory = " | ".join(shown(row[key] / weights if name != "phonemes" else None) for key in MEMORY)
             same = "yes" if row["same_tokens"] else "no"
             lines.append(f"| {name} | {engine} | {row['tokens_per_second']:.1f} | {ratios} | {memory} | {same} |")
     rows: dict[str, Any] = cases["growth"]["engines"] if "growth" in cases else {}
