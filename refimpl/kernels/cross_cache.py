@@ -16,11 +16,11 @@ from refimpl.kernels.weights import Array, Lines, Model, Rows, Span, Stack, Work
 
 def work_of(stack: Stack, rows: int, threads: int, longest: int) -> Work:
     """Working memory for so many rows, and attention to so many positions."""
-    kind, even = stack.kind, rows + rows % 2
+    kind = stack.kind
     inner = stack.layers[0].blocks[-1].inputs[0].kernel.shape[1] if stack.layers else 0
     heads, shared = kind.heads * kind.depth, kind.key_value_heads * kind.depth
-    x, n, y = (np.zeros((even, stack.width), np.float32) for _ in range(3))
-    one, two, three = (np.zeros((even, size), np.float32) for size in (max(heads, inner), max(shared, inner), shared))
+    x, n, y = (np.zeros((rows, stack.width), np.float32) for _ in range(3))
+    one, two, three = (np.zeros((rows, size), np.float32) for size in (max(heads, inner), max(shared, inner), shared))
     span = max(longest - 1, 0)
     scores = np.zeros((threads, longest), np.float32)
     return Work(x, n, y, (one, two, three), scores, stack.bias(span), span, stack.rotary(longest))
@@ -54,7 +54,7 @@ class CrossCache:
         self.starts = np.cumsum(self.counts) - self.counts
         self.longest = max(1, int(self.counts.max()))
         decoder, count = weights.decoder, int(self.counts.sum())
-        shape = (2, count + count % 2, decoder.kind.key_value_heads * decoder.kind.depth)
+        shape = (2, count, decoder.kind.key_value_heads * decoder.kind.depth)
         flat = [np.zeros(shape, np.float32) for _ in decoder.layers]
         self.lines = [lines_of(*each) for each in flat]
         states = self._encoded(weights, model, pool, ids, mask)
@@ -68,19 +68,19 @@ class CrossCache:
         pool.run(run, 2 * states.size * shape[2] * len(flat), (share, matmul))
 
     def _encoded(self, weights: Model, model: Any, pool: ThreadPool, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        """The encoder's states of all tokens, and a row of zeros if they are odd. Shapes: -> (N, E)."""
+        """The encoder's states of all tokens. Shapes: -> (N, E)."""
         stack, backbone = weights.encoder, model.backbone
         at, columns = np.nonzero(mask)
         work = work_of(stack, len(at), pool.most, ids.shape[1])
         if replaced(model, ("call_encoder",)) or replaced(backbone, ("encode", "encode_source", "encoder_layer")):
-            work.n[: len(at)] = model.call_encoder(token_ids=ids, padding_mask=mask)[at, columns]
+            work.n[:] = model.call_encoder(token_ids=ids, padding_mask=mask)[at, columns]
             return work.n
         width = int(columns.max()) + 1 if len(columns) else 0
-        work.x[: len(at)] = backbone.embed(weights.scope, "encoder", ids[:, :width], 0)[at, columns]
+        work.x[:] = backbone.embed(weights.scope, "encoder", ids[:, :width], 0)[at, columns]
         count, columns = len(at), np.array(columns)
         zeros = np.zeros(len(work.x), np.int64)
         span = Span(self.starts[at], (self.starts + self.counts)[at], zeros[None], columns)
-        rows = Rows(columns, np.arange(count), zeros[:count], (span, span))
+        rows = Rows(columns, np.arange(count), zeros, (span, span))
         own = lines_of(*(np.zeros_like(x) for x in work.projected[2:] * 2))
 
         def run(crew: Crew) -> None:

@@ -87,10 +87,9 @@ class DecoderSteps:
         table[:, first : first + count] = (np.arange(rows) if slots is None else slots)[:, None]
         work, own = self._fitting(rows * count, int(table.max()) + 1)
         x = self._backbone.embed(self._weights.scope, "decoder", ids, first)
-        work.x[: rows * count] = x.reshape(rows * count, -1)
+        work.x[:] = x.reshape(rows * count, -1)
         caches = list(zip(own, self._source.lines, strict=True))
         logits, states = self._decode(self._rows(table, first, count), work, caches, head)
-        logits, states = logits[: rows * count], states[: rows * count]
         return logits.reshape(rows, count, logits.shape[1]), states.reshape(rows, count, -1), table
 
     def _rows(self, table: np.ndarray, first: int, count: int) -> dict[int, Rows]:
@@ -108,7 +107,7 @@ class DecoderSteps:
     def _decode(
         self, rows: dict[int, Rows], work: Work, caches: list[tuple[Lines, Lines]], head: bool
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Logits (R, V), or none, and states (R, E) of R rows, made even."""
+        """Logits (R, V), or none, and states (R, E) of R rows."""
         (_, stack, scope), backbone = self._weights, self._backbone
         logits = np.empty((len(work.x), backbone.vocabulary_size if head else 0), np.float32)
         last: list[np.ndarray] = []
@@ -141,7 +140,7 @@ class DecoderSteps:
             for new, old in zip(larger, self._own, strict=bool(self._own)):
                 new[0, :, :have], new[1, :, :have] = old
             self._own = [Lines(*new) for new in larger]
-        if self._work is None or len(self._work.x) != rows + rows % 2:
+        if self._work is None or len(self._work.x) != rows:
             self._work = work_of(stack, rows, self._pool.most, max(self._columns, self._source.longest))
         return self._work, self._own
 

@@ -17,13 +17,13 @@ _TILE = 512  # columns whose sums stay in the first cache
 
 @jit
 def matmul(x: Array, dense: Dense, out: Array, first: int, stop: int) -> None:
-    """`out = x W + b` for the columns from `first` to `stop`. Shapes: x (R, K), R even; W (K, N), b (N) or (0)."""
+    """`out = x W + b` for the columns from `first` to `stop`. Shapes: x (R, K), W (K, N), b (N) or (0)."""
+    eights = dense.kernel.shape[0] // 8 * 8
     for c in range(first, stop, _TILE):
         end = min(c + _TILE, stop)
         for r in range(len(x)):
             for j in range(c, end):
                 out[r, j] = dense.bias[j] if len(dense.bias) else np.float32(0.0)
-        eights = dense.kernel.shape[0] // 8 * 8
         for k in range(0, eights, 8):
             _add_eight(x, dense.kernel, out, c, end, k)
         for k in range(eights, dense.kernel.shape[0]):
@@ -36,41 +36,30 @@ def matmul(x: Array, dense: Dense, out: Array, first: int, stop: int) -> None:
 
 @jit
 def _add_eight(x: Array, weight: Array, out: Array, c: int, end: int, k: int) -> None:
-    """Add eight products to each element of the columns from `c` to `end`, two rows at a time."""
+    """Add eight products to each element of the columns from `c` to `end`; eight lines are read once for all rows."""
     w0, w1, w2, w3 = weight[k, c:end], weight[k + 1, c:end], weight[k + 2, c:end], weight[k + 3, c:end]
     w4, w5, w6, w7 = weight[k + 4, c:end], weight[k + 5, c:end], weight[k + 6, c:end], weight[k + 7, c:end]
-    for r in range(0, len(x), 2):
+    for r in range(len(x)):
         a0, a1, a2, a3 = x[r, k], x[r, k + 1], x[r, k + 2], x[r, k + 3]
         a4, a5, a6, a7 = x[r, k + 4], x[r, k + 5], x[r, k + 6], x[r, k + 7]
-        s = r + 1
-        b0, b1, b2, b3 = x[s, k], x[s, k + 1], x[s, k + 2], x[s, k + 3]
-        b4, b5, b6, b7 = x[s, k + 4], x[s, k + 5], x[s, k + 6], x[s, k + 7]
-        y, z = out[r, c:end], out[s, c:end]
+        y = out[r, c:end]
         for j in range(end - c):
-            u = y[j] + a0 * w0[j] + a1 * w1[j] + a2 * w2[j] + a3 * w3[j]
-            y[j] = u + a4 * w4[j] + a5 * w5[j] + a6 * w6[j] + a7 * w7[j]
-            u = z[j] + b0 * w0[j] + b1 * w1[j] + b2 * w2[j] + b3 * w3[j]
-            z[j] = u + b4 * w4[j] + b5 * w5[j] + b6 * w6[j] + b7 * w7[j]
+            s = y[j] + a0 * w0[j] + a1 * w1[j] + a2 * w2[j] + a3 * w3[j]
+            y[j] = s + a4 * w4[j] + a5 * w5[j] + a6 * w6[j] + a7 * w7[j]
 
 
 @jit(any_order=True)
 def unembed(x: Array, table: Array, out: Array, first: int, stop: int) -> None:
-    """`out = x table^T` for tokens from `first` to `stop`, four at a time. Shapes: x (R, E), R even; table (V, E)."""
+    """`out = x table^T` for tokens from `first` to `stop`, four at a time. Shapes: x (R, E), table (V, E)."""
     last = stop - 1
     for v0 in range(first, stop, 4):
         v1, v2, v3 = min(v0 + 1, last), min(v0 + 2, last), min(v0 + 3, last)
-        for r in range(0, len(x), 2):
-            s = r + 1
-            y0 = y1 = y2 = y3 = z0 = z1 = z2 = z3 = np.float32(0.0)
+        for r in range(len(x)):
+            y0 = y1 = y2 = y3 = np.float32(0.0)
             for k in range(x.shape[1]):
-                a, b = x[r, k], x[s, k]
+                a = x[r, k]
                 y0 += a * table[v0, k]
                 y1 += a * table[v1, k]
                 y2 += a * table[v2, k]
                 y3 += a * table[v3, k]
-                z0 += b * table[v0, k]
-                z1 += b * table[v1, k]
-                z2 += b * table[v2, k]
-                z3 += b * table[v3, k]
             out[r, v0], out[r, v1], out[r, v2], out[r, v3] = y0, y1, y2, y3
-            out[s, v0], out[s, v1], out[s, v2], out[s, v3] = z0, z1, z2, z3

@@ -42,7 +42,7 @@ def greedy(sampler: Any, logits: np.ndarray, _: np.ndarray) -> np.ndarray:
 
 def top_k(sampler: Any, logits: np.ndarray, noise_rows: np.ndarray) -> np.ndarray:
     """One of the `k` most probable tokens. Spec: samplers.top-k.support, samplers.top-k.order"""
-    highest, ids = highest_of(sampler.compute_probabilities(logits), sampler.k)
+    highest, ids = ranking.top_k(sampler.compute_probabilities(logits), sampler.k)
     return _drawn(sampler, highest, ids, noise_rows, sampler.k)
 
 
@@ -55,7 +55,7 @@ def top_p(sampler: Any, logits: np.ndarray, noise_rows: np.ndarray) -> np.ndarra
     width = sampler.k or probabilities.shape[1]
     looked_at = min(width, _ENOUGH)
     while True:
-        highest, ids = highest_of(probabilities, looked_at)
+        highest, ids = ranking.top_k(probabilities, looked_at)
         sums = ranking.cumulative(highest)  # of a prefix: the same bits as the prefix of all sums
         if looked_at == width or (sums[:, -1] > np.float32(sampler.p)).all():
             break
@@ -87,22 +87,6 @@ def random(sampler: Any, logits: np.ndarray, noise_rows: np.ndarray) -> np.ndarr
 def _score(probabilities: np.ndarray, key: np.ndarray, counters: np.ndarray) -> np.ndarray:
     """The definition's score of some tokens, whose noise is at these places. Shapes: both (n) -> (n)."""
     return log32(probabilities) + gumbel_at(key, counters.astype(np.uint64))
-
-
-def highest_of(values: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """The `k` highest of each row, descending, equals by index: those not below the k-th, then sorted.
-
-    Shapes: (B, V) -> (B, k), (B, k).
-    """
-    rows, width = values.shape
-    if k > width:
-        return ranking.top_k(values, k)  # says what is wrong
-    ids = np.empty((rows, k), np.int64)
-    least = np.partition(values, width - k, axis=1)[:, width - k]
-    for row in range(rows):
-        found = np.flatnonzero(~(values[row] < least[row]))  # all of them beside a NaN
-        ids[row] = found[np.argsort(-values[row, found], kind="stable")[:k]]
-    return np.take_along_axis(values, ids, axis=1), ids
 
 
 def _drawn(sampler: Any, probabilities: np.ndarray, ids: np.ndarray, noise_rows: np.ndarray, width: int) -> np.ndarray:

@@ -98,7 +98,7 @@ class Work(NamedTuple):
     """Arrays that layers read and write. Letters: E hidden, L = heads * depth, G = key and value heads * depth,
     F intermediate.
 
-    Shapes: x, n, y (R, E), R even; projected: queries or what is activated (R, L or F), keys or gate (R, G or F),
+    Shapes: x, n, y (R, E); projected: queries or what is activated (R, L or F), keys or gate (R, G or F),
         values (R, G); scores (threads, longest); bias (heads, distances) with distance 0 at `origin`, or (heads, 0);
         rotary (positions, depth) or (0, 0).
     """
