@@ -6,6 +6,8 @@ for KerasHub (`except ValueError:`) still works.
 """
 
 import json
+from collections.abc import Callable
+from typing import Any
 
 
 class RefimplError(Exception):
@@ -162,3 +164,16 @@ class CheckpointError(PresetError):
 
 class UnsupportedError(RefimplError, AttributeError, NotImplementedError):
     """Something of Keras's that is not here; what to use instead is named."""
+
+
+def not_here(kind: str, known: list[str], clause: str) -> Callable[[str], Any]:
+    """A module's `__getattr__` that names Keras's classes which it has not."""
+
+    def missing(name: str) -> Any:
+        if not name[:1].isupper():
+            raise AttributeError(name)
+        raise UnsupportedError(
+            f"There is no {kind} {name}.", f"There are {', '.join(known)}.", "Use one of them.", clause
+        )
+
+    return missing

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from refimpl.autograd import ops
-from refimpl.errors import ConfigError
+from refimpl.errors import ConfigError, not_here
 from refimpl.keras_api.objects import taken
 
+__getattr__ = not_here("loss", ["SparseCategoricalCrossentropy"], "training.compile.loss")
 REDUCTIONS = ("sum_over_batch_size", "mean", "sum", "mean_with_sample_weight")
 
 

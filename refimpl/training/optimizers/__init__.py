@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from refimpl.errors import ConfigError
+from refimpl.errors import ConfigError, not_here
 from refimpl.keras_api.objects import taken
 from refimpl.training.optimizers import schedules
 from refimpl.training.optimizers.adam import Adam, AdamW
@@ -13,6 +13,7 @@ from refimpl.training.optimizers.sgd import SGD
 __all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "get", "schedules"]
 
 NAMES: dict[str, Any] = {"sgd": SGD, "adam": Adam, "adamw": AdamW, "rmsprop": RMSprop}
+__getattr__ = not_here("optimizer", [cls.__name__ for cls in NAMES.values()], "training.compile.optimizer")
 
 
 def get(identifier: Any) -> Optimizer:

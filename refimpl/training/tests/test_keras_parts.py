@@ -8,7 +8,7 @@ import pytest
 from safetensors import safe_open
 
 from refimpl import losses, metrics, optimizers
-from refimpl.errors import ConfigError
+from refimpl.errors import ConfigError, UnsupportedError
 from refimpl.models import BartBackbone, BartSeq2SeqLM
 
 FOLDER = Path(__file__).parents[3] / "golden" / "training" / "steps"
@@ -145,3 +145,10 @@ def test_what_was_left_out_is_named():
     ):
         with pytest.raises(ConfigError):
             build()
+
+
+@pytest.mark.parametrize(("room", "name"), [(optimizers, "Lion"), (losses, "KLDivergence")])
+def test_classes_of_keras_that_are_not_here_are_named(room, name):
+    with pytest.raises(UnsupportedError, match=f"{name}.*(Adam|SparseCategoricalCrossentropy).*training.compile"):
+        getattr(room, name)
+    assert not hasattr(room, "no_such_thing")
