@@ -1,12 +1,20 @@
 """Where the kernels take over, if they are there and fit the model. Nothing else in the project knows them."""
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from refimpl.decoding.trim import trim
 from refimpl.loading import LOADING
+
+eligibility: ModuleType | None
+try:  # here, not in a call: a process may fork while another of its threads imports
+    from refimpl.kernels import eligibility
+except ModuleNotFoundError:
+    eligibility = None
 
 Generate = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 
@@ -16,11 +24,7 @@ def compiled_steps(model: Any, batch: Mapping[str, np.ndarray], index: int, thre
 
     Spec: kernels.twin, kernels.deleted
     """
-    try:
-        from refimpl.kernels.eligibility import record_of  # noqa: PLC0415
-    except ModuleNotFoundError:
-        return None
-    record = record_of(model)
+    record = eligibility.record_of(model) if eligibility else ""
     if not record:
         return None
     with LOADING:
@@ -37,15 +41,9 @@ def in_parts(model: Any, inputs: Mapping[str, np.ndarray], generate: Generate) -
 
     Spec: kernels.parts
     """
-    try:
-        from refimpl.kernels.eligibility import parts_of  # noqa: PLC0415
-    except ModuleNotFoundError:
-        return None
-    parts = parts_of(model, len(inputs["decoder_token_ids"]))
+    parts = eligibility.parts_of(model, len(inputs["decoder_token_ids"])) if eligibility else 1
     if parts < 2:
         return None
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
-
     cut = {key: np.array_split(value, parts) for key, value in inputs.items()}
     with ThreadPoolExecutor(parts) as pool:
         found = list(pool.map(lambda n: generate({key: value[n] for key, value in cut.items()}), range(parts)))

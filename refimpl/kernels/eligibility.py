@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from refimpl.loading import LOADING
+
 _OWN = ("refimpl.models.", "refimpl.samplers.")
 _WORTH_COMPILING = 10_000_000  # parameters; a smaller model answers before Numba is even imported
 _FITS_A_CORE = 4_000_000  # parameters of a model that each core can have for itself
@@ -78,7 +80,8 @@ def parts_of(model: Any, rows: int) -> int:
         return 1
     if not record_of(model) or replaced(model.sampler, GREEDY_METHODS):
         return 1
-    from refimpl.kernels.thread_pool import number_of_threads  # noqa: PLC0415 (this imports Numba)
+    with LOADING:
+        from refimpl.kernels.thread_pool import number_of_threads  # noqa: PLC0415 (this imports Numba)
 
     return min(number_of_threads(), rows // _ROWS_OF_A_PART)
 

@@ -8,7 +8,7 @@ Spec: kernels.threads
 
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import wait as all_done
 from typing import Any, NamedTuple
@@ -88,6 +88,7 @@ def share(count: int, unit: int, crew: Crew) -> tuple[int, int]:
 
 
 Task = Callable[[Crew], None]
+_LOADED: set[tuple[Any, ...]] = set()  # the functions of tasks that were run
 
 
 class ThreadPool:
@@ -98,14 +99,15 @@ class ThreadPool:
         self._counters = np.zeros(COUNTERS, np.int64)
         self._executor: ThreadPoolExecutor | None = None
 
-    def run(self, task: Task, work: int, functions: Iterable[Any]) -> None:
+    def run(self, task: Task, work: int, functions: tuple[Any, ...]) -> None:
         """Run a task of so many products in as many threads as they keep busy; return when all are through.
 
-        One thread does it alone where one of the compiled `functions` that it calls is not there yet.
+        The first task of this process that calls these compiled `functions` is run by one thread, as it compiles them.
         """
-        if not all(function.signatures for function in functions):
+        if functions not in _LOADED:
             with LOADING:
                 task(Crew(self._counters, 1, 0))
+            _LOADED.add(functions)
             return
         size = max(1, min(self.most, work // _WORTH_A_THREAD))
         if size > 1 and self._executor is None:

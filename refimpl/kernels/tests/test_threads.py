@@ -83,10 +83,11 @@ def test_an_error_in_one_thread_leaves_no_other_waiting():
         reached.append(crew.rank)
 
     pool = thread_pool.ThreadPool(2)
+    pool.run(lambda _: None, 0, (thread_pool.wait,))  # the first task is one thread's
     thread_pool.wait(thread_pool.Crew(np.zeros(thread_pool.COUNTERS, np.int64), 1, 0))
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
-            pool.run(task, 10**9, [thread_pool.wait])
+            pool.run(task, 10**9, (thread_pool.wait,))
     assert reached == [1, 1]
 
 
