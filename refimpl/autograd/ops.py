@@ -59,13 +59,14 @@ def matmul_rows(x: Array, matrix: Array) -> Array:
     """`x @ matrix`, each row in a call of BLAS of its own, so that no other row can change how it is summed.
 
     A library is free to sum the rows of one block in different orders, and OpenBLAS does so on AVX2. What this rests
-    on: the same call with the same numbers gives the same bits, wherever they lie in memory.
+    on: the same call with the same numbers gives the same bits, wherever they lie in memory. The matrix lies by
+    outputs, as all weights do; one that does not is copied.
 
     Shapes: x (..., I), matrix (I, O) -> (..., O).
     Spec: invariance.rows
     """
     rows = np.ascontiguousarray(x).reshape(-1, 1, x.shape[-1])
-    return np.matmul(rows, matrix).reshape(*x.shape[:-1], matrix.shape[1])
+    return np.matmul(rows, np.ascontiguousarray(matrix.T).T).reshape(*x.shape[:-1], matrix.shape[1])
 
 
 @primitive
@@ -94,7 +95,7 @@ def _(wants: Wants, x: Array, kernel: Array, bias: Array) -> tuple[Array, Pull]:
         g = g.reshape(len(rows), bias.size)
         return [
             (g @ matrix.T).reshape(x.shape) if wants[0] else None,
-            (rows.T @ g).reshape(kernel.shape) if wants[1] else None,
+            (g.T @ rows).T.reshape(kernel.shape) if wants[1] else None,  # as weights lie in memory
             g.sum(axis=0).reshape(bias.shape) if wants[2] else None,
         ]
 
@@ -114,7 +115,7 @@ def _(wants: Wants, x: Array, kernel: Array) -> tuple[Array, Pull]:
 
     def pull(g: Array) -> list[Array | None]:
         g = g.reshape(len(rows), -1)
-        return [(g @ kernel.T).reshape(x.shape) if wants[0] else None, rows.T @ g if wants[1] else None]
+        return [(g @ kernel.T).reshape(x.shape) if wants[0] else None, (g.T @ rows).T if wants[1] else None]
 
     return (rows @ kernel).reshape(*x.shape[:-1], kernel.shape[1]), pull
 

@@ -52,7 +52,7 @@ def linear(wants: Wants, x: Array, kernel: Array, bias: Array) -> tuple[Array, P
         g = g.reshape(len(rows), bias.size)
         return [
             _matmul(g, matrix.T).reshape(x.shape) if wants[0] else None,
-            _matmul(rows.T, g).reshape(kernel.shape) if wants[1] else None,
+            _matmul(g.T, rows).T.reshape(kernel.shape) if wants[1] else None,
             (np.ones(len(g), g.dtype) @ g).reshape(bias.shape) if wants[2] else None,
         ]
 
@@ -67,7 +67,7 @@ def project(wants: Wants, x: Array, kernel: Array) -> tuple[Array, Pull]:
         g = g.reshape(len(rows), -1)
         return [
             _matmul(g, kernel.T).reshape(x.shape) if wants[0] else None,
-            _matmul(rows.T, g) if wants[1] else None,
+            _matmul(g.T, rows).T if wants[1] else None,
         ]
 
     return _matmul(rows, kernel).reshape(*x.shape[:-1], kernel.shape[1]), pull
@@ -227,8 +227,11 @@ def _to_slope(logits: Array, labels: Array, weights: Array, losses: Array, guess
 
 
 def adam(weight: Array, gradient: Array, momentum: Array, velocity: Array, numbers: tuple[float, ...]) -> None:
-    """One step of Adam, in place. `numbers` are step size, shares of what is new, and epsilon."""
-    arrays = [x.reshape(-1) for x in (weight, np.ascontiguousarray(gradient), momentum, velocity)]
+    """One step of Adam, in place, on arrays that lie alike and in one piece.
+
+    `numbers` are step size, shares of what is new, and epsilon.
+    """
+    arrays = [x.ravel("K") for x in (weight, gradient, momentum, velocity)]
     share(vjp_loops.adam, weight.size, weight.size, *arrays, np.array(numbers, np.float32))
 
 

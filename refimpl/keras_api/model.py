@@ -89,7 +89,7 @@ class KerasModel(Weighted):
         wanted = (w._replace(dataset=self._root + w.dataset) for w in model.layout(model.config))
         with Hdf5Weights({path.name: path}) as file:
             # Copies, as whoever writes the file next may do so in place.
-            model.params = {name: array.copy() for name, array in file.read(wanted, model.dtype).items()}
+            model.params = {name: array.copy("K") for name, array in file.read(wanted, model.dtype).items()}
 
     def __getattr__(self, name: str) -> Any:
         """What Keras has and NumPy has no use for. Spec: task.unsupported"""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from refimpl.errors import WeightsError
-from refimpl.models.weights import weight_arrays
+from refimpl.models.weights import laid_as, weight_arrays
 
 
 class Variable(np.lib.mixins.NDArrayOperatorsMixin):
@@ -33,7 +33,7 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
         if array.shape != self.shape:
             what, must = f"{self.path} was assigned the shape {array.shape}.", f"It has the shape {self.shape}."
             raise WeightsError(what, must, "Reshape the array.", "models.weights.variables")
-        self._model.params[self.path] = array.copy()
+        self._model.params[self.path] = laid_as(self._model.params[self.path], array)
         return self
 
     def __getattr__(self, name: str) -> Any:
@@ -42,7 +42,7 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
         return getattr(self._model.params[self.path], name)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.array(self._model.params[self.path], dtype)
+        return np.array(self._model.params[self.path], dtype, order="C")
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         arrays = [np.asarray(each) if isinstance(each, Variable) else each for each in inputs]

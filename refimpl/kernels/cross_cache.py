@@ -17,7 +17,7 @@ from refimpl.kernels.weights import Array, Lines, Model, Rows, Span, Stack, Work
 def work_of(stack: Stack, rows: int, threads: int, longest: int) -> Work:
     """Working memory for so many rows, and attention to so many positions."""
     kind = stack.kind
-    inner = stack.layers[0].blocks[-1].inputs[0].kernel.shape[1] if stack.layers else 0
+    inner = len(stack.layers[0].blocks[-1].inputs[0].kernel) if stack.layers else 0
     heads, shared = kind.heads * kind.depth, kind.key_value_heads * kind.depth
     x, n, y = (np.zeros((rows, stack.width), np.float32) for _ in range(3))
     one, two, three = (np.zeros((rows, size), np.float32) for size in (max(heads, inner), max(shared, inner), shared))

@@ -13,7 +13,7 @@ import numpy as np
 
 from refimpl.kernels.cross_cache import CrossCache, products, work_of
 from refimpl.kernels.layers import UNIT, layer
-from refimpl.kernels.matmul import matmul, unembed
+from refimpl.kernels.matmul import matmul
 from refimpl.kernels.samplers import looks_at_states, sampler_of
 from refimpl.kernels.thread_pool import Crew, ThreadPool, share, wait
 from refimpl.kernels.weights import Dense, Lines, Model, Rows, Span, Work
@@ -118,13 +118,12 @@ class DecoderSteps:
             wait(crew)
             if crew.rank == 0:
                 states = backbone.final_norm(scope, "decoder", work.x)
-                last.extend((np.array(states), *backbone.head(scope, states)))
+                last.extend((np.array(states), *map(np.ascontiguousarray, backbone.head(scope, states))))
             wait(crew)
-            if head:
-                _score(last[1], last[2], logits, crew)
+            matmul(last[1], Dense(last[2]), logits, *share(logits.shape[1], UNIT, crew))
 
         self._pool.run(
-            run, len(work.x) * (self._products + logits.shape[1] * stack.width), (layer, wait, share, unembed)
+            run, len(work.x) * (self._products + logits.shape[1] * stack.width), (layer, wait, share, matmul)
         )
         if backbone.logit_cap is not None:
             logits = np.tanh(logits / np.float32(backbone.logit_cap)) * np.float32(backbone.logit_cap)
@@ -143,12 +142,3 @@ class DecoderSteps:
         if self._work is None or len(self._work.x) != rows:
             self._work = work_of(stack, rows, self._pool.most, max(self._columns, self._source.longest))
         return self._work, self._own
-
-
-def _score(states: np.ndarray, table: np.ndarray, logits: np.ndarray, crew: Crew) -> None:
-    """A thread's tokens of the logits. Shapes: states (R, E), table (V, E) -> logits (R, V)."""
-    first, end = share(logits.shape[1], UNIT, crew)
-    if table.flags.c_contiguous:
-        unembed(states, table, logits, first, end)
-    else:
-        matmul(states, Dense(np.ascontiguousarray(table.T)), logits, first, end)

@@ -39,11 +39,11 @@ def layer(
             for r in range(first, end):
                 normalize(work.x[r], block.before, kind.epsilon, work.n[r])
             wait(crew)
-            first, end = share(block.inputs[0].kernel.shape[1], UNIT, crew)
+            first, end = share(len(block.inputs[0].kernel), UNIT, crew)
             if part != FEED_FORWARD:
                 first, end = share(kind.key_value_heads, 1, crew)
             for n in range(len(block.inputs)):
-                width = 1 if part == FEED_FORWARD else block.inputs[n].kernel.shape[1] // kind.key_value_heads
+                width = 1 if part == FEED_FORWARD else len(block.inputs[n].kernel) // kind.key_value_heads
                 if len(block.inputs[n].kernel):
                     matmul(work.n, block.inputs[n], work.projected[n], first * width, end * width)
             if part == FEED_FORWARD:

@@ -1,8 +1,7 @@
-"""Matrix products by rows of weights that lie as KerasHub has them: (inputs, outputs), or the token table (V, E).
+"""The matrix product of the kernels: every weight lies by outputs, so each number is the dot product of two lines.
 
-Each element of `matmul` is a sum over k from the first to the last, as the loop is written: no flag lets LLVM
-reorder it. In `unembed` the compiler chooses the order of a dot product, but there is one piece of code for every row
-and token. So a row has the same bits alone and beside others, in one thread or in several.
+The compiler chooses in which order it takes the sum, but there is one piece of code for every row and output. So a row
+has the same bits alone and beside others, in one thread or in several.
 
 Spec: kernels.order, invariance.rows
 """
@@ -12,54 +11,32 @@ import numpy as np
 from refimpl.kernels.jit import jit
 from refimpl.kernels.weights import Array, Dense
 
-_TILE = 512  # columns whose sums stay in the first cache
-
-
-@jit
-def matmul(x: Array, dense: Dense, out: Array, first: int, stop: int) -> None:
-    """`out = x W + b` for the columns from `first` to `stop`. Shapes: x (R, K), W (K, N), b (N) or (0)."""
-    eights = dense.kernel.shape[0] // 8 * 8
-    for c in range(first, stop, _TILE):
-        end = min(c + _TILE, stop)
-        for r in range(len(x)):
-            for j in range(c, end):
-                out[r, j] = dense.bias[j] if len(dense.bias) else np.float32(0.0)
-        for k in range(0, eights, 8):
-            _add_eight(x, dense.kernel, out, c, end, k)
-        for k in range(eights, dense.kernel.shape[0]):
-            w = dense.kernel[k, c:end]
-            for r in range(len(x)):
-                a, y = x[r, k], out[r, c:end]
-                for j in range(end - c):
-                    y[j] += a * w[j]
-
-
-@jit
-def _add_eight(x: Array, weight: Array, out: Array, c: int, end: int, k: int) -> None:
-    """Add eight products to each element of the columns from `c` to `end`; eight lines are read once for all rows."""
-    w0, w1, w2, w3 = weight[k, c:end], weight[k + 1, c:end], weight[k + 2, c:end], weight[k + 3, c:end]
-    w4, w5, w6, w7 = weight[k + 4, c:end], weight[k + 5, c:end], weight[k + 6, c:end], weight[k + 7, c:end]
-    for r in range(len(x)):
-        a0, a1, a2, a3 = x[r, k], x[r, k + 1], x[r, k + 2], x[r, k + 3]
-        a4, a5, a6, a7 = x[r, k + 4], x[r, k + 5], x[r, k + 6], x[r, k + 7]
-        y = out[r, c:end]
-        for j in range(end - c):
-            s = y[j] + a0 * w0[j] + a1 * w1[j] + a2 * w2[j] + a3 * w3[j]
-            y[j] = s + a4 * w4[j] + a5 * w5[j] + a6 * w6[j] + a7 * w7[j]
+_ROWS = 32  # rows that stay in the second cache while all weights pass by
 
 
 @jit(any_order=True)
-def unembed(x: Array, table: Array, out: Array, first: int, stop: int) -> None:
-    """`out = x table^T` for tokens from `first` to `stop`, four at a time. Shapes: x (R, E), table (V, E)."""
-    last = stop - 1
-    for v0 in range(first, stop, 4):
-        v1, v2, v3 = min(v0 + 1, last), min(v0 + 2, last), min(v0 + 3, last)
-        for r in range(len(x)):
-            y0 = y1 = y2 = y3 = np.float32(0.0)
-            for k in range(x.shape[1]):
-                a = x[r, k]
-                y0 += a * table[v0, k]
-                y1 += a * table[v1, k]
-                y2 += a * table[v2, k]
-                y3 += a * table[v3, k]
-            out[r, v0], out[r, v1], out[r, v2], out[r, v3] = y0, y1, y2, y3
+def matmul(x: Array, dense: Dense, out: Array, first: int, stop: int) -> None:
+    """`out = x W^T + b` for the outputs from `first` to `stop`, two rows by four outputs at a time, so that each number
+    that is read serves several products. At an odd end the last row or output is taken again.
+
+    Shapes: x (R, K or more), W (N, K), b (N) or (0), out (R, N).
+    """
+    w, bias = dense.kernel, dense.bias
+    for begin in range(0, len(x), _ROWS):
+        end = min(begin + _ROWS, len(x))
+        for n0 in range(first, stop, 4):
+            n1, n2, n3 = min(n0 + 1, stop - 1), min(n0 + 2, stop - 1), min(n0 + 3, stop - 1)
+            for r in range(begin, end, 2):
+                s = min(r + 1, end - 1)
+                y0 = y1 = y2 = y3 = z0 = z1 = z2 = z3 = np.float32(0.0)
+                for k in range(w.shape[1]):
+                    a, b = x[r, k], x[s, k]
+                    y0, z0 = y0 + a * w[n0, k], z0 + b * w[n0, k]
+                    y1, z1 = y1 + a * w[n1, k], z1 + b * w[n1, k]
+                    y2, z2 = y2 + a * w[n2, k], z2 + b * w[n2, k]
+                    y3, z3 = y3 + a * w[n3, k], z3 + b * w[n3, k]
+                out[r, n0], out[r, n1], out[r, n2], out[r, n3] = y0, y1, y2, y3
+                out[s, n0], out[s, n1], out[s, n2], out[s, n3] = z0, z1, z2, z3
+        for r in range(begin, end if len(bias) else begin):
+            for n in range(first, stop):
+                out[r, n] += bias[n]

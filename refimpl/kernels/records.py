@@ -51,8 +51,8 @@ class Record:
         return np.ascontiguousarray(self.params[name])
 
     def _dense(self, path: str, inputs: int) -> Dense:
-        """A projection, its heads joined, with its bias if it has one."""
-        kernel, bias = self.array(f"{path}/kernel").reshape(inputs, -1), NO_VECTOR
+        """A projection by outputs, its heads joined, with its bias if it has one; no copy if it lies so, as a rule."""
+        kernel, bias = np.ascontiguousarray(self.params[f"{path}/kernel"].reshape(inputs, -1).T), NO_VECTOR
         if f"{path}/bias" in self.params:
             bias = self.array(f"{path}/bias").reshape(-1)
         return Dense(kernel, bias)
@@ -89,7 +89,7 @@ class Record:
             return Block(inputs, self._dense(f"{path}/{part}/{names[3]}", inner), **self.norms(path, part))
 
         inputs = self._three([f"{path}/{name}" for name in self.wide], self.width(side))
-        output = self._dense(f"{path}/{self.narrow}", inputs[0].kernel.shape[1])
+        output = self._dense(f"{path}/{self.narrow}", len(inputs[0].kernel))
         last, source = Block(inputs, output, **self.norms(path, "feedforward")), (Dense(), Dense())
         if side == "encoder":
             return Layer((attention("self_attention", 3), Block(), last), source, self.window(side, n))

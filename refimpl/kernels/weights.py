@@ -15,7 +15,7 @@ NO_VECTOR, NO_MATRIX = np.zeros(0, np.float32), np.zeros((0, 0), np.float32)
 
 
 class Dense(NamedTuple):
-    """A projection. Shapes: kernel (inputs, outputs), bias (outputs) or (0)."""
+    """A projection. Shapes: kernel (outputs, inputs), bias (outputs) or (0)."""
 
     kernel: Array = NO_MATRIX
     bias: Array = NO_VECTOR

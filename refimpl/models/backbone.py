@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -29,7 +30,7 @@ from refimpl.presets.export import write_checkpoint
 from refimpl.presets.families import Family
 from refimpl.presets.folder import CONFIG_FILE, METADATA_FILE
 from refimpl.presets.hdf5_writing import write_weights
-from refimpl.presets.layout import Layout
+from refimpl.presets.layout import Layout, Weight
 from refimpl.presets.registry import classproperty, find_class, presets_of, serialized, tasks_of
 from refimpl.presets.saving import EXPORTED, replaced_folder, write_json
 
@@ -137,7 +138,7 @@ class Backbone(EncoderDecoder, KerasBackbone):
 
         Spec: models.weights.shapes
         """
-        for weight in self.layout(self.config):
+        for weight in self._rows:
             found = getattr(self.params.get(weight.name), "shape", None)
             if found != weight.shape:
                 raise WeightsError(
@@ -148,6 +149,19 @@ class Backbone(EncoderDecoder, KerasBackbone):
                 )
 
     # -- weights ---------------------------------------------------------------------------------------------------
+    @cached_property
+    def _rows(self) -> list[Weight]:
+        """The layout, which is as frozen as the configuration."""
+        return list(self.layout(self.config))
+
+    def lay_weights(self) -> None:
+        """Bring weights that a user put in into the order of all others, so that steps have the bits that they have
+        after saving and loading.
+
+        Spec: training.checkpoint.exact
+        """
+        self.params |= {weight.name: weight.laid(self.params[weight.name]) for weight in self._rows}
+
     def count_params(self) -> int:
         """The number of parameters. Spec: models.backbone.count-params"""
         return sum(array.size for array in self.params.values())
@@ -171,7 +185,7 @@ class Backbone(EncoderDecoder, KerasBackbone):
                 "Pass what get_weights() of a model of the same configuration gave.",
                 "models.weights.order",
             )
-        self.params = dict(zip(self.params, [array.copy() for array in arrays], strict=True))
+        self.params = {weight.name: weight.laid(array.copy()) for weight, array in zip(self._rows, arrays, strict=True)}
 
     # -- configuration ---------------------------------------------------------------------------------------------
     def get_config(self) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def fresh_weights(layout: Layout, dtype: str) -> dict[str, np.ndarray]:
                 "Check the sizes in the constructor's arguments or in config.json.",
                 "presets.config.sizes",
             )
-    return {weight.name: weight.initializer(weight.shape).astype(dtype, copy=False) for weight in wanted}
+    return {each.name: each.laid(each.initializer(each.shape).astype(dtype, copy=False)) for each in wanted}
 
 
 def _memory() -> int:
@@ -62,6 +62,13 @@ class Scope:
             return self._weights[self._path + name]
         except KeyError:
             raise AttributeError(f"no weight {self._path + name!r}") from None
+
+
+def laid_as(model: np.ndarray, array: np.ndarray) -> np.ndarray:
+    """A copy that lies in memory as another array of its shape does."""
+    copy = np.empty_like(model, array.dtype)
+    copy[...] = array
+    return copy
 
 
 def weight_arrays(weights: Any, dtype: str) -> list[np.ndarray]:

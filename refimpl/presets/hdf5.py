@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 
 from refimpl.errors import PresetUnreadableError, RefimplError, UnsafePresetError, WeightsError
-from refimpl.presets.layout import Layout
+from refimpl.presets.layout import Layout, Weight
 from refimpl.presets.segments import Maps, Segment, Shape, check_total
 from refimpl.presets.shards import Index
 
@@ -51,17 +51,17 @@ class Hdf5Weights:
 
         Raises: WeightsError, UnsafePresetError, PresetUnreadableError.
         """
-        found: dict[str, tuple[Segment, Shape]] = {}
+        found: list[tuple[Weight, Segment]] = []
         taken: set[tuple[str, str]] = set()
         for weight in layout:
             file, dataset = self._dataset(weight.dataset, weight.name)
             taken.add((file, str(dataset.name).lstrip("/")))
             with readable(self._paths[file]):
-                found[weight.name] = segment_of(dataset, weight.shape, self._paths[file]).check(), weight.shape
+                found.append((weight, segment_of(dataset, weight.shape, self._paths[file]).check()))
         self._refuse_extras(taken)
-        check_total([segment for segment, _ in found.values()])
+        check_total([segment for _, segment in found])
         maps: Maps = {}
-        return {name: segment.array(dtype, shape, maps) for name, (segment, shape) in found.items()}
+        return {weight.name: weight.laid(segment.array(dtype, weight.shape, maps)) for weight, segment in found}
 
     def _dataset(self, place: str, name: str) -> tuple[str, h5py.Dataset]:
         """The dataset of a weight, under its present path or one that older versions of Keras wrote."""

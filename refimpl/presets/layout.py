@@ -23,6 +23,15 @@ class Weight(NamedTuple):
     dataset: str  # in KerasHub's HDF5 file
     tensor: TensorPlace  # in a checkpoint of transformers
 
+    def laid(self, array: np.ndarray) -> np.ndarray:
+        """The array as it lies in memory: a projection by outputs, as PyTorch keeps it, so that what one output sums
+        up is a line. All weights of models lie so: numbers have the same bits before saving and after loading.
+        """
+        inputs = prod(self.shape[: self.tensor.inputs])
+        if not self.tensor.inputs or array.shape != self.shape:
+            return np.ascontiguousarray(array)
+        return np.ascontiguousarray(array.reshape(inputs, -1).T).T.reshape(self.shape)
+
 
 Layout = Iterator[Weight]  # one by one, so that a wild configuration stops early
 

@@ -63,10 +63,7 @@ class Segment:
         row = prod(self.shape[1:]) * self.raw.itemsize
         first = self.offset + skipped * row
         if inputs:
-            out = np.empty(count, dtype)
-            stored = self._converted(self.offset, count, dtype).reshape(self.shape)
-            out.reshape(self.shape[::-1])[...] = stored.T
-            return out.reshape(shape)
+            return self.array(dtype, self.shape, maps).T.reshape(shape)
         if self.stored != dtype or first % self.raw.itemsize or not count:
             return self._converted(first, count, dtype).reshape(shape)
         if self.path not in maps:

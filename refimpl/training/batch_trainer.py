@@ -99,6 +99,7 @@ class BatchTrainer:
     def _train_step(self, batch: TrainingBatch) -> None:
         """Forward, backward, check, update."""
         refuse_half_precision(self.backbone.dtype)
+        self.backbone.lay_weights()
         done = self.optimizer.iterations
         rate, seed = self.backbone.dropout, mixed(self.seed, done)
         outcome = self._run(batch, Dropout(rate, seed), train=True)

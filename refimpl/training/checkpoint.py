@@ -24,7 +24,8 @@ def write_state(folder: Path, optimizer: Optimizer, seed: int, extra: Mapping[st
 
     Spec: training.checkpoint.exact
     """
-    arrays = {f"{slot}:{name}": array for slot, held in optimizer.state.items() for name, array in held.items()}
+    slots = optimizer.state.items()  # safetensors writes memory as it lies, whatever the strides say
+    arrays = {f"{slot}:{name}": np.ascontiguousarray(array) for slot, held in slots for name, array in held.items()}
     about = {
         "optimizer": type(optimizer).__name__,
         "iterations": optimizer.iterations,

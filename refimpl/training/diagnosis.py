@@ -30,7 +30,7 @@ class WatchingTape(Tape):
 def first_non_finite(arrays: Mapping[str, np.ndarray]) -> str | None:
     """The name of the first array with an infinite value or one that is not a number."""
     for name, array in arrays.items():
-        flat = array.reshape(-1)
+        flat = array.ravel("K")
         if not np.isfinite(np.dot(flat, flat)) and not np.isfinite(flat).all():
             return name
     return None

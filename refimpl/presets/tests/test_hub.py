@@ -30,12 +30,12 @@ SCRIPT = """
     for handle in handles:
         try:
             lm = Seq2SeqLM.from_preset(handle)
-            print(json.dumps([handle, sum(float(a.sum()) for a in lm.backbone.params.values())]))
+            print(json.dumps([handle, sum(float(a.ravel().sum()) for a in lm.backbone.params.values())]))
         except errors.RefimplError as error:
             kinds = [c.__name__ for c in type(error).__mro__ if not c.__name__.startswith("_")]
             print(json.dumps([handle, kinds, str(error)]))
 """
-SUM = sum(float(a.sum()) for a in folders.WEIGHTS.values())
+SUM = sum(float(a.ravel().sum()) for a in folders.WEIGHTS.values())
 NEEDED = ["config.json", "task.json", "preprocessor.json", "tokenizer.json", "model.weights.h5"]
 NEEDED += [f"assets/tokenizer/{name}" for name in ("vocabulary.json", "merges.txt")]
 

@@ -3,6 +3,7 @@
 import json
 import struct
 
+import numpy as np
 import pytest
 
 from refimpl import errors
@@ -65,7 +66,7 @@ def test_unaligned_safetensors(tmp_path):
         path.write_bytes(with_header(json.dumps(content).encode() + b" " * pad, body))
         loaded = Backbone.from_preset(tmp_path / "t").params
         assert same(loaded)
-        assert all(array.flags.aligned and array.flags.c_contiguous for array in loaded.values())
+        assert all(a.flags.aligned and np.may_share_memory(a.ravel("K"), a) for a in loaded.values())
 
 
 @pytest.mark.parametrize(("offset", "count"), [(0, 11), (4, 10), (-4, 1)])

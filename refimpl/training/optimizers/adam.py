@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from refimpl.errors import ConfigError
+from refimpl.models.weights import laid_as
 from refimpl.training.optimizers.optimizer import Arrays, Optimizer
 
 
@@ -50,7 +51,10 @@ class Adam(Optimizer):
         number, step = weight.dtype.type, self.iterations + 1
         size = number(rate * np.sqrt(1.0 - self.beta_2**step) / (1.0 - self.beta_1**step))
         momentum, velocity = slots["momentum"], slots["velocity"]
-        if self.twin is not None and not self.amsgrad and weight.dtype == np.float32 and weight.flags.c_contiguous:
+        whole = weight.dtype == np.float32 and np.may_share_memory(weight.ravel("K"), weight)
+        if self.twin is not None and not self.amsgrad and whole:
+            if gradient.strides != weight.strides:
+                gradient = laid_as(weight, gradient)
             self.twin(weight, gradient, momentum, velocity, (size, 1.0 - self.beta_1, 1.0 - self.beta_2, self.epsilon))
             return
         momentum += (gradient - momentum) * number(1.0 - self.beta_1)

@@ -11,6 +11,7 @@ import numpy as np
 
 from refimpl.errors import ConfigError
 from refimpl.keras_api.objects import Rate
+from refimpl.models.weights import laid_as
 
 Arrays = dict[str, np.ndarray]
 
@@ -109,10 +110,12 @@ class Optimizer:
         raise NotImplementedError
 
     def _slots_of(self, name: str, weight: np.ndarray) -> Arrays:
-        """The arrays that belong to a weight; new ones are zero."""
+        """The arrays that belong to a weight and lie as it does; new ones are zero."""
         for held in self.state.values():
             if name not in held:
                 held[name] = np.zeros_like(weight)
+            elif held[name].strides != weight.strides:
+                held[name] = laid_as(weight, held[name])
         return {slot: held[name] for slot, held in self.state.items()}
 
     def _factors(self, gradients: Mapping[str, np.ndarray]) -> dict[str, float]:
@@ -132,7 +135,7 @@ class Optimizer:
 
 def norm(array: np.ndarray) -> float:
     """The Euclidean norm over all elements."""
-    flat = array.reshape(-1)
+    flat = array.ravel("K")
     return float(np.sqrt(np.dot(flat, flat)))
 
 
