@@ -15,8 +15,11 @@ from refimpl.kernels.cross_cache import CrossCache, products, work_of
 from refimpl.kernels.layers import UNIT, layer
 from refimpl.kernels.matmul import matmul
 from refimpl.kernels.samplers import looks_at_states, sampler_of
-from refimpl.kernels.thread_pool import Crew, ThreadPool, share, wait
+from refimpl.kernels.short_list import WORTH_A_LIST, ShortList
+from refimpl.kernels.thread_pool import Crew, ThreadPool, share
 from refimpl.kernels.weights import Dense, Lines, Model, Rows, Span, Work
+
+_BEFORE_A_LIST = 3  # tokens; a text as short as that is through before a list is made
 
 
 class DecoderSteps:
@@ -36,6 +39,9 @@ class DecoderSteps:
         self._own: list[Lines] = []
         self._products = products(weights.decoder)
         self._work: Work | None = None
+        self.best_only = False  # whether the sampler looks at nothing but the most probable token
+        self._list: ShortList | None = None
+        self._looks = 0
         self.start = self.reached = index
         self.cache = np.repeat(np.arange(rows)[:, None], self._columns + 1, axis=1)
         self.hidden_states = np.zeros((rows, self._columns, weights.decoder.width), np.float32)
@@ -108,26 +114,37 @@ class DecoderSteps:
         self, rows: dict[int, Rows], work: Work, caches: list[tuple[Lines, Lines]], head: bool
     ) -> tuple[np.ndarray, np.ndarray]:
         """Logits (R, V), or none, and states (R, E) of R rows."""
-        (_, stack, scope), backbone = self._weights, self._backbone
-        logits = np.empty((len(work.x), backbone.vocabulary_size if head else 0), np.float32)
-        last: list[np.ndarray] = []
+        _, stack, scope = self._weights
 
         def run(crew: Crew) -> None:
             for each, cache in zip(stack.layers, caches, strict=True):
                 layer(each.blocks, stack.kind, rows[each.window], cache, work, crew)
-            wait(crew)
-            if crew.rank == 0:
-                states = backbone.final_norm(scope, "decoder", work.x)
-                last.extend((np.array(states), *map(np.ascontiguousarray, backbone.head(scope, states))))
-            wait(crew)
-            matmul(last[1], Dense(last[2]), logits, *share(logits.shape[1], UNIT, crew))
 
-        self._pool.run(
-            run, len(work.x) * (self._products + logits.shape[1] * stack.width), (layer, wait, share, matmul)
-        )
-        if backbone.logit_cap is not None:
-            logits = np.tanh(logits / np.float32(backbone.logit_cap)) * np.float32(backbone.logit_cap)
-        return logits, last[0]
+        self._pool.run(run, len(work.x) * self._products, (layer,))
+        states = np.array(self._backbone.final_norm(scope, "decoder", work.x))
+        return self._logits(states) if head else np.empty((len(states), 0), np.float32), states
+
+    def _logits(self, states: np.ndarray) -> np.ndarray:
+        """Shapes: (R, E) -> (R, V). Where the sampler only looks for the best of one row, the others' may be too high.
+
+        Spec: kernels.short-list
+        """
+        cap = self._backbone.logit_cap
+        x, table = map(np.ascontiguousarray, self._backbone.head(self._weights.scope, states))
+        if self.best_only and len(x) == 1 and cap is None and table.size >= WORTH_A_LIST:
+            self._looks += 1
+            if self._looks > _BEFORE_A_LIST:
+                self._list = self._list or ShortList(table, self._pool)
+                found = self._list.scores(x)
+                if found is not None:
+                    return found
+        logits = np.empty((len(x), len(table)), np.float32)
+
+        def run(crew: Crew) -> None:
+            matmul(x, Dense(table), logits, *share(len(table), UNIT, crew))
+
+        self._pool.run(run, x.size * len(table), (share, matmul))
+        return logits if cap is None else np.tanh(logits / np.float32(cap)) * np.float32(cap)
 
     def _fitting(self, rows: int, slots: int) -> tuple[Work, list[Lines]]:
         """Working memory for so many rows, and room in the cache for so many slots a position."""

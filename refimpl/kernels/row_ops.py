@@ -63,13 +63,17 @@ def density(x: Any) -> Any:
 
 @jit
 def below(x: Any) -> Any:
-    """The share of the normal distribution that lies below x: `(1 + erf(x / sqrt 2)) / 2`."""
+    """The share of the normal distribution that lies below x: `(1 + erf(x / sqrt 2)) / 2`.
+
+    Everything is computed before the choice, as only then a loop over it runs in vectors.
+    """
     t = _THREE / (_THREE + abs(x))
     p = ((((((_A7 * t + _A6) * t + _A5) * t + _A4) * t + _A3) * t + _A2) * t + _A1) * t + _A0
     tail = p * density(x)
     y = x * x
     near = ((((((_B7 * y + _B6) * y + _B5) * y + _B4) * y + _B3) * y + _B2) * y + _B1) * y + _B0
-    return _HALF + x * near if y < _ONE else (tail if x < _ZERO else _ONE - tail)
+    near, far = _HALF + x * near, tail if x < _ZERO else _ONE - tail
+    return near if y < _ONE else far
 
 
 @jit

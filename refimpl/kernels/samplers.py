@@ -53,6 +53,7 @@ class _RowByRow:
 
     def __init__(self, sampler: Any, choose: Choose, steps: Any) -> None:
         self._sampler, self._choose, self._steps = sampler, choose, steps
+        steps.best_only = choose is token_choice.greedy
 
     def __call__(
         self,
