@@ -1,11 +1,11 @@
-"""How a batch is generated, chosen once at its start: by definition or kernels, with a draft or without, in parts."""
+"""How a batch is generated, chosen once at its start: by definition or kernels, with a draft or without."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from refimpl.decoding.compiled import compiled_steps, in_parts
+from refimpl.decoding.compiled import compiled_steps
 from refimpl.decoding.steps import DecoderSteps
 from refimpl.errors import InputError, InputTypeError
 from refimpl.samplers.speculative_sampler import speculative
@@ -21,14 +21,14 @@ class Way(NamedTuple):
     draft: Mapping[str, Any]
 
 
-def way_of(model: Any, batch: Batch, index: int, assistant_model: Any = None, threads: int | None = None) -> Way:
+def way_of(model: Any, batch: Batch, index: int, assistant_model: Any = None) -> Way:
     """How a batch is generated from column `index` on; with an assistant by the speculative sampler.
 
     Raises: InputTypeError for what is no model, InputError if the two have different vocabularies; ConfigError for a
         wrong sampler.
     Spec: generate.assistant.vocabulary, generate.assistant.sampler
     """
-    steps = _steps(model, batch, index, threads)
+    steps = _steps(model, batch, index)
     if assistant_model is None:
         return Way(steps, steps.sampler_of(model.sampler), {})
     if not hasattr(assistant_model, "backbone"):
@@ -51,13 +51,6 @@ def way_of(model: Any, batch: Batch, index: int, assistant_model: Any = None, th
     return Way(steps, speculative(model.sampler), more)
 
 
-def _steps(model: Any, batch: Batch, index: int, threads: int | None = None) -> Any:
+def _steps(model: Any, batch: Batch, index: int) -> Any:
     """The kernels' steps where they fit the model, else the definition's."""
-    return compiled_steps(model, batch, index, threads) or DecoderSteps(model, batch, index)
-
-
-def by_rows(
-    model: Any, batch: Batch, generate: Callable[[Batch, int | None], dict[str, np.ndarray]]
-) -> dict[str, np.ndarray]:
-    """Generate for all rows together, or where that pays for parts of them, each in one thread of its own."""
-    return in_parts(model, batch, lambda part: generate(part, 1)) or generate(batch, None)
+    return compiled_steps(model, batch, index) or DecoderSteps(model, batch, index)

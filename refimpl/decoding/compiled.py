@@ -1,7 +1,6 @@
 """Where the kernels take over, if they are there and fit the model. Nothing else in the project knows them."""
 
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
@@ -16,10 +15,8 @@ try:  # here, not in a call: a process may fork while another of its threads imp
 except ModuleNotFoundError:
     eligibility = None
 
-Generate = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 
-
-def compiled_steps(model: Any, batch: Mapping[str, np.ndarray], index: int, threads: int | None = None) -> Any:
+def compiled_steps(model: Any, batch: Mapping[str, np.ndarray], index: int) -> Any:
     """A batch ready for the sampler's loop, in compiled form; None where the definition must run.
 
     Spec: kernels.twin, kernels.deleted
@@ -33,18 +30,4 @@ def compiled_steps(model: Any, batch: Mapping[str, np.ndarray], index: int, thre
 
     ids, source_mask = trim(batch["encoder_token_ids"], batch["encoder_padding_mask"])
     weights = getattr(records, record)(model.backbone).model()
-    return DecoderSteps(weights, model, ids, source_mask, batch["decoder_token_ids"], index, threads)
-
-
-def in_parts(model: Any, inputs: Mapping[str, np.ndarray], generate: Generate) -> dict[str, np.ndarray] | None:
-    """Generate for parts of the rows, each in a thread of its own; None where that does not pay.
-
-    Spec: kernels.parts
-    """
-    parts = eligibility.parts_of(model, len(inputs["decoder_token_ids"])) if eligibility else 1
-    if parts < 2:
-        return None
-    cut = {key: np.array_split(value, parts) for key, value in inputs.items()}
-    with ThreadPoolExecutor(parts) as pool:
-        found = list(pool.map(lambda n: generate({key: value[n] for key, value in cut.items()}), range(parts)))
-    return {key: np.concatenate([part[key] for part in found]) for key in found[0]}
+    return DecoderSteps(weights, model, ids, source_mask, batch["decoder_token_ids"], index)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from refimpl.decoding.choice import by_rows, way_of
+from refimpl.decoding.choice import way_of
 from refimpl.decoding.stop import output_mask
 
 
@@ -22,33 +22,28 @@ def generate_step(
     Spec: generate.start-column, generate.ragged-prompts, generate.padding-inert, generate.beams.all,
         generate.stop.after
     """
-
-    def generated(batch: Mapping[str, np.ndarray], threads: int | None = None) -> dict[str, np.ndarray]:
-        """The rows of a batch; its `prompt` is of the type that the output shall have."""
-        prompt, is_prompt = batch["prompt"], batch["decoder_padding_mask"]
-        # The shortest prompt decides where generation starts; longer prompts keep their tokens in the sampler's loop.
-        index = int(is_prompt.sum(axis=1).min())
-        steps, sampler, draft = way_of(model, batch, index, assistant_model, threads)
-        found = sampler(
-            steps.next,
-            prompt,
-            cache=steps.cache,
-            index=index,
-            mask=is_prompt,
-            stop_token_ids=stop_token_ids,
-            hidden_states=steps.hidden_states,
-            model=model,
-            **draft,
-        )
-        ids, scores = (found[0], {"beam_log_probs": found[1]}) if isinstance(found, tuple) else (found, {})
-        if scores:
-            prompt, is_prompt = prompt[:, None], is_prompt[:, None]
-        mask = output_mask(ids, is_prompt, steps.reached, stop_token_ids)
-        # What follows a row's stop token would depend on the rows beside it; it is no part of the result.
-        return {"decoder_token_ids": np.where(mask, ids, prompt), "decoder_padding_mask": mask, **scores}
-
-    batch = {**model.backbone.checked(inputs), "prompt": prompt_of(inputs, model.backbone.vocabulary_size)}
-    return generated(batch) if assistant_model is not None else by_rows(model, batch, generated)
+    batch = model.backbone.checked(inputs)
+    prompt, is_prompt = prompt_of(inputs, model.backbone.vocabulary_size), batch["decoder_padding_mask"]
+    # The shortest prompt decides where generation starts; longer prompts keep their tokens in the sampler's loop.
+    index = int(is_prompt.sum(axis=1).min())
+    steps, sampler, draft = way_of(model, batch, index, assistant_model)
+    found = sampler(
+        steps.next,
+        prompt,
+        cache=steps.cache,
+        index=index,
+        mask=is_prompt,
+        stop_token_ids=stop_token_ids,
+        hidden_states=steps.hidden_states,
+        model=model,
+        **draft,
+    )
+    ids, scores = (found[0], {"beam_log_probs": found[1]}) if isinstance(found, tuple) else (found, {})
+    if scores:
+        prompt, is_prompt = prompt[:, None], is_prompt[:, None]
+    mask = output_mask(ids, is_prompt, steps.reached, stop_token_ids)
+    # What follows a row's stop token would depend on the rows beside it; it is no part of the result.
+    return {"decoder_token_ids": np.where(mask, ids, prompt), "decoder_padding_mask": mask, **scores}
 
 
 def prompt_of(inputs: Mapping[str, Any], vocabulary_size: int) -> np.ndarray:

@@ -28,7 +28,7 @@ def work_of(stack: Stack, rows: int, threads: int, longest: int) -> Work:
 
 def lines_of(keys: Array, values: Array) -> Lines:
     """A line a position. Shapes: (T, G) -> two of (T, 1, G)."""
-    return Lines(keys.reshape(len(keys), 1, -1), values.reshape(len(values), 1, -1))
+    return Lines(keys[:, None], values[:, None])
 
 
 def products(stack: Stack) -> int:

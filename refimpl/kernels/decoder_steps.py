@@ -23,18 +23,17 @@ _BEFORE_A_LIST = 3  # tokens; a text as short as that is through before a list i
 
 
 class DecoderSteps:
-    """A batch that was encoded, and its prompt's first `index` columns decoded. `threads` bounds the threads.
+    """A batch that was encoded, and its prompt's first `index` columns decoded.
 
     Shapes: ids, source_mask (B, S), prompt (B, T).
     """
 
     def __init__(
         self, weights: Model, model: Any, ids: np.ndarray, source_mask: np.ndarray, prompt: np.ndarray, index: int,
-        threads: int | None = None,
     ) -> None:  # fmt: skip
         self._weights, self._backbone = weights, model.backbone
         rows, self._columns = prompt.shape
-        self._pool = ThreadPool(threads)
+        self._pool = ThreadPool()
         self._source = CrossCache(weights, model, self._pool, ids, source_mask)
         self._own: list[Lines] = []
         self._products = products(weights.decoder)

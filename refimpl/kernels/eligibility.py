@@ -10,12 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from refimpl.loading import LOADING
-
 _OWN = ("refimpl.models.", "refimpl.samplers.")
 _WORTH_COMPILING = 10_000_000  # parameters; a smaller model answers before Numba is even imported
-_FITS_A_CORE = 4_000_000  # parameters of a model that each core can have for itself
-_ROWS_OF_A_PART = 8  # at least: fewer rows take less time than it takes to start a thread
 GREEDY = ("refimpl.samplers.greedy_sampler", "GreedySampler")
 GREEDY_METHODS = ("get_next_token", "compute_probabilities", "steps")
 # By module and name of the class whose definition a record of `records` repeats.
@@ -65,25 +61,6 @@ def wanted(model: Any) -> bool:
     """
     choice = getattr(model, "jit_compile", True)
     return model.backbone.count_params() >= _WORTH_COMPILING if choice == "auto" else bool(choice)
-
-
-def parts_of(model: Any, rows: int) -> int:
-    """Into how many parts a batch is cut, one a thread, that know nothing of each other.
-
-    Threads that share each product wait for each other more than a hundred times a token. A small model's weights fit
-    each core's cache, so there threads share the rows instead. A sampler that draws numbers sees its whole batch.
-
-    Spec: kernels.parts, invariance.rows
-    """
-    greedy = (type(model.sampler).__module__, type(model.sampler).__name__) == GREEDY
-    if rows < 2 * _ROWS_OF_A_PART or not greedy or model.backbone.count_params() > _FITS_A_CORE:
-        return 1
-    if not record_of(model) or replaced(model.sampler, GREEDY_METHODS):
-        return 1
-    with LOADING:
-        from refimpl.kernels.thread_pool import number_of_threads  # noqa: PLC0415 (this imports Numba)
-
-    return min(number_of_threads(), rows // _ROWS_OF_A_PART)
 
 
 def _defining_class(thing: Any, method: str) -> tuple[str, str]:

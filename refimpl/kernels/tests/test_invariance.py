@@ -39,7 +39,7 @@ def logits(task, inputs, threads=1, monkeypatch=None):
     """Logits of the columns 2 to 9, (8, B, V)."""
     if monkeypatch is not None:
         monkeypatch.setattr(thread_pool, "_WORTH_A_THREAD", 1)
-        monkeypatch.setattr(decoder_steps, "ThreadPool", lambda _: thread_pool.ThreadPool(threads))
+        monkeypatch.setattr(decoder_steps, "ThreadPool", lambda: thread_pool.ThreadPool(threads))
     steps = compiled.compiled_steps(task, task.backbone.checked(inputs), 2)
     table, found = steps.cache, []
     for column in range(2, 10):
@@ -102,21 +102,3 @@ def test_finished_rows_are_not_computed(task, monkeypatch, sampler):
     assert 0 < mask[:, -1].sum() < 6 or not mask[:, -1].any()
     assert seen[1:] == [n for n in mask[:, 2:].sum(axis=0).tolist() if n]
     assert (out["decoder_token_ids"] == np.where(mask, free, inputs["decoder_token_ids"])).all()
-
-
-@pytest.mark.parametrize("size", [16, 17, 33])
-@pytest.mark.parametrize("threads", [2, 3])
-def test_any_parts(task, size, threads, monkeypatch):
-    """Rows that are shared out to threads give what they give together, also with prompts of different lengths."""
-    inputs = batch(size, 7, 20, size=203)
-    inputs["decoder_token_ids"] = inputs["decoder_token_ids"].astype(np.int32)
-    inputs["decoder_padding_mask"] = np.arange(20) < np.random.default_rng(1).integers(1, 6, (size, 1))
-    together = task.generate(inputs, stop_token_ids=(3, 50, 77, 101))
-    calls, steps = [], decoder_steps.DecoderSteps
-    monkeypatch.setattr(decoder_steps, "DecoderSteps", lambda *given: calls.append(given) or steps(*given))
-    monkeypatch.setattr(thread_pool, "number_of_threads", lambda: threads)
-    found = task.generate(inputs, stop_token_ids=(3, 50, 77, 101))
-    assert len(calls) == min(threads, size // 8)
-    for key, value in together.items():
-        assert found[key].dtype == value.dtype
-        assert (found[key] == value).all()

@@ -122,10 +122,12 @@ def assert_near(found, truth, plain):
     assert np.abs(error).max() <= 10 * np.abs(usual).max() + scale
 
 
-@pytest.mark.parametrize("stops", [None, (3, 5, 11, 17)], ids=["run-to-the-end", "stop"])
+@pytest.mark.parametrize("stops", [None, (3, 5, 11, 17), "no source"], ids=["run-to-the-end", "stop", "no-source"])
 @pytest.mark.parametrize("task", list(tasks()))
 def test_tokens_equal_the_definition(task, stops):
     inputs = prompts(task, seed=1)
+    if stops == "no source":
+        inputs["encoder_padding_mask"][:], stops = False, None
     task.compile(sampler="greedy", jit_compile=True)
     found = task.generate(inputs, stop_token_ids=stops)
     task.compile(sampler="greedy", jit_compile=False)
