@@ -146,7 +146,7 @@ def all_stopped(generated: np.ndarray, is_prompt: np.ndarray, stop_token_ids: Se
 def own_copies(prompt: np.ndarray, mask: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """The prompt as an array of its own, and the mask as bool: no mask means no prompt, 1 means True.
 
-    Spec: samplers.loop.integer-mask
+    Spec: samplers.loop.integer-mask, samplers.loop.float-prompt
     """
     ids = np.array(prompt)
     return ids, np.zeros(ids.shape, bool) if mask is None else np.asarray(mask).astype(bool)

@@ -115,7 +115,7 @@ class SpeculativeSampler(Sampler):
         accepted = np.full(len(prompt), count)
         if count:
             proposal = tried[:, index : index + count]
-            at = (rows[:, None], np.arange(count), proposal)
+            at = (rows[:, None], np.arange(count), proposal.astype(np.intp))  # spec: samplers.loop.float-prompt
             chance = uniform(self.seed_generator.next(), proposal.shape)
             refused = ~mask[:, index : index + count] & ~(chance * q[at] < p[:, :count][at])
             accepted = np.where(refused.any(axis=1), refused.argmax(axis=1), count)

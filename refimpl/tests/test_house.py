@@ -43,7 +43,7 @@ STOREYS = [
 # Lines of code that each room may have, without tests. A change may lower them, and raise one with a reason.
 BUDGET = {
     "autograd": 1660, "cli": 240, "decoding": 430, "keras_api": 400, "kernels": 1645, "models": 2380,
-    "preprocessing": 500, "presets": 2705, "random": 200, "samplers": 1010, "tokenizers": 1190, "training": 3380,
+    "preprocessing": 500, "presets": 2705, "random": 200, "samplers": 1010, "tokenizers": 1190, "training": 3395,
 }  # fmt: skip
 
 

@@ -25,6 +25,7 @@ class BatchTrainer:
     preprocessor: Any
     trainable: bool
     seed = -1  # what dropout masks and the order of samples are drawn from
+    _compiled: Scores | None = None
 
     def compile_training(self, optimizer: Any, loss: Any, metrics_: Any, weighted_metrics: Any) -> None:
         """Choose optimizer, loss and metrics. The first call also draws the seed of dropout masks and sample orders.
@@ -36,7 +37,19 @@ class BatchTrainer:
             self.seed = random.draw_seed()
         self.optimizer = optimizers.get(optimizer)
         self.loss = losses.get(loss)
-        self._scores = Scores(metrics.get_all(metrics_), metrics.get_all(weighted_metrics))
+        self._compiled = Scores(metrics.get_all(metrics_), metrics.get_all(weighted_metrics))
+
+    @property
+    def _scores(self) -> Scores:
+        """Loss and metrics so far. Spec: training.compile.first"""
+        if self._compiled is None:
+            raise ConfigError(
+                f"{type(self).__name__} was built with compile=False, and trains or is evaluated.",
+                "You must call `compile()` first.",
+                "Call compile(), or leave compile=False out.",
+                "training.compile.first",
+            )
+        return self._compiled
 
     @property
     def metrics(self) -> list[Any]:

@@ -59,6 +59,7 @@ class Trainer(BatchTrainer, Checkpointing):
         Spec: training.fit.loop, training.fit.shuffle, training.fit.validation, training.checkpoint.exact
         """
         refuse_class_weight(class_weight)
+        self._scores.reset()  # before anything is read: there must be some
         data, size = data_of(x, y, sample_weight), rows_of(batch_size)
         checked = data_of(*parts_of(validation_data)) if validation_data is not None else None
         if validation_split and checked is None:

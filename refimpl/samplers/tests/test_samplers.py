@@ -239,6 +239,9 @@ def test_prompt_columns_are_kept_and_integer_masks_are_masks(seed):
         arguments = {"cache": toy.cache(3), "index": int(lengths.min()), "hidden_states": states}
         out = sampler(toy.next, prompt, mask=mask, **arguments)
         assert (out[mask] == prompt[mask]).all()
+        fresh = samplers.get({"class_name": name, "config": _seeded(name)})
+        of_floats = fresh(lambda p, *more: toy.next(p.astype(int), *more), prompt * 1.0, mask=mask, **arguments)
+        assert (of_floats == out).all()
         stop = (int(prompt[0, 0]),)  # said in a prompt, which does not count, also if the mask holds 0 and 1
         stopped = again(toy.next, prompt, mask=mask.astype(int), stop_token_ids=stop, **arguments)
         assert (stopped[:, : lengths.min() + 1] == out[:, : lengths.min() + 1]).all()

@@ -167,6 +167,10 @@ def test_speculative_is_the_targets_greedy_output(seed):
     for count in (1, 2, 5, 20):
         out = speculate(target, draft, prompt, mask, stop, samplers.SpeculativeSampler(count), index)
         assert (out == greedy).all()
+        of_floats = speculate(
+            target, draft, prompt.astype(float), mask, stop, samplers.SpeculativeSampler(count), index
+        )
+        assert (of_floats == greedy).all()
 
 
 def test_a_perfect_draft_saves_calls():

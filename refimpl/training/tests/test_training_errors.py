@@ -50,6 +50,14 @@ def test_data_that_can_not_be_used(error, x, arguments):
         task().fit(x, verbose=0, **arguments)
 
 
+@pytest.mark.parametrize("name", ["fit", "evaluate", "train_on_batch", "test_on_batch"])
+def test_a_task_that_was_not_compiled_is_refused(name):
+    compiled = task()
+    lm = type(compiled)(compiled.backbone, compiled.preprocessor, compile=False)
+    with pytest.raises(ConfigError, match=r"You must call `compile\(\)`"):
+        getattr(lm, name)(TEXTS)
+
+
 @pytest.mark.parametrize(
     ("error", "labels", "weights"),
     [
