@@ -8,7 +8,7 @@ from itertools import count
 from typing import Any
 
 from conformance.fuzz.ledger import Ledger, LedgerError
-from conformance.fuzz.options import CALLS
+from conformance.fuzz.options import ARCHITECTURES, CALLS
 from conformance.fuzz.unit import Plan, Report, duel_of
 from conformance.fuzz.workers import Cluster, Processes
 
@@ -17,11 +17,12 @@ def fuzz(options: argparse.Namespace) -> int:
     """Run or continue a campaign, or replay one finding; the exit code."""
     if options.replay:
         return replay(options)
-    calls = tuple(options.calls.split(","))
-    if unknown := sorted(set(calls) - set(CALLS)):
-        print(f"--calls {','.join(unknown)}: known are {', '.join(CALLS)}.", file=sys.stderr)
-        return 2
-    plan = Plan(options.a, options.b, calls, options.examples)
+    calls, models = tuple(options.calls.split(",")), tuple(options.models.split(","))
+    for word, chosen, known in (("calls", calls, CALLS), ("models", models, ARCHITECTURES)):
+        if unknown := sorted(set(chosen) - set(known)):
+            print(f"--{word} {','.join(unknown)}: known are {', '.join(known)}.", file=sys.stderr)
+            return 2
+    plan = Plan(options.a, options.b, calls, options.examples, models=models)
     try:
         ledger = Ledger(options.out, plan, options.resume)
     except LedgerError as error:

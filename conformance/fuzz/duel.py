@@ -48,16 +48,18 @@ class Duel:
         """The difference on one question, or None: also where one of the two can't be asked."""
         with tempfile.TemporaryDirectory() as scratch:
             folder = write_preset(question["model"], Path(scratch) / "preset")
+            architecture = question["model"].get("architecture", "bart")
+            if not comparable(question["call"], self.abilities, architecture):
+                return None
             try:
-                return self._asked(question["call"], folder, Path(scratch))
+                folders = self._folders(question.get("saved_by"), folder, Path(scratch) / "saved")
+                return self._asked(question["call"], folder, Path(scratch), folders)
             finally:
                 for adapter in (self.a, self.b):  # presets of the suite are kept, those drawn come once
                     getattr(adapter, "loaded", {}).clear()
 
-    def _asked(self, call: dict[str, Any], folder: Path, scratch: Path) -> Difference | None:
-        if not comparable(call, self.abilities):
-            return None
-        replies = [_reply(adapter, call, folder) for adapter in (self.a, self.b)]
+    def _asked(self, call: dict[str, Any], folder: Path, scratch: Path, folders: Sequence[Path]) -> Difference | None:
+        replies = [_reply(adapter, call, own) for adapter, own in zip((self.a, self.b), folders, strict=True)]
         if any("unsupported" in reply for reply in replies):
             return None
         kinds = ["result" if "result" in reply else "error" for reply in replies]
@@ -72,6 +74,15 @@ class Duel:
         one, other = (reply["result"] for reply in replies)
         told = self._compared(call, folder, scratch, one, other)
         return None if told is None else Difference(f"{_kind(call)}: {told[0]}", told[1], *shown)
+
+    def _folders(self, saved_by: str | None, folder: Path, target: Path) -> list[Path]:
+        """What each loads: the drawn preset, or what the other one made of it, if it can save."""
+        folders = [folder, folder]
+        if saved_by:
+            call = {"op": "save", "load": {}, "args": {"path": str(target)}}
+            if "result" in _reply(getattr(self, saved_by), call, folder):
+                folders["ba".index(saved_by)] = target
+        return folders
 
     def _compared(self, call: dict[str, Any], folder: Path, scratch: Path, one: Any, other: Any) -> Any:
         """What differs and how, or None."""

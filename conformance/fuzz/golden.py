@@ -31,8 +31,9 @@ CLAUSES = {
 def save(found: dict[str, Any], right: Any, folder: Path) -> Path:
     """Write preset and case below `folder`, laid out as golden/ is; `right` answers the question."""
     call, slug = found["question"]["call"], f"fuzz-{found['unit']}"
-    clause, flag = CLAUSES[call["op"]]
-    preset = folder / "presets" / f"bart_{slug.replace('-', '_')}"
+    architecture, (clause, flag) = found["question"]["model"].get("architecture", "bart"), CLAUSES[call["op"]]
+    clause = clause.replace(".bart.", f".{architecture}.")
+    preset = folder / "presets" / f"{architecture}_{slug.replace('-', '_')}"
     write_preset(found["question"]["model"], preset)
     chapter, topic = clause.split(".")[0], f"fuzz_{found['unit']}"
     path = folder / chapter / f"{topic}.json"

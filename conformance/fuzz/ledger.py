@@ -22,7 +22,7 @@ class Ledger:
         self.signatures: list[str] = []
         (folder / "findings").mkdir(parents=True, exist_ok=True)
         written = folder / "plan.json"
-        wanted = {**asdict(plan), "known": [], "calls": list(plan.calls)}
+        wanted = json.loads(json.dumps({**asdict(plan), "known": []}))
         if written.exists() and not resume:
             raise LedgerError(f"{folder} holds a campaign already: give --resume or another --out")
         if written.exists() and json.loads(written.read_text(encoding="utf-8")) != wanted:

@@ -1,7 +1,7 @@
 """Writes the preset of a drawn model: KerasHub's folder format, weights by the recipe of golden/README.md."""
 
 import json
-from collections.abc import Iterator
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,65 +9,53 @@ import h5py
 import numpy as np
 
 from conformance.cases import GOLDEN
+from conformance.fuzz import places
 from conformance.make.recipe import kind_of, noise
 
-MODEL = GOLDEN / "presets" / "bart_tiny"  # whose JSON files are the pattern
+# Whose JSON files are the pattern, and whose pieces are taken where there are no merges; several are chosen from.
+PATTERNS = {"bart": ["bart_tiny"], "t5": ["t5_tiny", "t5_gated"], "t5gemma": ["t5gemma_tiny"]}
 SPECIALS = ("<s>", "<pad>", "</s>", "<mask>")
 BYTES = [chr(n) for n in (*range(33, 127), *range(161, 173), *range(174, 324))]  # GPT-2's 256 letters for bytes
 
 
 def write_preset(model: dict[str, Any], folder: Path) -> Path:
     """The preset folder of a drawn model (see `strategies.models`)."""
-    (folder / "assets" / "tokenizer").mkdir(parents=True)
-    vocabulary = words(model["merges"], model["rotate"])
-    sizes = {**model["sizes"], "vocabulary_size": max(len(vocabulary), 1) + model["spare_ids"]}
+    architecture = model.get("architecture", "bart")
+    patterns = PATTERNS[architecture]
+    pattern = GOLDEN / "presets" / patterns[model["rotate"] % len(patterns)]
+    sizes = {**model["sizes"], "vocabulary_size": write_vocabulary(model, pattern, folder) + model["spare_ids"]}
     for name in ("config", "task", "preprocessor", "tokenizer", "metadata"):
-        content = json.loads((MODEL / f"{name}.json").read_text(encoding="utf-8"))
+        content = json.loads((pattern / f"{name}.json").read_text(encoding="utf-8"))
         if name == "config":
             content["config"].update(sizes)
         if name == "task":
             content["config"]["backbone"]["config"].update(sizes)
         (folder / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
-    (folder / "assets" / "tokenizer" / "vocabulary.json").write_text(json.dumps(vocabulary), encoding="utf-8")
-    merges = "".join(f"{left} {right}\n" for left, right in model["merges"])
-    (folder / "assets" / "tokenizer" / "merges.txt").write_text(merges, encoding="utf-8")
     with h5py.File(folder / "model.weights.h5", "w") as file:
-        for number, (place, shape) in enumerate(sorted(places(sizes))):
+        for number, (place, shape) in enumerate(sorted(getattr(places, architecture)(sizes))):
             file[place] = weight(model["weights"], place, number, shape)
         file.create_group("vars")
     return folder
+
+
+def write_vocabulary(model: dict[str, Any], pattern: Path, folder: Path) -> int:
+    """BART's drawn vocabulary and merges, or the pattern's pieces; how many ids there are."""
+    target = folder / "assets" / "tokenizer"
+    if (pattern / "assets" / "tokenizer" / "vocabulary.spm").exists():
+        shutil.copytree(pattern / "assets" / "tokenizer", target)
+        return int(json.loads((pattern / "config.json").read_text(encoding="utf-8"))["config"]["vocabulary_size"])
+    target.mkdir(parents=True)
+    vocabulary = words(model["merges"], model["rotate"])
+    (target / "vocabulary.json").write_text(json.dumps(vocabulary), encoding="utf-8")
+    merges = "".join(f"{left} {right}\n" for left, right in model["merges"])
+    (target / "merges.txt").write_text(merges, encoding="utf-8")
+    return max(len(vocabulary), 1)
 
 
 def words(merges: list[list[str]], rotate: int) -> dict[str, int]:
     """The vocabulary: special tokens, bytes and what the merges make; `rotate` moves all ids, the special ones too."""
     tokens = list(dict.fromkeys([*SPECIALS, *BYTES, *(left + right for left, right in merges)]))
     return {token: (n + rotate) % len(tokens) for n, token in enumerate(tokens)}
-
-
-def places(sizes: dict[str, Any]) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Every dataset of BART and its shape."""
-    width, heads, inner = sizes["hidden_dim"], sizes["num_heads"], sizes["intermediate_dim"]
-    yield "layers/reversible_embedding/vars/0", (sizes["vocabulary_size"], width)
-    for side, end in (("encoder", ""), ("decoder", "_1")):
-        yield f"layers/position_embedding{end}/vars/0", (sizes["max_sequence_length"], width)
-        yield from _pair(f"layers/layer_normalization{end}", (width,), (width,))
-        for n in range(sizes["num_layers"]):
-            layer = f"layers/transformer_{side}" + (f"_{n}" if n else "")
-            for kind in ("self", "cross") if side == "decoder" else ("self",):
-                for part in ("query", "key", "value"):
-                    split = (heads, width // heads)
-                    yield from _pair(f"{layer}/_{kind}_attention_layer/{part}_dense", (width, *split), split)
-                joined = (heads, width // heads, width)
-                yield from _pair(f"{layer}/_{kind}_attention_layer/output_dense", joined, (width,))
-                yield from _pair(f"{layer}/_{kind}_attention_layer_norm", (width,), (width,))
-            yield from _pair(f"{layer}/_feedforward_intermediate_dense", (width, inner), (inner,))
-            yield from _pair(f"{layer}/_feedforward_output_dense", (inner, width), (width,))
-            yield from _pair(f"{layer}/_feedforward_layer_norm", (width,), (width,))
-
-
-def _pair(place: str, first: tuple[int, ...], second: tuple[int, ...]) -> Iterator[tuple[str, tuple[int, ...]]]:
-    yield f"{place}/vars/0", first
-    yield f"{place}/vars/1", second
 
 
 def weight(drawn: dict[str, Any], place: str, number: int, shape: tuple[int, ...]) -> np.ndarray:

@@ -3,8 +3,9 @@
 import argparse
 from pathlib import Path
 
-CALLS = ("logits", "states", "cached_logits", "generate", "search", "text", "tokenize", "detokenize", "preprocess",
-         "generate_preprocess", "sample")  # fmt: skip
+ARCHITECTURES = ("bart", "t5", "t5gemma")
+CALLS = ("logits", "states", "cached_logits", "generate", "search", "drawn", "text", "tokenize", "detokenize",
+         "preprocess", "generate_preprocess", "sample")  # fmt: skip
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -16,6 +17,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--units", type=int, metavar="N", help="end after this many units, too")
     command.add_argument("--examples", type=int, default=25, metavar="N", help="questions of one unit")
     command.add_argument("--calls", default=",".join(CALLS), help=f"some of {','.join(CALLS)}")
+    command.add_argument("--models", default=",".join(ARCHITECTURES), help=f"some of {','.join(ARCHITECTURES)}")
     command.add_argument("--workers", type=int, default=1, metavar="N", help="processes on this machine")
     command.add_argument("--scheduler", metavar="ADDRESS", help="a Dask scheduler, in place of processes")
     command.add_argument("--out", type=Path, default=Path("fuzz-campaign"), metavar="FOLDER")

@@ -18,12 +18,20 @@ def sampler_of(call: dict[str, Any]) -> str:
     return str(sampler["class_name"].partition(">")[2]) if isinstance(sampler, dict) else ""
 
 
-def comparable(call: dict[str, Any], abilities: list[set[str]]) -> bool:
+def comparable(call: dict[str, Any], abilities: list[set[str]], architecture: str = "bart") -> bool:
     """Whether the clauses say one answer to this question for implementations of these capabilities.
 
     What is drawn is the same where both draw JAX's numbers only; engines set finished beams aside, each in its way
     (known to the cases of samplers.beam.finished-go-on), and know padding after the end of a source only.
+    KerasHub 0.32 crashes on T5Gemma with a search, and its cache there has a form of its own.
     """
+    given = call["args"].get("inputs")
+    if architecture == "t5gemma" and call["op"] == "generate" and not all(text.strip() for text in given):
+        return False  # there a text of nothing is a source of nothing, which is the cases' affair
+    if architecture == "t5gemma" and any("keras_hub" in each for each in abilities):
+        searches = call["op"] == "generate" and sampler_of(call) in ("BeamSampler", "ContrastiveSampler")
+        if searches or call["op"] == "cached_logits":
+            return False
     if sampler_of(call) in DRAWING and not all("jax-random" in each for each in abilities):
         return False
     if not any("engine" in each for each in abilities):

@@ -6,21 +6,21 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from conformance.fuzz.options import CALLS
+from conformance.fuzz.options import ARCHITECTURES, CALLS
 
 # Never 1, with which prompts are filled up: KerasHub takes it for said then (samplers.loop.stop#fill-value).
 STOPS = st.sampled_from([None, [2], [5, 9], [0, 2, 3, 4, 5, 6, 7]])
 # Pairs are merged in this order; each next word needs what stands before it.
 PAIRS = "Ġ t,h e,Ġt he,i n,a n,Ġ a,r e,Ã ©,1 2,e e,o n,Ġa n,in g,Ġ Ġ,' s"
 MERGES = [pair.split() for pair in PAIRS.split(",")]
+SEEDS, PS = st.integers(0, 2**31 - 1), st.sampled_from([0.9, 0.5, 0.05, 0.99])
 TEXTS = ["", " ", "the", " the in", "an", "e", "12 3", "naïve café", "東京", "it's", "  two", "a\n\nb\t", "<s>",
          "</s>x", "<pad>", "ing there", "\U0001f600", "e\u0301", "\u00a0x", "A1b2-!?"]  # fmt: skip
 
 
 @st.composite
-def models(draw: st.DrawFn) -> dict[str, Any]:
-    """Sizes, vocabulary and weights of a small BART."""
-    heads, width = draw(st.integers(1, 4)), draw(st.integers(1, 8))
+def models(draw: st.DrawFn, architecture: str = "bart") -> dict[str, Any]:
+    """Sizes, vocabulary and weights of a small model."""
     scale = st.sampled_from([0.5, 0.1, 1.0, 2.0, 8.0])
     scales = {
         "gamma": [draw(st.sampled_from([0.5, 0.0, 1.25, 4.0])), draw(st.sampled_from([1.0, 1.5, 0.0, -1.0, 20.0]))],
@@ -29,16 +29,12 @@ def models(draw: st.DrawFn) -> dict[str, Any]:
         "kernel": [draw(scale), 0.0],
         "table": [draw(scale), draw(st.sampled_from([0.0, 1.0]))],
         "position": [draw(scale), 0.0],
+        "score": [draw(scale), 0.0],
+        "relative": [draw(scale), 0.0],
     }
     return {
-        "sizes": {
-            "num_layers": draw(st.integers(1, 3)),
-            "num_heads": heads,
-            "hidden_dim": heads * max(width, 2),
-            "intermediate_dim": draw(st.integers(1, 24)),
-            "dropout": draw(st.sampled_from([0.0, 0.1])),
-            "max_sequence_length": draw(st.integers(12, 24)),
-        },
+        "architecture": architecture,
+        "sizes": draw(_SIZES[architecture]()),
         "merges": MERGES[: draw(st.integers(1, len(MERGES)))],  # KerasHub loads no tokenizer without merges
         "rotate": draw(st.sampled_from([0, 7, 255])),
         "spare_ids": draw(st.integers(0, 5)),
@@ -49,6 +45,77 @@ def models(draw: st.DrawFn) -> dict[str, Any]:
             "equal_rows": draw(st.one_of(st.none(), st.tuples(st.integers(0, 40), st.integers(0, 40)).map(list))),
         },
     }
+
+
+DROPOUTS = st.sampled_from([0.0, 0.1])
+EPSILONS = st.sampled_from([1e-6, 1e-5, 1e-3])
+
+
+@st.composite
+def bart_sizes(draw: st.DrawFn) -> dict[str, Any]:
+    """A width that heads divide."""
+    heads, width = draw(st.integers(1, 4)), draw(st.integers(1, 8))
+    return {
+        "num_layers": draw(st.integers(1, 3)),
+        "num_heads": heads,
+        "hidden_dim": heads * max(width, 2),
+        "intermediate_dim": draw(st.integers(1, 24)),
+        "dropout": draw(DROPOUTS),
+        "max_sequence_length": draw(st.integers(12, 24)),
+    }
+
+
+def t5_sizes() -> st.SearchStrategy[dict[str, Any]]:
+    """Heads of any width, with and without gate and a head of its own."""
+    return st.fixed_dictionaries(
+        {
+            "num_layers": st.integers(1, 3),
+            "num_heads": st.integers(1, 4),
+            "hidden_dim": st.integers(2, 24),
+            "intermediate_dim": st.integers(1, 24),
+            "key_value_dim": st.integers(1, 8),
+            "dropout": DROPOUTS,
+            "activation": st.sampled_from(["relu", "gelu"]),
+            "use_gated_activation": st.booleans(),
+            "tie_embedding_weights": st.booleans(),
+            "layer_norm_epsilon": EPSILONS,
+        }
+    )
+
+
+@st.composite
+def t5gemma_sizes(draw: st.DrawFn) -> dict[str, Any]:
+    """Two sides that differ. A window is longer than any sequence here, as KerasHub's is another one."""
+    found: dict[str, Any] = {}
+    for side in ("encoder", "decoder"):
+        layers, shared = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+        kinds = st.sampled_from(["full_attention", "sliding_attention"])
+        found |= {
+            f"{side}_hidden_dim": draw(st.integers(2, 24)),
+            f"{side}_intermediate_dim": draw(st.integers(1, 24)),
+            f"{side}_num_layers": layers,
+            f"{side}_num_attention_heads": shared * draw(st.integers(1, 3)),
+            f"{side}_num_key_value_heads": shared,
+            f"{side}_head_dim": 2 * draw(st.integers(1, 4)),
+            f"{side}_layer_types": draw(st.lists(kinds, min_size=layers, max_size=layers)),
+        }
+    cap = st.sampled_from([None, 5.0, 30.0])
+    return found | {
+        "dropout_rate": draw(DROPOUTS),
+        "rms_norm_eps": draw(EPSILONS),
+        "query_pre_attn_scalar": draw(st.sampled_from([1.0, 7.0, 256.0])),
+        "attention_bias": draw(st.booleans()),
+        "hidden_activation": draw(st.sampled_from(["gelu_approximate", "gelu", "relu", "silu"])),
+        "tie_word_embeddings": draw(st.booleans()),
+        "sliding_window": draw(st.integers(16, 40)),
+        "cross_attention_hidden_size": found["encoder_hidden_dim"],
+        "attn_logit_softcapping": draw(cap),
+        "final_logit_softcapping": draw(cap),
+        "rope_max_wavelength": draw(st.sampled_from([10000.0, 500.0, 2.0])),
+    }
+
+
+_SIZES: dict[str, Any] = {"bart": bart_sizes, "t5": t5_sizes, "t5gemma": t5gemma_sizes}
 
 
 @st.composite
@@ -99,9 +166,15 @@ def passes(draw: st.DrawFn, kind: str) -> dict[str, Any]:
 
 @st.composite
 def generations(draw: st.DrawFn, kind: str) -> dict[str, Any]:
-    """Generation from ids: greedy, or a search without stop tokens."""
+    """Generation from ids: greedy, drawn from a seed, or a search without stop tokens."""
     if kind == "generate":
         return _call("generate", {"preprocessor": None}, inputs=draw(prompts()), stop_token_ids=draw(STOPS))
+    if kind == "drawn":
+        chosen = st.sampled_from([("Random", {}), ("TopK", {"k": draw(st.integers(1, 9))}), ("TopP", {"p": draw(PS)})])
+        name, config = draw(chosen)
+        drawing = {"class_name": f"keras_hub>{name}Sampler", "config": config | {"seed": draw(SEEDS)}}
+        given = {"inputs": draw(prompts()), "sampler": drawing, "stop_token_ids": draw(STOPS)}
+        return _call("generate", {"preprocessor": None}, **given)
     beam = {"class_name": "keras_hub>BeamSampler", "config": {"num_beams": draw(st.integers(1, 4))}}
     contrast = {"k": draw(st.integers(1, 4)), "alpha": draw(st.sampled_from([0.6, 0.0, 1.0]))}
     unlike = {"class_name": "keras_hub>ContrastiveSampler", "config": contrast}
@@ -127,12 +200,12 @@ def texts(draw: st.DrawFn, kind: str) -> dict[str, Any]:
 @st.composite
 def samples(draw: st.DrawFn, kind: str) -> dict[str, Any]:
     """A sampler alone on a table of scores."""
-    size, width, seed = draw(st.integers(3, 9)), draw(st.integers(2, 7)), draw(st.integers(0, 2**31 - 1))
+    size, width, seed = draw(st.integers(3, 9)), draw(st.integers(2, 7)), draw(SEEDS)
     score = st.integers(-64, 64).map(lambda n: n * 0.09375 + n**3 * 1.7e-5)  # no two sums alike
     chosen = draw(
         st.sampled_from(
             [("Greedy", {}), ("TopK", {"k": draw(st.integers(1, size)), "seed": seed}),
-             ("TopP", {"p": draw(st.sampled_from([0.9, 0.5, 0.05, 0.99])), "seed": seed}), ("Random", {"seed": seed}),
+             ("TopP", {"p": draw(PS), "seed": seed}), ("Random", {"seed": seed}),
              ("Beam", {"num_beams": draw(st.integers(1, 4))})]
         )
     )  # fmt: skip
@@ -149,7 +222,7 @@ def samples(draw: st.DrawFn, kind: str) -> dict[str, Any]:
     )
 
 
-_KINDS = {"generate": generations, "search": generations, "sample": samples} | dict.fromkeys(
+_KINDS = {"generate": generations, "search": generations, "drawn": generations, "sample": samples} | dict.fromkeys(
     ("text", "tokenize", "detokenize", "preprocess", "generate_preprocess"), texts
 )
 
@@ -158,6 +231,9 @@ def _call(op: str, load: dict[str, Any], **args: Any) -> dict[str, Any]:
     return {"op": op, "load": load, "args": args}
 
 
-def questions(among: tuple[str, ...] = CALLS) -> st.SearchStrategy[dict[str, Any]]:
-    """A model and a call."""
-    return st.fixed_dictionaries({"model": models(), "call": calls(among)})
+def questions(
+    among: tuple[str, ...] = CALLS, architectures: tuple[str, ...] = ARCHITECTURES
+) -> st.SearchStrategy[dict[str, Any]]:
+    """A model, a call, and which of the two, if any, saves the model again for the other."""
+    drawn = {"model": st.sampled_from(architectures).flatmap(models), "call": calls(among)}
+    return st.fixed_dictionaries(drawn | {"saved_by": st.sampled_from(["", "a", "b"])})

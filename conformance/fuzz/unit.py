@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 
 from conformance.adapters import find
 from conformance.fuzz.duel import Difference, Duel
-from conformance.fuzz.options import CALLS
+from conformance.fuzz.options import ARCHITECTURES, CALLS
 from conformance.fuzz.strategies import questions
 
 
@@ -26,6 +26,7 @@ class Plan:
     examples: int = 25
     shrink: int = 150
     known: tuple[str, ...] = ()
+    models: tuple[str, ...] = ARCHITECTURES
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ def duel_of(plan: Plan) -> Duel:
     if key not in _DUELS:
         adapters = [find(plan.a), find(plan.b)]
         told = [adapter.start() for adapter in adapters]
-        _DUELS[key] = Duel(*adapters, [info.get("capabilities", ()) for info in told])
+        abilities = [{*info.get("capabilities", ()), info["implementation"]} for info in told]
+        _DUELS[key] = Duel(*adapters, abilities)
     return _DUELS[key]
 
 
@@ -95,7 +97,7 @@ class _Search:
 
         @seed(unit)
         @chosen
-        @given(questions(self.plan.calls))
+        @given(questions(self.plan.calls, self.plan.models))
         def ask(question: dict[str, Any]) -> None:
             self.ask(question)
 

@@ -1,6 +1,7 @@
 """Implementations that stray from `refimpl` in one way, for the tests of the fuzzer."""
 
 import os
+from pathlib import Path
 
 from conformance.adapters.refimpl import Refimpl
 
@@ -19,3 +20,13 @@ class Crashes(Refimpl):
         if any(len(part) > 3 for part in text):
             os._exit(3)
         return super().op_tokenize(text)
+
+
+class Saver(Refimpl):
+    """Saves a tokenizer of its own: the last merge is lost."""
+
+    def op_save(self, path, **options):
+        found = super().op_save(path, **options)
+        merges = Path(path) / "assets" / "tokenizer" / "merges.txt"
+        merges.write_text("\n".join(merges.read_text().splitlines()[:-1]) + "\n")
+        return found

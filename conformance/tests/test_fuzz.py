@@ -13,6 +13,7 @@ pytest.importorskip("hypothesis")
 from conformance.__main__ import main
 from conformance.cases import read_cases
 from conformance.fuzz.ledger import Ledger, LedgerError
+from conformance.fuzz.options import ARCHITECTURES
 from conformance.fuzz.unit import Plan, Report, duel_of, run_unit
 
 STRAY = "conformance.tests.strays:"
@@ -47,9 +48,19 @@ def test_what_differs_is_shrunk_and_a_unit_does_the_same_wherever_it_runs():
     assert (again.finding, again.asked) == (report.finding, report.asked)
 
 
-def test_numbers_of_one_implementation_agree_with_themselves():
-    plan = Plan("refimpl", "refimpl", calls=("logits", "cached_logits"), examples=3)
-    assert run_unit(plan, 0).finding is None
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_numbers_of_one_implementation_agree_with_themselves(architecture):
+    plan = Plan("refimpl", "refimpl", calls=("logits", "cached_logits"), examples=4, models=(architecture,))
+    report = run_unit(plan, 0)
+    assert (report.finding, report.asked) == (None, 4)
+
+
+def test_one_loads_what_the_other_saved():
+    call = {"op": "tokenize", "load": {}, "args": {"text": ["he A"]}}
+    plan = Plan("refimpl", STRAY + "Saver", calls=("tokenize",))
+    question = {"model": MODEL, "call": call, "saved_by": "a"}
+    assert duel_of(plan).difference(question) is None
+    assert duel_of(plan).difference(question | {"saved_by": "b"}).signature == "tokenize: other result"
 
 
 def test_a_unit_is_entered_once(tmp_path):
@@ -71,8 +82,9 @@ def test_a_unit_is_entered_once(tmp_path):
         Ledger(tmp_path, Plan("a", "c"), resume=True)
 
 
-def test_wrong_calls_are_named(capsys):
-    assert main(["fuzz", "--calls", "fly"]) == 2
+@pytest.mark.parametrize("option", ["--calls", "--models"])
+def test_wrong_words_are_named(option, capsys):
+    assert main(["fuzz", option, "fly"]) == 2
     assert "fly" in capsys.readouterr().err
 
 

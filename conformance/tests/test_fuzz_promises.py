@@ -39,6 +39,16 @@ def test_engines_are_not_asked_about_what_they_leave_open():
     )
 
 
+def test_of_t5gemma_is_asked_what_keras_hub_can_do():
+    theirs, ours = ALL | {"keras_hub"}, ALL | {"refimpl"}
+    for call in (generate([True]), generate([True], "Contrastive"), {"op": "cached_logits", "args": {"inputs": {}}}):
+        assert comparable(call, [ours, theirs], "bart")
+        assert comparable(call, [ours, ours], "t5gemma")
+        assert not comparable(call, [ours, theirs], "t5gemma")
+    assert comparable(generate([True], "TopK"), [ours, theirs], "t5gemma")
+    assert not comparable({"op": "generate", "args": {"inputs": ["a", " "]}}, [ours, ours], "t5gemma")
+
+
 def test_sampled_rows_end_with_their_stop_token():
     call = sample("Greedy", stops=[2])
     assert promised(call, {"ids": [[[0, 2, 0]]]}) == promised(call, {"ids": [[[0, 2]]]}) == {"ids": [[[0, 2]]]}
