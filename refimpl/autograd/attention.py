@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import ContextVar
 
 import numpy as np
 
@@ -10,6 +11,8 @@ from refimpl.autograd.masks import keep_mask
 from refimpl.autograd.tape import Pull, primitive
 
 Array = np.ndarray
+# Who is shown the weights (B, H, T, S) of each forward pass, if anybody looks: `explain` does.
+watcher: ContextVar[Callable[[Array], None] | None] = ContextVar("watcher", default=None)
 
 
 def softmax(scores: Array, may_attend: Array) -> Array:
@@ -57,6 +60,8 @@ def attention(
     if soft_cap is not None:
         scores = np.tanh(scores / scores.dtype.type(soft_cap)) * scores.dtype.type(soft_cap)
     weights = softmax(scores if bias is None else scores + bias, may_attend)
+    if (watch := watcher.get()) is not None:
+        watch(weights)
     used = weights if rate == 0.0 else weights * _factors(weights, rate, stream)
     return attention_mix(used, for_heads(value, heads))
 

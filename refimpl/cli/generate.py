@@ -24,7 +24,7 @@ EXAMPLES = """examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The subcommand's options."""
-    parser.add_argument("text", nargs="*", type=_utf8, help="the inputs; without any, the lines of standard input")
+    parser.add_argument("text", nargs="*", type=utf8, help="the inputs; without any, the lines of standard input")
     parser.add_argument("--preset", help=f"preset folder or handle (default: the shipped {DEFAULT})")
     parser.add_argument("--max-length", type=int, metavar="N", help="decoder tokens, start tokens included")
     parser.add_argument("--sampler", default="greedy", help="greedy, top_k, top_p, beam, ... (default: greedy)")
@@ -48,14 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
     lm.compile(sampler=arguments.sampler)
     told = arguments.preset is not None
     with spare_threads(lm.count_params()):
-        for texts in _batches(arguments.text or _lines(), arguments.batch_size):
-            if not told and any(len(text.split()) > 1 for text in texts):
-                told = True
-                print(
-                    f"refimpl: {DEFAULT}, the default model, takes single English words and gives their sounds; "
-                    "pass --preset for one that takes sentences. [cli.generate.single-words]",
-                    file=sys.stderr,
-                )
+        for texts in _batches(arguments.text or lines(), arguments.batch_size):
+            told = told or tell_of_single_words(texts)
             for text, output in zip(texts, lm.generate(texts, max_length=arguments.max_length), strict=True):
                 # A generated line break would make two lines of one output.
                 plain = output.replace("\r", "\\r").replace("\n", "\\n")
@@ -64,7 +58,19 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _utf8(argument: str) -> str:
+def tell_of_single_words(texts: Iterable[str]) -> bool:
+    """Say what the default model takes, if that is not what it gets. Spec: cli.generate.single-words"""
+    several = any(len(text.split()) > 1 for text in texts)
+    if several:
+        print(
+            f"refimpl: {DEFAULT}, the default model, takes single English words and gives their sounds; "
+            "pass --preset for one that takes sentences. [cli.generate.single-words]",
+            file=sys.stderr,
+        )
+    return several
+
+
+def utf8(argument: str) -> str:
     """An argument as UTF-8 whatever the locale, like standard input; bytes that are none become U+FFFD.
 
     Spec: cli.generate.utf-8
@@ -72,7 +78,7 @@ def _utf8(argument: str) -> str:
     return os.fsencode(argument).decode("utf-8", errors="replace")
 
 
-def _lines() -> Iterator[str]:
+def lines() -> Iterator[str]:
     """The lines of standard input, without their ends."""
     if sys.stdin is None:  # closed by the caller: nothing to read
         return

@@ -11,6 +11,7 @@ from refimpl import samplers
 from refimpl.decoding.generate_step import generate_step
 from refimpl.decoding.stop import resolve_stop_token_ids, with_preprocessor, without_prompt
 from refimpl.decoding.stream import pieces, stream_step
+from refimpl.explain import AttentionWeights, Explanation, explain
 from refimpl.models.encoder_decoder import Past
 from refimpl.models.generate_io import as_batch, as_batches, as_texts, joined, shown
 from refimpl.models.task import Task
@@ -129,6 +130,27 @@ class Seq2SeqLM(Task):
         texts = map(preprocessor.generate_postprocess, outputs)
         for new in pieces(texts, len(tokens["decoder_token_ids"])):
             yield new[0] if single else new
+
+    def explain(self, inputs: Any, max_length: int | None = None, stop_token_ids: Any = "auto") -> Explanation:
+        """How `generate` comes to its result for one text: tokens, likeliest choices, attention, beams, cache.
+
+        Print the result, `save("page.html")` it, or leave it as a notebook cell's last line. Nothing is computed twice,
+        and a sampler that draws goes on as if nothing had been asked.
+
+        Raises: InputError for several texts, and what `generate` raises.
+        Spec: task.explain
+        """
+        self._settle_sampler()
+        return explain(self, inputs, max_length, stop_token_ids)
+
+    def attention_weights(self, inputs: Any, max_length: int | None = None) -> AttentionWeights:
+        """Where each token of one text and of what is generated from it looks, in every layer and head.
+
+        Shapes: -> encoder (L, H, S, S), decoder (L, H, T, T), cross (L, H, T, S): S source tokens, T tokens that the
+            decoder read, all but the last that came; each row sums to 1.
+        Spec: task.attention-weights
+        """
+        return self.explain(inputs, max_length).attention
 
     def _settle_sampler(self) -> None:
         """The sampler, also where the attribute was set to a name: what `compile` takes is taken here too.

@@ -35,14 +35,14 @@ STOREYS = [
     ],
     ["refimpl.models.encoder_decoder"],
     ["refimpl.models.backbone"],
-    ["refimpl.decoding", "refimpl.models.generate_io"],
+    ["refimpl.decoding", "refimpl.explain", "refimpl.models.generate_io"],
     ["refimpl.models"],
     ["refimpl.cli", "refimpl.training.fit_command"],
 ]
 
 # Lines of code that each room may have, without tests. A change may lower them, and raise one with a reason.
 BUDGET = {
-    "autograd": 1660, "cli": 240, "decoding": 430, "keras_api": 400, "kernels": 1645, "models": 2380,
+    "autograd": 1660, "cli": 290, "decoding": 430, "explain": 700, "keras_api": 400, "kernels": 1645, "models": 2405,
     "preprocessing": 500, "presets": 2705, "random": 200, "samplers": 1010, "tokenizers": 1190, "training": 3395,
 }  # fmt: skip
 
