@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from refimpl import __version__
-from refimpl.cli import explain, generate, inspect
+from refimpl.cli import explain, generate, inspect, lessons
 from refimpl.errors import NotANumberWarning, RefimplError, TruncationWarning
 from refimpl.terminal import open_descriptors
 from refimpl.training import fit_command
 
-COMMANDS = {"generate": generate, "explain": explain, "inspect": inspect, "fit": fit_command}
+COMMANDS = {"generate": generate, "explain": explain, "inspect": inspect, "fit": fit_command, "lessons": lessons}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

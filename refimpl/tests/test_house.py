@@ -14,7 +14,14 @@ FRAMEWORKS = {"tensorflow", "jax", "torch", "keras", "keras_hub", "transformers"
 
 # A module may import from its own storey and from those before it.
 STOREYS = [
-    ["refimpl.errors", "refimpl.loading", "refimpl.random", "refimpl.terminal", "refimpl.keras_api.inputs"],
+    [
+        "refimpl.errors",
+        "refimpl.lessons",
+        "refimpl.loading",
+        "refimpl.random",
+        "refimpl.terminal",
+        "refimpl.keras_api.inputs",
+    ],
     ["refimpl.presets"],
     [
         "refimpl.autograd",
@@ -42,8 +49,9 @@ STOREYS = [
 
 # Lines of code that each room may have, without tests. A change may lower them, and raise one with a reason.
 BUDGET = {
-    "autograd": 1660, "cli": 290, "decoding": 430, "explain": 700, "keras_api": 400, "kernels": 1645, "models": 2405,
-    "preprocessing": 500, "presets": 2705, "random": 200, "samplers": 1010, "tokenizers": 1190, "training": 3395,
+    "autograd": 1660, "cli": 330, "decoding": 430, "explain": 700, "keras_api": 400, "kernels": 1645, "lessons": 5,
+    "models": 2405, "preprocessing": 500, "presets": 2705, "random": 200, "samplers": 1010, "tokenizers": 1190,
+    "training": 3395,
 }  # fmt: skip
 
 
