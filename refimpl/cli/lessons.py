@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
         mine.write_bytes(fresh)
     print(
         "\nTo open them:\n"
-        '  python -m pip install "seq2seq-refimpl[lessons]" jupyterlab\n'
+        "  python -m pip install jupyterlab matplotlib\n"
         f'  jupyter lab "{folder}"\n'
         f"or open the folder in an editor that runs notebooks. Begin with {NOTEBOOKS[0].name}."
     )

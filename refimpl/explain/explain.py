@@ -30,14 +30,14 @@ def explain(lm: Any, inputs: Any, max_length: int | None = None, stop_token_ids:
     if output["decoder_token_ids"].ndim > 1:  # all beams: the best is the first
         output = {key: value[0] for key, value in output.items()}
     ids = output["decoder_token_ids"][output["decoder_padding_mask"].astype(bool)]
-    prompt = int(np.asarray(tokens["decoder_padding_mask"])[0].astype(bool).sum())
-    source, mask = (x[0] for x in trim(*(np.asarray(tokens[f"encoder_{k}"]) for k in ("token_ids", "padding_mask"))))
+    prompt = int(tokens["decoder_padding_mask"][0].sum())
+    source, mask = (x[0] for x in trim(tokens["encoder_token_ids"], tokens["encoder_padding_mask"]))
     post = lm.preprocessor.generate_postprocess if lm.preprocessor is not None else None
     named = _namer(lm)
     return Explanation(
         model=f"{type(lm).__name__}, {lm.count_params():,} parameters, {lm.dtype}",
         sampler=_described(watch.sampler),
-        input=post({"decoder_token_ids": source, "decoder_padding_mask": mask.astype(bool)}) if post else "",
+        input=post({"decoder_token_ids": source, "decoder_padding_mask": mask}) if post else "",
         output=post(output) if post else "",
         source=[named(id) for id in source],
         target=[named(id) for id in ids],
@@ -45,14 +45,14 @@ def explain(lm: Any, inputs: Any, max_length: int | None = None, stop_token_ids:
         steps=[_candidates(watch, ids, column, prompt, named) for column in range(prompt, len(ids))],
         attention=_attention(watch, ids, prompt, len(source)),
         beams=_beams(watch, ids, prompt, stops, named),
-        cache=_cache(lm.backbone, np.shape(tokens["decoder_token_ids"])[1], len(source)),
+        cache=_cache(lm.backbone, tokens["decoder_token_ids"].shape[1], len(source)),
     )
 
 
-def _one_row(lm: Any, inputs: Any, max_length: int | None) -> Mapping[str, Any]:
+def _one_row(lm: Any, inputs: Any, max_length: int | None) -> Mapping[str, np.ndarray]:
     """The token dictionary of one text."""
     batches, _ = as_batches(inputs, takes_text=lm.preprocessor is not None)
-    rows = [lm._preprocess(batch, max_length) for batch in batches]
+    rows = [lm.backbone.checked(lm._preprocess(batch, max_length)) for batch in batches]
     if len(rows) != 1 or len(rows[0]["decoder_token_ids"]) != 1:
         raise InputError(
             f"{sum(len(row['decoder_token_ids']) for row in rows)} texts were passed.",

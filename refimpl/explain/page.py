@@ -19,7 +19,11 @@ PARTS = 10_000  # attention is shown in parts of this size
 def page(explanation: Explanation) -> str:
     """The page. Spec: task.explain"""
     parts = {name: (HERE / f"page.{name}").read_text(encoding="utf-8") for name in ("html", "css", "js")}
-    title = f"{explanation.input} → {explanation.output}" if explanation.input else "One row of token ids"
+    title = (
+        f"{explanation.input} → {explanation.output}"
+        if explanation.input or explanation.output
+        else "One row of token ids"
+    )
     filled = {
         "title": html.escape(title),
         "picture": picture(explanation),

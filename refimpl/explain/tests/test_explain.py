@@ -10,7 +10,7 @@ import pytest
 
 import refimpl
 from refimpl.cli import main
-from refimpl.errors import InputError
+from refimpl.errors import InputError, MissingInputError
 from refimpl.explain.beam_tree import drawn, tree
 from refimpl.explain.page import PARTS, in_script
 from refimpl.models import Seq2SeqLM, T5GemmaBackbone, T5GemmaSeq2SeqLM
@@ -155,6 +155,14 @@ def test_attention_weights_gives_the_arrays_alone():
         (2, 4, source, source), (2, 4, read, read), (2, 4, read, source)
     ]  # fmt: skip
     assert (cross == found.attention.cross).all()
+
+
+def test_inputs_are_checked_as_those_of_generate():
+    rows = one_row()
+    del rows["decoder_padding_mask"]
+    with pytest.raises(MissingInputError):
+        seq2seq(preprocessor=False).explain(rows, stop_token_ids=None)
+    assert Page(seq2seq().explain("").page()).links == []
 
 
 def test_one_text_at_a_time():
