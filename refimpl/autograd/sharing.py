@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from refimpl.kernels.thread_pool import number_of_threads
 from refimpl.loading import call
 
 Array = np.ndarray
@@ -18,11 +19,6 @@ T = TypeVar("T")
 _SMALL = 20_000  # numbers; less work than this is not worth a second thread
 _pool: ThreadPoolExecutor | None = None
 _shard = threading.local()  # has `alone` in a thread that works on a shard
-
-
-def _threads() -> int:
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cpus, int(os.environ.get("NUMBA_NUM_THREADS", cpus))))
 
 
 def _forget_pool() -> None:
@@ -40,7 +36,7 @@ def in_shards(function: Callable[[int, int], T], rows: int) -> list[T]:
 
     Threads then wait for each other once a step and not at every operation.
     """
-    shards = min(_threads(), rows)
+    shards = min(number_of_threads(), rows)
     bounds = [rows * n // shards for n in range(shards + 1)]
 
     def run(n: int) -> T:
@@ -63,7 +59,7 @@ def _helpers() -> ThreadPoolExecutor:
     """The threads beside the calling one."""
     global _pool
     if _pool is None:
-        _pool = ThreadPoolExecutor(max(1, _threads() - 1), thread_name_prefix="refimpl-autograd")
+        _pool = ThreadPoolExecutor(max(1, number_of_threads() - 1), thread_name_prefix="refimpl-autograd")
     return _pool
 
 
@@ -73,7 +69,7 @@ def share(function: Callable[..., None], rows: int, numbers: int, *args: Any, su
     With `sums` it adds something up over its rows: each thread gets an array of that shape as last argument, and what
     they sum to is returned.
     """
-    parts = 1 if numbers <= _SMALL or hasattr(_shard, "alone") else max(1, min(_threads(), rows))
+    parts = 1 if numbers <= _SMALL or hasattr(_shard, "alone") else max(1, min(number_of_threads(), rows))
     bounds = [rows * n // parts for n in range(parts + 1)]
     own = np.zeros((parts, *sums), np.float32)
 

@@ -17,7 +17,7 @@ from refimpl.kernels.matmul import matmul
 from refimpl.kernels.samplers import looks_at_states, sampler_of
 from refimpl.kernels.short_list import WORTH_A_LIST, ShortList
 from refimpl.kernels.thread_pool import Crew, ThreadPool, share
-from refimpl.kernels.weights import Dense, Lines, Model, Rows, Span, Work
+from refimpl.kernels.weights import Dense, Lines, Model, Rows, Span, Work, typed
 
 _BEFORE_A_LIST = 3  # tokens; a text as short as that is through before a list is made
 
@@ -129,7 +129,7 @@ class DecoderSteps:
         Spec: kernels.short-list
         """
         cap = self._backbone.logit_cap
-        x, table = map(np.ascontiguousarray, self._backbone.head(self._weights.scope, states))
+        x, table = map(typed, self._backbone.head(self._weights.scope, states))
         if self.best_only and len(x) == 1 and cap is None and table.size >= WORTH_A_LIST:
             self._looks += 1
             if self._looks > _BEFORE_A_LIST:

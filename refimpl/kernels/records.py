@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from refimpl.kernels.row_ops import GELU, GELU_TANH, RELU, SILU
-from refimpl.kernels.weights import NO_MATRIX, NO_VECTOR, Array, Block, Dense, Kind, Layer, Model, Norm, Stack
+from refimpl.kernels.weights import NO_MATRIX, NO_VECTOR, Array, Block, Dense, Kind, Layer, Model, Norm, Stack, typed
 
 ACTIVATIONS = {"relu": RELU, "gelu": GELU, "gelu_approximate": GELU_TANH, "silu": SILU}
 
@@ -48,11 +48,11 @@ class Record:
 
     def array(self, name: str) -> Array:
         """A weight."""
-        return np.ascontiguousarray(self.params[name])
+        return typed(self.params[name])
 
     def _dense(self, path: str, inputs: int) -> Dense:
         """A projection by outputs, its heads joined, with its bias if it has one; no copy if it lies so, as a rule."""
-        kernel, bias = np.ascontiguousarray(self.params[f"{path}/kernel"].reshape(inputs, -1).T), NO_VECTOR
+        kernel, bias = typed(self.params[f"{path}/kernel"].reshape(inputs, -1).T), NO_VECTOR
         if f"{path}/bias" in self.params:
             bias = self.array(f"{path}/bias").reshape(-1)
         return Dense(kernel, bias)

@@ -95,7 +95,8 @@ class _RowByRow:
     def _stopped(self, prompt: np.ndarray, mask: np.ndarray, column: int, stops: Sequence[int]) -> np.ndarray:
         """Rows with a stop token of their own. Columns that were looked at before need no second look."""
         first = 0 if column == self._steps.start else column - 1
-        return (np.isin(prompt[:, first:column], stops) & ~mask[:, first:column]).any(axis=1)
+        said = (prompt[:, first:column, None] == np.array(stops)).any(axis=2)
+        return (said & ~mask[:, first:column]).any(axis=1)
 
 
 def best_beams(

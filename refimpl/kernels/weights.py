@@ -11,6 +11,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 Array = np.ndarray
+
+
+def typed(array: Array) -> Array:
+    """An array as compiled functions are typed for it: in one piece, aligned, writable. Copied if it is not so."""
+    return np.require(array, np.float32, ("C", "A", "W"))
+
+
 NO_VECTOR, NO_MATRIX = np.zeros(0, np.float32), np.zeros((0, 0), np.float32)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from refimpl.presets.segments import Shape
 
 Initializer = Callable[[Shape], np.ndarray]
+_TRAINABLE = ("C", "A", "W")  # in one piece, aligned, writable
 
 
 class Weight(NamedTuple):
@@ -29,8 +30,8 @@ class Weight(NamedTuple):
         """
         inputs = prod(self.shape[: self.tensor.inputs])
         if not self.tensor.inputs or array.shape != self.shape:
-            return np.ascontiguousarray(array)
-        return np.ascontiguousarray(array.reshape(inputs, -1).T).T.reshape(self.shape)
+            return np.require(array, requirements=_TRAINABLE)
+        return np.require(array.reshape(inputs, -1).T, requirements=_TRAINABLE).T.reshape(self.shape)
 
 
 Layout = Iterator[Weight]  # one by one, so that a wild configuration stops early

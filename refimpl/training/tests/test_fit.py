@@ -195,3 +195,13 @@ def test_without_the_twins_training_is_slower_and_nothing_else(monkeypatch):
     lm = task()
     lm.compile(jit_compile=True)
     assert np.isfinite(fitted(lm).history["loss"]).all()
+
+
+def test_weights_that_nothing_may_be_written_to_are_copied():
+    """Arrays of JAX and of `np.frombuffer` come so."""
+    lm, other = task(), task()
+    for name, array in lm.backbone.params.items():
+        lm.backbone.params[name] = np.frombuffer(array.tobytes(), array.dtype).reshape(array.shape)
+        other.backbone.params[name] = array.copy()
+    assert fitted(lm).history == fitted(other).history
+    assert same(lm, other)
