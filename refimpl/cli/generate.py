@@ -13,6 +13,7 @@ from refimpl.models import Seq2SeqLM
 from refimpl.presets.shipped import DEFAULT, shipped_preset
 
 _MOST_LINES = 1_000_000
+_FEW = 16  # texts that a small model answers before Numba is even imported
 HELP = "Generate text from text with a preset."
 EXAMPLES = """examples:
   refimpl generate elephant conformance     one output line for each input
@@ -35,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Generate and print, batch by batch.
 
-    Spec: cli.generate.one-line-each, cli.generate.standard-input, cli.generate.single-words
+    Spec: cli.generate.one-line-each, cli.generate.standard-input, cli.generate.single-words, kernels.auto
     """
     if not 1 <= arguments.batch_size <= _MOST_LINES:
         raise InputError(
@@ -45,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
             "cli.errors",
         )
     lm = Seq2SeqLM.from_preset(shipped_preset() if arguments.preset is None else arguments.preset)
-    lm.compile(sampler=arguments.sampler)
+    lm.compile(sampler=arguments.sampler, jit_compile="auto" if 0 < len(arguments.text) <= _FEW else True)
     told = arguments.preset is not None
     with spare_threads(lm.count_params()):
         for texts in _batches(arguments.text or lines(), arguments.batch_size):
