@@ -12,15 +12,14 @@ BOTH = ("rms_norm_eps", "query_pre_attn_scalar", "attention_bias", "attn_logit_s
 
 
 def config_of(hub: Any, config: dict[str, Any]) -> Any:
-    """The configuration. Hugging Face's window counts the own position, and its encoder would slide too."""
-    kinds = {"encoder": ["full_attention"] * config["encoder_num_layers"], "decoder": config["decoder_layer_types"]}
+    """The configuration: one of each side."""
     sides = {
         side: {theirs: config[f"{side}_{ours}"] for theirs, ours in SIDE.items()}
         | {key: config[key] for key in BOTH}
         | {"vocab_size": config["vocabulary_size"], "hidden_activation": "gelu_pytorch_tanh",
-           "layer_types": kinds[side], "sliding_window": config["sliding_window"] + 1,
+           "layer_types": config[f"{side}_layer_types"], "sliding_window": config["sliding_window"],
            "rope_parameters": {"rope_type": "default", "rope_theta": config["rope_max_wavelength"]}}
-        for side in kinds
+        for side in ("encoder", "decoder")
     }  # fmt: skip
     return hub.T5GemmaConfig(**sides, vocab_size=config["vocabulary_size"], attn_implementation="eager")
 

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from conformance.compare import percentile_99
+from conformance.divergences import expected_failures
 
 EPSILON = 2.0**-24  # of float32: half a unit in the last place of 1
 # Runs in less than float32, by the profile whose floor they give.
@@ -40,7 +41,7 @@ def truth_and_floor(
         notes["computes_otherwise"] = left_out
     if second is not None:
         notes["float64_difference"] = float(f"{second:.2g}")
-        if second > 4 * floor and "nothing-to-attend" not in case:
+        if second > 4 * floor and case not in expected_failures({"implementation": "keras_hub", "backend": "jax"}):
             raise SystemExit(f"{case}: the truth and KerasHub in float64 differ by {second} (floor {floor}).")
     return truth, floor, floor_99, notes
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from conformance.mutants import Mutant
 from conformance.mutants.arithmetic import ATTENTION, result
+from refimpl.models.attention import may_attend_past
 
 T5GEMMA, CLAUSE = "refimpl.models.t5gemma.backbone", "models.t5gemma"
 WINDOW, ROTARY, SCORES = f"{CLAUSE}.window", f"{CLAUSE}.rotary", f"{CLAUSE}.attention"
@@ -22,10 +23,15 @@ def _without_post_norm(right: Any) -> Any:
     return lambda self, x, weights: x if "/post_" in weights._path else right(self, x, weights)
 
 
+def _reaching(side: str, more: int) -> Any:
+    """The sliding layers of one side see more, or fewer, positions."""
+    return lambda right: lambda self, of, n: (found := right(self, of, n)) and found + more * (of == side)
+
+
 MUTANTS = [
-    _mutant("window-one-short", "P17", WINDOW, "may_attend_window", lambda right: lambda q, k, first, window: right(q, k, first, window - 1)),
-    _mutant("window-one-wide", "P17", WINDOW, "may_attend_window", lambda right: lambda q, k, first, window: right(q, k, first, window + 1)),
-    _mutant("no-window", "P17", WINDOW, "may_attend_window", result(np.ones_like)),
+    *(_mutant(f"{side}-window-{name}", "P17", WINDOW, "T5GemmaBackbone.reach", _reaching(side, more))
+      for side in ("encoder", "decoder") for name, more in (("one-short", -1), ("one-wide", 1), ("missing", 999))),
+    _mutant("encoder-sees-only-back", "P17", WINDOW, "may_attend_near", lambda right: lambda q, k, first, reach: right(q, k, first, reach) & may_attend_past(q, k, first), ATTENTION),
     _mutant("wavelength-10000", "P09", ROTARY, "rotated", lambda right: lambda x, first, wave: right(x, first, 10_000.0), ATTENTION),
     _mutant("turned-backwards", "P09", ROTARY, "rotated", lambda right: lambda x, first, wave: right(x[..., ::-1], first, wave)[..., ::-1] if isinstance(x, np.ndarray) and x.shape[2] == 2 else right(x, first, wave), ATTENTION),
     _mutant("no-soft-cap", "M18", SCORES, "T5GemmaBackbone.attention_of", result(lambda kind: replace(kind, soft_cap=None))),

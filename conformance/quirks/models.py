@@ -71,6 +71,11 @@ def _mean_over_nothing(shows: Any) -> tuple[tuple[str, str, Any], ...]:
     return (*ways, (OPS, "attention", attention))
 
 
+def _window_of_more(right: Any) -> Any:
+    """The encoder does not slide, and the decoder's window does not count the own position."""
+    return lambda self, side, n: None if side == "encoder" else (found := right(self, side, n)) and found + 1
+
+
 def quirks(backend: str) -> list[Quirk]:
     """Quirks of ids, shapes and masks."""
     return [
@@ -84,5 +89,6 @@ def quirks(backend: str) -> list[Quirk]:
         Quirk(
             "mean-over-nothing", _mean_over_nothing(lambda model: "Bart" in type(model).__name__ and model.dropout == 0)
         ),
+        Quirk("t5gemma-window", (("refimpl.models.t5gemma.backbone", "T5GemmaBackbone.reach", _window_of_more),)),
         Quirk("t5-mean-over-nothing", _mean_over_nothing(lambda model: "T5" in type(model).__name__)),
     ]

@@ -77,15 +77,22 @@ class CrossCache:
             return work.n
         width = int(columns.max()) + 1 if len(columns) else 0
         work.x[:] = backbone.embed(weights.scope, "encoder", ids[:, :width], 0)[at, columns]
-        count, columns = len(at), np.array(columns)
-        zeros = np.zeros(len(work.x), np.int64)
-        span = Span(self.starts[at], (self.starts + self.counts)[at], zeros[None], columns)
-        rows = Rows(columns, np.arange(count), zeros, (span, span))
+        rows = {each.reach: _rows(at, np.array(columns), each.reach) for each in stack.layers}
         own = lines_of(*(np.zeros_like(x) for x in work.projected[2:] * 2))
 
         def run(crew: Crew) -> None:
             for each in stack.layers:
-                layer(each.blocks, stack.kind, rows, (own, own), work, crew)
+                layer(each.blocks, stack.kind, rows[each.reach], (own, own), work, crew)
 
         pool.run(run, products(stack) * len(at), (layer,))
         return backbone.final_norm(weights.scope, "encoder", work.x)
+
+
+def _rows(at: Array, columns: Array, reach: int) -> Rows:
+    """A row for each token of the source: its sequence and column, both ascending. Shapes: at, columns (N)."""
+    width = int(columns.max(initial=0)) + 1
+    lines, reach = at * 2 * width + columns, min(reach, width)  # a sequence's tokens are out of reach of another's
+    zeros, ends = np.zeros(len(at), np.int64), (lines - reach, lines + reach + 1)
+    starts, stops = np.searchsorted(lines, ends)
+    span = Span(starts, stops, zeros[None], columns)
+    return Rows(columns, np.arange(len(at)), zeros, (span, span))

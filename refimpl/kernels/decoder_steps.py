@@ -98,15 +98,15 @@ class DecoderSteps:
         return logits.reshape(rows, count, logits.shape[1]), states.reshape(rows, count, -1), table
 
     def _rows(self, table: np.ndarray, first: int, count: int) -> dict[int, Rows]:
-        """A row for each sequence and column, by the window of layers. Shapes: table (B, T + 1) -> B * count rows."""
+        """A row for each sequence and column, by the reach of layers. Shapes: table (B, T + 1) -> B * count rows."""
         sources, positions = np.repeat(table[:, -1], count), np.tile(np.arange(first, first + count), len(table))
         slots = np.repeat(table[:, :-1], count, axis=0)
         starts, lines = self._source.starts[sources], np.arange(self._source.counts.sum())
         source = Span(starts, starts + self._source.counts[sources], np.zeros_like(lines)[None], lines)
         new, found = np.array(table[:, first : first + count]).reshape(-1), {}
-        for window in {each.window for each in self._weights.decoder.layers}:
-            own = Span(np.maximum(positions - window, 0), positions + 1, slots, np.arange(self._columns))
-            found[window] = Rows(positions, positions, new, (own, source))
+        for reach in {each.reach for each in self._weights.decoder.layers}:
+            own = Span(np.maximum(positions - reach, 0), positions + 1, slots, np.arange(self._columns))
+            found[reach] = Rows(positions, positions, new, (own, source))
         return found
 
     def _decode(
@@ -117,7 +117,7 @@ class DecoderSteps:
 
         def run(crew: Crew) -> None:
             for each, cache in zip(stack.layers, caches, strict=True):
-                layer(each.blocks, stack.kind, rows[each.window], cache, work, crew)
+                layer(each.blocks, stack.kind, rows[each.reach], cache, work, crew)
 
         self._pool.run(run, len(work.x) * self._products, (layer,))
         states = np.array(self._backbone.final_norm(scope, "decoder", work.x))

@@ -38,10 +38,6 @@ class Record:
         """The attention of a stack, as `refimpl.models.attention` describes it."""
         return self.backbone.attention
 
-    def window(self, side: str, n: int) -> int:
-        """How many positions before its own layer n sees."""
-        return np.iinfo(np.int32).max
-
     def model(self) -> Model:
         """All that kernels read."""
         return Model(self._stack("encoder"), self._stack("decoder"), type(self.backbone.scope)(self.params))
@@ -82,7 +78,8 @@ class Record:
 
     def _layer(self, side: str, n: int) -> Layer:
         path, own = self.backbone.layer_name.format(side, n), self.attention(side)
-        names, inner = own.names, own.heads * own.head_dim
+        names, inner, reach = own.names, own.heads * own.head_dim, self.backbone.reach(side, n)
+        reach = np.iinfo(np.int32).max if reach is None else reach
 
         def attention(part: str, count: int) -> Block:
             inputs = self._three([f"{path}/{part}/{name}" for name in names[:count]], self.width(side))
@@ -92,10 +89,10 @@ class Record:
         output = self._dense(f"{path}/{self.narrow}", len(inputs[0].kernel))
         last, source = Block(inputs, output, **self.norms(path, "feedforward")), (Dense(), Dense())
         if side == "encoder":
-            return Layer((attention("self_attention", 3), Block(), last), source, self.window(side, n))
+            return Layer((attention("self_attention", 3), Block(), last), source, reach)
         source = self._three([f"{path}/cross_attention/{name}" for name in names[1:3]], self.width("encoder"))[:2]
         blocks = (attention("self_attention", 3), attention("cross_attention", 1), last)
-        return Layer(blocks, source, self.window(side, n))
+        return Layer(blocks, source, reach)
 
 
 class Bart(Record):
@@ -146,8 +143,3 @@ class T5Gemma(Record):
     def attention(self, side: str) -> Any:
         """Also in their heads."""
         return self.backbone.attention_of(side)
-
-    def window(self, side: str, n: int) -> int:
-        """Every other layer of the decoder slides."""
-        slides = side == "decoder" and self.backbone.decoder_layer_types[n] == "sliding_attention"
-        return int(self.backbone.sliding_window) if slides else super().window(side, n)

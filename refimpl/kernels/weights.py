@@ -50,12 +50,12 @@ class Block(NamedTuple):
 class Layer(NamedTuple):
     """A layer of either stack: attention to its own sequence, to the source (empty in the encoder), feed-forward.
 
-    `source` makes keys and values of the encoder's states. A row sees `window` positions before its own.
+    `source` makes keys and values of the encoder's states. A row sees what is at most `reach` positions from its own.
     """
 
     blocks: tuple[Block, Block, Block]
     source: tuple[Dense, Dense]
-    window: int
+    reach: int
 
 
 class Lines(NamedTuple):

@@ -30,6 +30,13 @@ class View(NamedTuple):
     kv: KeysValues | None = None  # keys and values of another sequence; None: of the queries' own
     cache: np.ndarray | None = None  # where those of the own sequence are kept, and earlier ones stand
 
+    def within(self, reach: int | None, queries: int) -> "View":
+        """The same, of what is at most `reach` positions away; None: of all."""
+        if reach is None:
+            return self
+        near = may_attend_near(queries, self.may_attend.shape[3], self.first, reach)
+        return self._replace(may_attend=self.may_attend & near)
+
 
 @dataclass(frozen=True)
 class Attention:
@@ -125,9 +132,9 @@ def may_attend_past(queries: int, keys: int, first: int = 0) -> np.ndarray:
     return (np.arange(keys) <= first + np.arange(queries)[:, None])[None, None]
 
 
-def may_attend_window(queries: int, keys: int, first: int, window: int) -> np.ndarray:
-    """A position may attend to the `window` positions before it and to itself. Shapes: -> (1, 1, queries, keys) bool.
+def may_attend_near(queries: int, keys: int, first: int, reach: int) -> np.ndarray:
+    """A position may attend to those at most `reach` away. Shapes: -> (1, 1, queries, keys) bool.
 
     Spec: models.t5gemma.window
     """
-    return (np.arange(keys) >= first + np.arange(queries)[:, None] - window)[None, None]
+    return (np.abs(np.arange(keys) - first - np.arange(queries)[:, None]) <= reach)[None, None]

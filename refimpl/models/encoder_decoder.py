@@ -89,6 +89,10 @@ class EncoderDecoder:
         """What self-attention adds to its scores, in all layers of a stack. Shapes: -> (H, T, S)."""
         return None
 
+    def reach(self, side: str, n: int) -> int | None:
+        """How many positions from its own layer n of a stack sees of its sequence; None: all."""
+        return None
+
     def final_norm(self, weights: Scope, side: str, x: Array, drop: Dropout = keep) -> Array:
         """What is behind the layers of a stack. Shapes: (B, T, E) -> (B, T, E)."""
         return x
@@ -112,7 +116,7 @@ class EncoderDecoder:
         length = x.shape[1]
         own = View(may_attend_tokens(mask), self.position_bias(weights, "encoder", length, length))
         for n, layer in enumerate(self.layers_of(weights, "encoder")):
-            x = self.encoder_layer(n, x, own, layer, drop)
+            x = self.encoder_layer(n, x, own.within(self.reach("encoder", n), length), layer, drop)
         return self.final_norm(weights, "encoder", x, drop), mask
 
     def decode(
@@ -137,7 +141,8 @@ class EncoderDecoder:
                 kv = self.attention.keys_values(encoded, layer["cross_attention"])
             else:
                 own, kv = own._replace(cache=past.own[:, n]), (past.cross[:, n, 0], past.cross[:, n, 1])
-            x = self.decoder_layer(n, x, own, source._replace(kv=kv), layer, drop)
+            near = own.within(self.reach("decoder", n), ids.shape[1])
+            x = self.decoder_layer(n, x, near, source._replace(kv=kv), layer, drop)
         return self.final_norm(weights, "decoder", x, drop)
 
     def cross_keys_values(self, weights: Scope, encoded: np.ndarray) -> np.ndarray:

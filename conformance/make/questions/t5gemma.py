@@ -25,15 +25,18 @@ def batch(rows: list[tuple[int, int]], source: int, spoken: int) -> dict[str, An
     return found
 
 
-def probe(id: str, about: str, op: str, inputs: Any) -> dict[str, Any]:
-    """One numeric question."""
-    asked = step(op, EXPECTED[op], inputs=inputs)
-    return ask(f"{T5GEMMA}.{id}", about, "Arithmetic", load(PRESET), asked, capability="t5gemma", by="transformers")
+def probe(id: str, about: str, op: str, inputs: Any, window: int | None = None) -> dict[str, Any]:
+    """One numeric question. A `window` takes the place of the preset's."""
+    places = (("config.json", ["config"]), ("task.json", ["config", "backbone", "config"]))
+    wider = [{"change": "set", "file": file, "keys": [*keys, "sliding_window"], "value": window}
+             for file, keys in places] if window else None  # fmt: skip
+    loaded, asked = load(PRESET, damage=wider), step(op, EXPECTED[op], inputs=inputs)
+    return ask(f"{T5GEMMA}.{id}", about, "Arithmetic", loaded, asked, capability="t5gemma", by="transformers")
 
 
 def questions() -> list[dict[str, Any]]:
     """All questions about T5Gemma."""
-    ragged = batch([(11, 13), (6, 12), (3, 10)], 11, 13)  # each position sees a token in its window
+    ragged = batch([(11, 12), (6, 11), (3, 9)], 11, 12)
     spoken = batch([(9, 1), (4, 3)], 9, 12)
     greedy = step("generate", {"generation": None}, inputs=spoken, stop_token_ids=None)
     return [
@@ -43,11 +46,14 @@ def questions() -> list[dict[str, Any]]:
               batch([(5, 4), (3, 3)], 5, 4)),
         probe("embedding#one-token", "One token on each side: each table's vector times the root of its width.",
               "states", batch([(1, 1)], 1, 1)),
-        probe("window#longer-than-it", "Fifteen positions and a window of three in the first of two layers.", "states",
-              batch([(2, 15)], 2, 15)),
-        probe("rotary#far", "Positions up to 60 on both sides.", "states", batch([(60, 60)], 60, 60)),
+        probe("window#decoder", "Sixteen positions and a window of 12, the own one among them, in the first layer.",
+              "states", batch([(2, 16)], 2, 16)),
+        probe("window#encoder", "The encoder's first layer sees 12 positions to both sides.", "states",
+              batch([(16, 2)], 16, 2)),
+        probe("rotary#far", "Positions up to 60 on both sides, in a wider window.", "states",
+              batch([(60, 60)], 60, 60), 64),
         probe("attention#ragged", "Three ragged rows: padding is masked after the soft cap.", "states", ragged),
         probe("head#capped", "Logits near their soft cap of 3.", "logits", ragged),
-        ask("generate.greedy.argmax#t5gemma", "Greedy tokens of ragged prompts beyond the window.", "Arithmetic Cache",
+        ask("generate.greedy.argmax#t5gemma", "Greedy tokens of ragged prompts.", "Arithmetic Cache",
             load(PRESET, preprocessor=None), greedy, capability="t5gemma"),
     ]  # fmt: skip

@@ -13,7 +13,7 @@ import numpy as np
 from refimpl.autograd import ops
 from refimpl.autograd.dropout import Dropout
 from refimpl.models.activations import ACTIVATIONS, activation_name
-from refimpl.models.attention import Array, Attention, View, keep, may_attend_window, project
+from refimpl.models.attention import Array, Attention, View, keep, project
 from refimpl.models.backbone import Backbone
 from refimpl.models.config import Config, choice, number, size, switch, value
 from refimpl.models.t5gemma.layout import layout
@@ -130,12 +130,10 @@ class T5GemmaBackbone(Backbone):
         scale = np.array(self.config.side(side, "hidden_dim") ** 0.5, self.dtype)
         return drop(ops.multiply(ops.embed(weights[f"{side}_token_embedding"].embeddings, ids), scale))
 
-    def decoder_layer(self, n: int, x: Array, own: View, source: View, weights: Scope, drop: Dropout = keep) -> Array:
-        """A sliding layer sees the last `sliding_window` positions beside its own. Spec: models.t5gemma.window"""
-        if self.config.decoder_layer_types[n] == SLIDING:
-            near = may_attend_window(x.shape[1], own.may_attend.shape[3], own.first, self.config.sliding_window or 0)
-            own = own._replace(may_attend=own.may_attend & near)
-        return super().decoder_layer(n, x, own, source, weights, drop)
+    def reach(self, side: str, n: int) -> int | None:
+        """The window of a sliding layer, which in the decoder counts the own position. Spec: models.t5gemma.window"""
+        window = self.config.sliding_window if self.config.side(side, "layer_types")[n] == SLIDING else None
+        return window - (side == "decoder") if window else None
 
     def attend(self, kind: str, x: Array, view: View, weights: Scope, drop: Dropout) -> Array:
         """`x + norm(attention(norm(x)))`."""
