@@ -41,10 +41,8 @@ class T5Config(Config):
     layer_norm_epsilon: float = number(1e-6)
     tie_embedding_weights: bool = switch(True)
 
-    @property
-    def head_dim(self) -> int:
-        """The width of a head, which need not be its share of the hidden width."""
-        return self.key_value_dim or super().head_dim
+    # The width of a head need not be its share of the hidden width.
+    head_dim = property(lambda self: self.key_value_dim or self.hidden_dim // self.num_heads)
 
 
 @register
@@ -85,10 +83,7 @@ class T5Backbone(Backbone):
         return ops.add(x, drop(self.feed_forward(self.norm(x, weights["layer_norm"]), weights, drop)))
 
     def feed_forward(self, x: Array, weights: Scope, drop: Dropout = keep) -> Array:
-        """`W2 (act(W1 x) * (V x))`, the product with `V x` only where it is gated (Shazeer 2020, equation 6).
-
-        Spec: models.t5.feed-forward
-        """
+        """`W2 (act(W1 x) * (V x))`, with `V x` where it is gated (Shazeer 2020). Spec: models.t5.feed-forward"""
         inner = ACTIVATIONS[self.config.activation](project(x, weights["input_projector"]))
         if self.config.use_gated_activation:
             inner = ops.multiply(inner, project(x, weights["gate_projector"]))
@@ -103,10 +98,7 @@ class T5Backbone(Backbone):
         return drop(self.norm(x, weights[f"{side}_output_layer_norm"]))
 
     def head(self, weights: Scope, x: Array) -> tuple[Array, Array]:
-        """The states, scaled by `1 / sqrt(E)` where the embedding table is the head, and the head. Spec: models.t5.head
-
-        Shapes: x (..., E) -> (..., E), (V, E).
-        """
+        """The states, scaled by `1 / sqrt(E)` where the embedding table is the head. Spec: models.t5.head"""
         table = weights["token_embedding"]
         if self.config.tie_embedding_weights:
             return ops.multiply(x, np.array(self.config.hidden_dim**-0.5, self.dtype)), table.embeddings

@@ -21,11 +21,8 @@ def layout(config: Any) -> Layout:
 
     Spec: models.weights.order, models.t5.initializers, presets.save.hdf5-layout, presets.transformers.weights
     """
-    shape, normal, tied = (
-        (config.vocabulary_size, config.hidden_dim),
-        _normal(1, truncated_normal),
-        config.tie_embedding_weights,
-    )
+    shape, tied = (config.vocabulary_size, config.hidden_dim), config.tie_embedding_weights
+    normal = _normal(1, truncated_normal)
     table = Place("token_embedding", "layers/reversible_embedding", "shared")
     yield table.weight(shape, normal, "embeddings", also=(*_COPIES, "lm_head") if tied else _COPIES)
     if not tied:

@@ -10,23 +10,22 @@ from refimpl.models.activations import TRANSFORMERS, activation_name
 from refimpl.presets.families import Family
 from refimpl.presets.folder import TOKENIZER_ASSETS
 
-# Where transformers' word for a KerasHub's activation is another; gated, its `gelu` is the form with tanh.
-_WORDS = {("gelu", True): "gelu_python", ("gelu_approximate", False): "gelu_new", ("gelu_approximate", True): "gelu"}
+# What `feed_forward_proj` says: the activation, and whether it is gated. A gated `gelu` is the form with tanh.
+_WORDS = {f"{gate}{name}": (name, bool(gate)) for name in TRANSFORMERS for gate in ("", "gated-")}
+_WORDS["gated-gelu"] = ("gelu_new", True)
 _BUILT = {"relative_attention_num_buckets": 32, "relative_attention_max_distance": 128, "is_encoder_decoder": True}
 
 
 def _read(given: Mapping[str, Any], file: str) -> dict[str, Any]:
-    """The activation by Keras's name, whether it is gated, and whether the table is the head.
+    """The activation by Keras's name, whether it is gated, and whether the table is the head, which then is scaled.
 
-    The head is scaled where it is the table; earlier versions of transformers call that `tie_word_embeddings`, to which
-    this one gives another meaning.
+    Earlier versions of transformers call that `tie_word_embeddings`, to which this one gives another meaning.
     """
     projection = given.get("feed_forward_proj", "relu")
-    gate, _, name = projection.rpartition("-") if isinstance(projection, str) else ("?", "", "")
-    if gate not in ("", "gated") or name not in TRANSFORMERS:
+    if not isinstance(projection, str) or projection not in _WORDS:
         wanted = f"one of {', '.join(TRANSFORMERS)}, or gated-relu and so on"
         raise FAMILY.refused(file, f"feed_forward_proj={projection!r:.40}", wanted)
-    meant, gated = "gelu_new" if projection == "gated-gelu" else name, gate == "gated"
+    meant, gated = _WORDS[projection]
     for key, value in {"dense_act_fn": meant, "is_gated_act": gated}.items():
         if given.get(key, value) != value:
             raise FAMILY.contradiction({**given, "feed_forward_proj": projection}, key, "feed_forward_proj", file)
@@ -36,11 +35,11 @@ def _read(given: Mapping[str, Any], file: str) -> dict[str, Any]:
 
 def _written(config: Mapping[str, Any]) -> dict[str, Any]:
     """What earlier versions of transformers read is written too."""
-    name, gated = activation_name(config["activation"]), config["use_gated_activation"]
-    word = _WORDS.get((name, gated), name)
+    meant = activation_name(config["activation"]), config["use_gated_activation"]
+    word = next(word for word, (name, gated) in _WORDS.items() if (TRANSFORMERS[name], gated) == meant)
     return _BUILT | {
         "d_kv": config["key_value_dim"] or config["hidden_dim"] // config["num_heads"],
-        "num_decoder_layers": config["num_layers"], "feed_forward_proj": f"gated-{word}" if gated else word,
+        "num_decoder_layers": config["num_layers"], "feed_forward_proj": word,
         "tie_word_embeddings": config["tie_embedding_weights"], "is_decoder": False,
         "decoder_start_token_id": 0, "pad_token_id": 0, "eos_token_id": 1,
     }  # fmt: skip
