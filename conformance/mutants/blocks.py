@@ -26,7 +26,6 @@ PLACES = (
     ("refimpl.models.*", "*.feed_forward", "*.feed_forward"),
     ("refimpl.models.*", "*.norm", "*_norm"),
     ("refimpl.models.*", "EPSILON", "*_norm"),
-    ("refimpl.models.*", "SCALE", "*attention"),
     ("refimpl.models.*", "ACTIVATIONS", "*.feed_forward"),
     ("refimpl.models.*", "relative_bias", "*.position_bias cache"),
     ("refimpl.models.positions", "*", "*.position_bias"),

@@ -1,6 +1,7 @@
 # ruff: noqa: ARG001, ARG005, E501  (tables of lambdas read better unbroken)
 """Mutants of T5's forward pass. `fault` is a row of the catalogue of real faults."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -96,7 +97,8 @@ MUTANTS = [
            ((T5, "relative_bias", lambda right: lambda q, k, first, *rest: right(q, k, first % 128, *rest)),)),
     Mutant("t5-bias-in-cross-attention", "P12", (BIAS, DECODER), ((T5, "T5Backbone.attend", _bias_where(_across)),)),
     Mutant("t5-bias-in-the-first-layer-only", "P10", (BIAS,), ((T5, "T5Backbone.attend", _bias_where(_first_layer_only)),)),
-    Mutant("t5-scores-scaled", "M15", (ATTENTION,), ((T5, "SCALE", lambda _: 0.5),)),
+    Mutant("t5-scores-scaled", "M15", (ATTENTION,), ((T5, "T5Backbone.attention", lambda right: property(
+        lambda self: replace(right.fget(self), scale=0.5))),), "*attention"),
     Mutant("t5-cross-mask-missing", "M01", (MASK, DECODER),
            ((T5, "T5Backbone.attend", argument(3, lambda view: (
                view._replace(may_attend=np.ones_like(view.may_attend)) if view.kv else view))),)),

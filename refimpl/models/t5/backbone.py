@@ -21,8 +21,6 @@ from refimpl.models.t5.transformers import FAMILY
 from refimpl.models.weights import Scope
 from refimpl.presets import register
 
-SCALE = 1.0  # scores are not divided by anything
-
 
 @dataclass(frozen=True)
 class T5Config(Config):
@@ -47,10 +45,7 @@ class T5Config(Config):
 
 @register
 class T5Backbone(Backbone):
-    """T5's encoder and decoder: 1.0, 1.1 (gated, with a head of its own) and Flan-T5.
-
-    Spec: models.t5.encoder-layer, models.t5.decoder-layer, models.t5.position-bias
-    """
+    """T5 1.0, 1.1 and Flan-T5. Spec: models.t5.encoder-layer, models.t5.decoder-layer, models.t5.position-bias"""
 
     module = "keras_hub.src.models.t5.t5_backbone"
     config_cls, family, layout = T5Config, FAMILY, staticmethod(layout)
@@ -58,9 +53,9 @@ class T5Backbone(Backbone):
 
     @property
     def attention(self) -> Attention:
-        """Spec: models.t5.attention"""
+        """Scores are not divided by anything. Spec: models.t5.attention"""
         names = ("query_projector", "key_projector", "value_projector", "output_projector")
-        return Attention(self.config.num_heads, self.config.head_dim, SCALE, names)
+        return Attention(self.config.num_heads, self.config.head_dim, 1.0, names)
 
     def embed(self, weights: Scope, side: str, ids: np.ndarray, first: int, drop: Dropout = keep) -> Array:
         """The token alone: no position, no scale, no norm. Spec: models.t5.embedding"""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from refimpl.models.positions import BUCKETS
-from refimpl.presets.layout import Layout, Place, Weight
+from refimpl.presets.layout import Layout, Place
 from refimpl.random import random_normal, truncated_normal
 
 _COPIES = ("encoder.embed_tokens", "decoder.embed_tokens")  # of the embedding table, where a file holds them
@@ -34,7 +34,7 @@ def layout(config: Any) -> Layout:
             keras = f"layers/t5_transformer_layer{f'_{number}' if number else ''}"
             yield from _layer(config, n, side, Place(f"transformer_{side}_layer_{n}", keras, f"{side}.block.{n}.layer"))
         final = Place(f"{side}_output_layer_norm", f"layers/t5_layer_norm{second}", f"{side}.final_layer_norm")
-        yield _norm(config, final)
+        yield final.weight((config.hidden_dim,), np.ones, "weight")
 
 
 def _layer(c: Any, n: int, side: str, layer: Place) -> Layout:
@@ -51,7 +51,7 @@ def _layer(c: Any, n: int, side: str, layer: Place) -> Layout:
         place = layer.at(f"{name}_projector", f"{part}.DenseReluDense.{torch}")
         yield from place.dense(width, inner, _normal(*width))
     yield from layer.at("output_projector", f"{part}.DenseReluDense.wo").dense(inner, width, _normal(*inner))
-    yield _norm(c, layer.at("layer_norm", f"{part}.layer_norm"))
+    yield layer.at("layer_norm", f"{part}.layer_norm").weight(width, np.ones, "weight")
 
 
 def _attention(c: Any, kind: str, part: str, torch: str, layer: Place) -> Layout:
@@ -62,11 +62,7 @@ def _attention(c: Any, kind: str, part: str, torch: str, layer: Place) -> Layout
         divided = c.head_dim if name == "query" else 1
         place = layer.at(f"{kind}/{name}_projector", f"{part}.{torch}.{name[0]}")
         yield from place.dense(inputs, outputs, _normal(inner[0] * divided))
-    yield _norm(c, layer.at(f"{kind}_layer_norm", f"{part}.layer_norm"))
-
-
-def _norm(c: Any, place: Place) -> Weight:
-    return place.weight((c.hidden_dim,), np.ones, "weight")
+    yield layer.at(f"{kind}_layer_norm", f"{part}.layer_norm").weight(width, np.ones, "weight")
 
 
 def _normal(size: int, draw: Any = random_normal) -> Any:

@@ -17,10 +17,7 @@ _BUILT = {"relative_attention_num_buckets": 32, "relative_attention_max_distance
 
 
 def _read(given: Mapping[str, Any], file: str) -> dict[str, Any]:
-    """The activation by Keras's name, whether it is gated, and whether the table is the head, which then is scaled.
-
-    Earlier versions of transformers call that `tie_word_embeddings`, to which this one gives another meaning.
-    """
+    """The activation by Keras's name, whether it is gated, and whether the table is the head, which then is scaled."""
     projection = given.get("feed_forward_proj", "relu")
     if not isinstance(projection, str) or projection not in _WORDS:
         wanted = f"one of {', '.join(TRANSFORMERS)}, or gated-relu and so on"
@@ -29,6 +26,7 @@ def _read(given: Mapping[str, Any], file: str) -> dict[str, Any]:
     for key, value in {"dense_act_fn": meant, "is_gated_act": gated}.items():
         if given.get(key, value) != value:
             raise FAMILY.contradiction({**given, "feed_forward_proj": projection}, key, "feed_forward_proj", file)
+    # Earlier versions of transformers have but `tie_word_embeddings`, to which this one gives another meaning.
     tied = bool(given.get("scale_decoder_outputs", given.get("tie_word_embeddings", True)))
     return {"activation": TRANSFORMERS[meant], "use_gated_activation": gated, "tie_embedding_weights": tied}
 
