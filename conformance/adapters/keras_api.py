@@ -62,7 +62,8 @@ class KerasApi:
             preprocessor = self.lm
         if preprocessor is not None:
             found |= {name: getattr(preprocessor, name) for name in LENGTHS}
-        if isinstance(getattr(getattr(self.lm, "backbone", self.lm), "hidden_dim", None), int):
+        backbone = getattr(self.lm, "backbone", self.lm)
+        if isinstance(getattr(backbone, "hidden_dim", getattr(backbone, "decoder_hidden_dim", None)), int):
             found["params"] = int(self.lm.count_params())
         return found
 

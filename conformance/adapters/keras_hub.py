@@ -67,6 +67,23 @@ class KerasHub(KerasApi):
         """A tensor of any backend as a NumPy array."""
         return self.keras.ops.convert_to_numpy(value) if not isinstance(value, np.ndarray) else value
 
+    def op_cached_logits(self, inputs: dict[str, Any], chunks: list[int]) -> dict[str, Any]:
+        """T5Gemma's method takes both caches as one, and the encoder gives the mask back."""
+        if type(self.lm).__name__ != "T5GemmaSeq2SeqLM":
+            return super().op_cached_logits(inputs, chunks)
+        batch, backbone = self.batch(inputs), self.lm.backbone
+        encoded, mask = self.lm.call_encoder(batch["encoder_token_ids"], batch["encoder_padding_mask"])
+        rows, columns = batch["decoder_token_ids"].shape
+        shape = (rows, backbone.decoder_num_layers, 2, columns, backbone.decoder_num_key_value_heads)
+        cache = (self.keras.ops.zeros((*shape, backbone.decoder_head_dim)), None)
+        found, first = [], 0
+        for size in chunks:
+            ids = batch["decoder_token_ids"][:, first : first + size]
+            logits, _, cache = self.lm.call_decoder_with_cache(ids, None, cache, first, encoded, mask)
+            found.append(self.array(logits))
+            first += size
+        return {"logits": np.concatenate(found, axis=1)}
+
     def op_trace(self, inputs: Any, forced: Any = None, chunks: Any = None) -> dict[str, Any]:
         """The tensors inside the model; with `chunks` those of decoding over the cache."""
         recorder = Recorder(forced)

@@ -1,4 +1,4 @@
-"""The tensors inside KerasHub's BART and T5: the `call` of its layers is wrapped for the time of one pass."""
+"""The tensors inside KerasHub's BART, T5 and T5Gemma: the `call` of its layers is wrapped for the time of one pass."""
 
 import contextlib
 import functools
@@ -13,13 +13,21 @@ BART = {"_self_attention_layer": "self_attention", "_self_attention_layer_norm":
 T5 = {"self_attention": "self_attention", "self_attention_layer_norm": "self_attention_norm",
       "cross_attention": "cross_attention", "cross_attention_layer_norm": "cross_attention_norm",
       "output_projector": "feed_forward", "layer_norm": "feed_forward_norm"}  # fmt: skip
+GEMMA = {"self_attn": "self_attention", "cross_attn": "cross_attention", "mlp": "feed_forward"}
+for _part, _name in tuple(GEMMA.items()):
+    for _where, _kind in (("pre", "norm"), ("post", "post_norm")):
+        GEMMA[f"{_where}_{_part.replace('mlp', 'feedforward')}_layernorm"] = f"{_name}_{_kind}"
 Kept = Callable[[str, Any], Any]
 
 
 def places_of(backbone: Any, kept: Kept) -> Iterator[tuple[Any, str, Any]]:
     """Objects, names of their methods, and what is put in the place of the method, made from the right one."""
-    t5 = type(backbone).__name__ == "T5Backbone"
+    kind = type(backbone).__name__
+    t5 = kind == "T5Backbone"
     for side in SIDES:
+        if kind == "T5GemmaBackbone":
+            yield from _places_of_t5gemma(backbone, side, kept)
+            continue
         if t5:
             yield backbone.get_layer(f"{side}_output_layer_norm"), "call", _after(f"{side}.final_norm", kept)
         else:
@@ -36,9 +44,28 @@ def places_of(backbone: Any, kept: Kept) -> Iterator[tuple[Any, str, Any]]:
                     yield getattr(layer, part), "call", _after(f"{side}.layer.{n}.{name}", kept)
 
 
+def _places_of_t5gemma(backbone: Any, side: str, kept: Kept) -> Iterator[tuple[Any, str, Any]]:
+    """The same of one side of T5Gemma."""
+    for n, layer in enumerate(getattr(backbone, f"{side}_layers")):
+        if n == 0:
+            yield layer, "call", _before(f"{side}.embed", kept)
+        for part, name in GEMMA.items():
+            if hasattr(layer, part):
+                yield getattr(layer, part), "call", _after(f"{side}.layer.{n}.{name}", kept)
+    yield getattr(backbone, f"{side}_norm"), "call", _after(f"{side}.final_norm", kept)
+
+
 def _before(name: str, kept: Kept) -> Any:
-    """What comes in is kept."""
-    return lambda right: lambda x, *args, **keywords: right(kept(name, x), *args, **keywords)
+    """What comes in is kept, of several things the first."""
+
+    def wrap(right: Any) -> Any:
+        def call(x: Any, *args: Any, **keywords: Any) -> Any:
+            x = (kept(name, x[0]), *x[1:]) if isinstance(x, (tuple, list)) else kept(name, x)
+            return right(x, *args, **keywords)
+
+        return call
+
+    return wrap
 
 
 def _after(name: str, kept: Kept) -> Any:

@@ -8,17 +8,25 @@ from typing import Any
 from conformance.patches import Patch, patched
 from conformance.probes import BIAS, Recorder
 
-ATTENTION, BART, T5 = "refimpl.models.attention", "refimpl.models.bart.backbone", "refimpl.models.t5.backbone"
+ATTENTION = "refimpl.models.attention"
+BART, T5, T5GEMMA = (f"refimpl.models.{name}.backbone" for name in ("bart", "t5", "t5gemma"))
 # Where each function or method takes the weights whose path names what it gives.
 PLACES = (
     (ATTENTION, "Attention.__call__", 3),
     (BART, "BartBackbone.feed_forward", 2), (BART, "BartBackbone.norm", 2),
     (T5, "T5Backbone.feed_forward", 2), (T5, "T5Backbone.norm", 2),
+    (T5GEMMA, "T5GemmaBackbone.feed_forward", 2), (T5GEMMA, "T5GemmaBackbone.norm", 2),
 )  # fmt: skip
-_LAYER = re.compile(r"transformer_(encoder|decoder)_layer_(\d+)/(.*)")
+_LAYER = re.compile(r"(?:transformer_)?(encoder|decoder)_layer_(\d+)/(.*)")
 _PARTS = {"self_attention": "self_attention", "cross_attention": "cross_attention", "": "feed_forward",
           "self_attention_layer_norm": "self_attention_norm", "cross_attention_layer_norm": "cross_attention_norm",
-          "feedforward_layer_norm": "feed_forward_norm", "layer_norm": "feed_forward_norm"}  # fmt: skip
+          "feedforward_layer_norm": "feed_forward_norm", "layer_norm": "feed_forward_norm",
+          "mlp": "feed_forward"}  # fmt: skip
+_PARTS |= {
+    f"{where}_{part.replace('_f', 'f')}_norm": f"{part}_{kind}"
+    for where, kind in (("pre", "norm"), ("post", "post_norm"))
+    for part in ("self_attention", "cross_attention", "feed_forward")
+}
 
 
 def name_of(path: str) -> str:
@@ -26,7 +34,7 @@ def name_of(path: str) -> str:
     if match := _LAYER.fullmatch(path):
         side, number, part = match.groups()
         return f"{side}.layer.{number}.{_PARTS[part.rstrip('/')]}"
-    return f"{path.partition('_')[0]}.{'final_norm' if 'output' in path else 'embed_norm'}"
+    return f"{path.partition('_')[0]}.{'embed_norm' if 'embeddings' in path else 'final_norm'}"
 
 
 @contextlib.contextmanager
@@ -59,5 +67,6 @@ def recording(recorder: Recorder) -> Iterator[None]:
 
     patches: list[Patch] = [(module, function, after(at)) for module, function, at in PLACES]
     patches += [(T5, f"T5Backbone.{BIAS}", biased), (T5, "T5Backbone.embed", embedded)]
+    patches.append((T5GEMMA, "T5GemmaBackbone.embed", embedded))
     with patched(patches, "trace"):
         yield

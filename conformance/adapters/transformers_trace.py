@@ -1,4 +1,4 @@
-"""The tensors inside BART and T5 of `transformers`, by hooks on its modules."""
+"""The tensors inside BART, T5 and T5Gemma of `transformers`, by hooks on its modules."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -10,6 +10,7 @@ BART = {"self_attn": "self_attention", "self_attn_layer_norm": "self_attention_n
         "encoder_attn": "cross_attention", "encoder_attn_layer_norm": "cross_attention_norm", "fc2": "feed_forward",
         "final_layer_norm": "feed_forward_norm"}  # fmt: skip
 T5 = {"SelfAttention": "self_attention", "EncDecAttention": "cross_attention", "DenseReluDense": "feed_forward"}
+GEMMA = {"self_attn": "self_attention", "cross_attn": "cross_attention", "mlp": "feed_forward"}
 Kept = Callable[[str, Any], Any]
 
 
@@ -25,9 +26,7 @@ def modules_of_bart(model: Any) -> Iterator[tuple[str, Any]]:
 
 
 def modules_of_t5(model: Any) -> Iterator[tuple[str, Any]]:
-    """The same of T5; of T5Gemma none yet."""
-    if "T5Gemma" in type(model).__name__:
-        return
+    """The same of T5."""
     for side in SIDES:
         stack = getattr(model, side)
         for n, block in enumerate(stack.block):
@@ -38,6 +37,22 @@ def modules_of_t5(model: Any) -> Iterator[tuple[str, Any]]:
                 yield f"{side}.layer.{n}.{T5[part]}_norm", layer.layer_norm
                 yield f"{side}.layer.{n}.{T5[part]}", getattr(layer, part)
         yield f"{side}.final_norm", stack.final_layer_norm
+
+
+def modules_of_t5gemma(model: Any) -> Iterator[tuple[str, Any]]:
+    """The same of T5Gemma, whose parts have a norm before and one behind."""
+    for side in SIDES:
+        stack = getattr(model.model, side)
+        for n, layer in enumerate(stack.layers):
+            if n == 0:
+                yield f"> {side}.embed", layer
+            for part, name in GEMMA.items():
+                if hasattr(layer, part):
+                    norm = "feedforward" if part == "mlp" else part
+                    yield f"{side}.layer.{n}.{name}_norm", getattr(layer, f"pre_{norm}_layernorm")
+                    yield f"{side}.layer.{n}.{name}", getattr(layer, part)
+                    yield f"{side}.layer.{n}.{name}_post_norm", getattr(layer, f"post_{norm}_layernorm")
+        yield f"{side}.final_norm", stack.norm
 
 
 @contextlib.contextmanager
@@ -57,9 +72,9 @@ def recording(torch: Any, model: Any, recorder: Recorder) -> Iterator[None]:
 
         return hook
 
-    gemma, t5 = "T5Gemma" in type(model).__name__, hasattr(model, "shared")
+    gemma, t5 = "T5Gemma" in type(model).__name__, "T5For" in type(model).__name__
     with contextlib.ExitStack() as hooks:
-        for name, module in modules_of_t5(model) if t5 or gemma else modules_of_bart(model):
+        for name, module in (modules_of_t5gemma if gemma else modules_of_t5 if t5 else modules_of_bart)(model):
             taken = name.startswith("> ")
             add = module.register_forward_pre_hook if taken else module.register_forward_hook
             hooks.callback(add((before if taken else after)(name.removeprefix("> "))).remove)

@@ -10,7 +10,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from conformance.cases import FORMAT, GOLDEN
-from conformance.make.generations import certainty
+from conformance.make.generations import certainty, over_truth
 from conformance.make.kept import arrays_of
 from conformance.make.questions import FLAGS
 from conformance.make.traces import trace_rule
@@ -122,10 +122,13 @@ class Goldens:
         return name
 
     def generation(self, case: dict[str, Any], number: int) -> dict[str, Any]:
-        """KerasHub's ids, and how certain each of them is by the float64 truth."""
-        found = self.exact(case, number, ["decoder_token_ids", "decoder_padding_mask"])
+        """KerasHub's ids, or those of a search over the truth, and how certain each of them is by the float64 truth."""
         for adapter in self.scorers.values():
             adapter.load({"preset": str(GOLDEN / "presets" / case["steps"][0]["args"]["preset"])})
+        if case["provenance"]["producer"] == "transformers":
+            found = over_truth(self.scorers["truth"], case["steps"][number]["args"])
+        else:
+            found = self.exact(case, number, ["decoder_token_ids", "decoder_padding_mask"])
         return found | certainty(self.scorers, case, number, found["decoder_token_ids"])
 
     scorers: dict[str, Any]

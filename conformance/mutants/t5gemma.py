@@ -14,6 +14,11 @@ T5GEMMA, CLAUSE = "refimpl.models.t5gemma.backbone", "models.t5gemma"
 WINDOW, ROTARY, SCORES = f"{CLAUSE}.window", f"{CLAUSE}.rotary", f"{CLAUSE}.attention"
 
 
+FRAMES, SPECIALS = "preprocessing.t5gemma.frames", "tokenizers.t5gemma.special-tokens"
+PREPROCESSOR, TOKENIZER = "refimpl.models.t5gemma.preprocessor", "refimpl.models.t5gemma.tokenizer"
+CACHE, FORWARD = "decoding.cache.equals-uncached", f"{CLAUSE}.feed-forward"
+
+
 def _mutant(name: str, fault: str, clause: str, place: str, wrong: Any, module: str = T5GEMMA) -> Mutant:
     return Mutant(f"t5gemma-{name}", fault, (clause,), ((module, place, wrong),), block="*")
 
@@ -26,6 +31,11 @@ def _without_post_norm(right: Any) -> Any:
 def _reaching(side: str, more: int) -> Any:
     """The sliding layers of one side see more, or fewer, positions."""
     return lambda right: lambda self, of, n: (found := right(self, of, n)) and found + more * (of == side)
+
+
+def _frame(of: Any) -> Any:
+    """Another frame: `of(preprocessor, right frame)`."""
+    return lambda right: property(lambda self: of(self, right.fget(self)))
 
 
 MUTANTS = [
@@ -41,5 +51,13 @@ MUTANTS = [
     _mutant("no-norm-behind", "N07", f"{CLAUSE}.encoder-layer", "T5GemmaBackbone.norm", _without_post_norm),
     _mutant("embeddings-not-scaled", "P08", f"{CLAUSE}.embedding", "T5GemmaBackbone.embed", lambda right: lambda self, weights, side, *rest: (
         right(self, weights, side, *rest) * np.float32(self.config.side(side, "hidden_dim") ** -0.5))),
+    _mutant("gates-not-activated", "N06", FORWARD, "ACTIVATIONS", lambda right: dict.fromkeys(right, lambda x: x)),
+    _mutant("exact-gelu", "N05", FORWARD, "ACTIVATIONS", lambda right: dict.fromkeys(right, right["gelu"])),
+    _mutant("cached-keys-turned-from-0", "P11", CACHE, "rotated", lambda right: lambda x, first, wave: right(x, 0 if x.shape[1] == 1 else first, wave), ATTENTION),
+    _mutant("source-ends-in-prompts", "D04", FRAMES, "T5GemmaSeq2SeqLMPreprocessor.encoder_prompt_frame", _frame(lambda self, _: self.encoder_frame), PREPROCESSOR),
+    _mutant("always-ends", "D04", FRAMES, "T5GemmaSeq2SeqLMPreprocessor.encoder_frame", _frame(lambda self, right: (right[0], [self.tokenizer.end_token_id])), PREPROCESSOR),
+    _mutant("never-starts", "D04", FRAMES, "T5GemmaSeq2SeqLMPreprocessor.encoder_frame", _frame(lambda self, right: ([], right[1])), PREPROCESSOR),
+    _mutant("decoder-starts-with-end", "D04", FRAMES, "T5GemmaSeq2SeqLMPreprocessor.decoder_frame", _frame(lambda self, right: ([self.tokenizer.end_token_id], right[1])), PREPROCESSOR),
+    _mutant("start-is-not-special", "X02", SPECIALS, "T5GemmaTokenizer.special_token_names", lambda right: right[1:], TOKENIZER),
     _mutant("logits-not-capped", "N08", f"{CLAUSE}.head", "T5GemmaConfig.logit_cap", lambda right: property(lambda self: None)),
 ]  # fmt: skip

@@ -63,7 +63,8 @@ def _mean_over_nothing(shows: Any) -> tuple[tuple[str, str, Any], ...]:
             nothing = ~may.any(axis=-1)  # (B, 1, 1 or T)
             if not inside[0] or not nothing.any() or not isinstance(query, np.ndarray):  # the tape's have no weight
                 return found
-            return np.where(nothing[:, 0, :, None, None], value.mean(axis=1, keepdims=True), found)
+            mean = value.mean(axis=1, keepdims=True).repeat(found.shape[2] // value.shape[2], axis=2)
+            return np.where(nothing[:, 0, :, None, None], mean, found)
 
         return attend
 

@@ -82,12 +82,27 @@ def _no_beams(right: Any) -> Any:
     return beams
 
 
+def _fails_for_t5gemma(kind: type[Exception], most: int) -> Any:
+    """A search over more than so many rows of T5Gemma is an error."""
+
+    def make(right: Any) -> Any:
+        def search(self: Any, next: Any, prompt: Any, *rest: Any, **named: Any) -> Any:
+            if "T5Gemma" in type(named.get("model")).__name__ and len(prompt) > most:
+                raise kind("shapes that do not fit, or no states")
+            return right(self, next, prompt, *rest, **named)
+
+        return search
+
+    return make
+
+
 def quirks(backend: str) -> list[Quirk]:
     """Quirks of temperature, settings and stopping."""
     unchecked = lambda right: lambda *given: given[-1]  # noqa: E731
     refuses = {"torch": RuntimeError, "tensorflow": ValueError}.get(backend)
     drawing = [f"{ROOM}.{name}_sampler" for name in ("random", "top_k", "top_p")] if refuses else []
     draws = tuple((module, "categorical", _no_draw(refuses)) for module in drawing if refuses)
+    shapes = {"jax": TypeError, "torch": RuntimeError}.get(backend, ValueError)
     no_beams = ((f"{ROOM}.beam_sampler", "BeamSampler._beams", _no_beams),) if backend == "jax" else ()
     steps = tuple((f"{ROOM}.{name}", "all_stopped", _looks_ahead) for name in SEARCHES)
     return [
@@ -103,4 +118,9 @@ def quirks(backend: str) -> list[Quirk]:
         ),
         Quirk("fill-value-stops", (*steps, ("refimpl.decoding.generate_step", "output_mask", _ends_at_fill))),
         Quirk("contrastive-integer-mask", _integer_masks()),
+        Quirk(
+            "t5gemma-searches",
+            ((f"{ROOM}.beam_sampler", "BeamSampler.__call__", _fails_for_t5gemma(shapes, 1)),
+             (f"{ROOM}.contrastive_sampler", "ContrastiveSampler.__call__", _fails_for_t5gemma(shapes, 0))),
+        ),
     ]  # fmt: skip
