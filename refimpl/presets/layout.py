@@ -12,7 +12,6 @@ import numpy as np
 from refimpl.presets.segments import Shape
 
 Initializer = Callable[[Shape], np.ndarray]
-_TRAINABLE = ("C", "A", "W")  # in one piece, aligned, writable
 
 
 class Weight(NamedTuple):
@@ -26,12 +25,12 @@ class Weight(NamedTuple):
 
     def laid(self, array: np.ndarray) -> np.ndarray:
         """The array as it lies in memory: a projection by outputs, as PyTorch keeps it, so that what one output sums
-        up is a line. All weights of models lie so: numbers have the same bits before saving and after loading.
+        up is a line; aligned and writable. All weights of models lie so: numbers have the same bits before saving and after loading.
         """
         inputs = prod(self.shape[: self.tensor.inputs])
         if not self.tensor.inputs or array.shape != self.shape:
-            return np.require(array, requirements=_TRAINABLE)
-        return np.require(array.reshape(inputs, -1).T, requirements=_TRAINABLE).T.reshape(self.shape)
+            return np.require(array, requirements=("C", "A", "W"))
+        return np.require(array.reshape(inputs, -1).T, requirements=("C", "A", "W")).T.reshape(self.shape)
 
 
 Layout = Iterator[Weight]  # one by one, so that a wild configuration stops early

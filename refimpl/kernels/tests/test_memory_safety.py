@@ -17,7 +17,7 @@ def changed(array, kind):
     """The same numbers laid otherwise, in another type, or an array that does not belong there."""
     return {
         "C": lambda: np.array(array, order="C"),
-        "F": lambda: np.asfortranarray(array),
+        "F": lambda: np.array(array, order="F"),
         "strided": lambda: np.repeat(array, 2, axis=-1)[..., ::2],
         "backwards": lambda: array[::-1].copy()[::-1],
         "read-only": lambda: np.frombuffer(np.ascontiguousarray(array).tobytes(), array.dtype).reshape(array.shape),
@@ -34,7 +34,7 @@ def changed(array, kind):
         "longer": lambda: np.concatenate([array, array]),
         "flat": lambda: array.reshape(-1),
         "scalar": lambda: np.float32(1.0),
-        "list": lambda: array.tolist(),
+        "list": array.tolist,
         "none": lambda: None,
     }[kind]()
 
