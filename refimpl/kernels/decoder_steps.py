@@ -4,20 +4,22 @@ The cache that samplers see is a table of slots, `table[row, position]`: where t
 position lie, with the row's source in its last column. A sampler repeats, gathers and keeps its rows as those of any
 cache; keys and values stay where they are.
 
-Spec: kernels.twin, kernels.step, decoding.cache.equals-uncached
+A source is encoded once: all tokens of all rows are rows of one product.
+
+Spec: kernels.twin, kernels.step, kernels.encode, decoding.cache.equals-uncached, generate.padding-inert
 """
 
 from typing import Any
 
 import numpy as np
 
-from refimpl.kernels.cross_cache import CrossCache, products, work_of
+from refimpl.kernels.eligibility import replaced
 from refimpl.kernels.layers import UNIT, layer
 from refimpl.kernels.matmul import matmul
 from refimpl.kernels.samplers import looks_at_states, sampler_of
 from refimpl.kernels.short_list import WORTH_A_LIST, ShortList
 from refimpl.kernels.thread_pool import Crew, ThreadPool, share
-from refimpl.kernels.weights import Dense, Lines, Model, Rows, Span, Work, typed
+from refimpl.kernels.weights import Dense, Lines, Model, Rows, Span, Work, lines_of, products, typed, work_of
 
 _BEFORE_A_LIST = 3  # tokens; a text as short as that is through before a list is made
 
@@ -158,3 +160,58 @@ class DecoderSteps:
         if self._work is None or len(self._work.x) != rows:
             self._work = work_of(stack, rows, self._pool.most, max(self._columns, self._source.longest))
         return self._work, self._own
+
+
+class CrossCache:
+    """Keys and values of all N tokens of all rows, for each decoder layer; and which of the N lines are whose.
+
+    Shapes: ids, mask (B, S) -> lines: for each layer two of (N, 1, G); starts, counts (B).
+    """
+
+    def __init__(self, weights: Model, model: Any, pool: ThreadPool, ids: np.ndarray, mask: np.ndarray) -> None:
+        self.counts = mask.sum(axis=1)
+        self.starts = np.cumsum(self.counts) - self.counts
+        self.longest = max(1, int(self.counts.max()))
+        decoder, count = weights.decoder, int(self.counts.sum())
+        shape = (2, count, decoder.kind.key_value_heads * decoder.kind.depth)
+        flat = [np.zeros(shape, np.float32) for _ in decoder.layers]
+        self.lines = [lines_of(*each) for each in flat]
+        states = self._encoded(weights, model, pool, ids, mask)
+
+        def run(crew: Crew) -> None:
+            first, end = share(shape[2], UNIT, crew)
+            for each, (keys, values) in zip(decoder.layers, flat, strict=True):
+                matmul(states, each.source[0], keys, first, end)
+                matmul(states, each.source[1], values, first, end)
+
+        pool.run(run, 2 * states.size * shape[2] * len(flat), (share, matmul))
+
+    def _encoded(self, weights: Model, model: Any, pool: ThreadPool, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """The encoder's states of all tokens. Shapes: -> (N, E)."""
+        stack, backbone = weights.encoder, model.backbone
+        at, columns = np.nonzero(mask)
+        work = work_of(stack, len(at), pool.most, ids.shape[1])
+        if replaced(model, ("call_encoder",)) or replaced(backbone, ("encode", "encode_source", "encoder_layer")):
+            work.n[:] = model.call_encoder(token_ids=ids, padding_mask=mask)[at, columns]
+            return work.n
+        width = int(columns.max()) + 1 if len(columns) else 0
+        work.x[:] = backbone.embed(weights.scope, "encoder", ids[:, :width], 0)[at, columns]
+        rows = {each.reach: source_rows(at, np.array(columns), each.reach) for each in stack.layers}
+        own = lines_of(*(np.zeros_like(x) for x in work.projected[2:] * 2))
+
+        def run(crew: Crew) -> None:
+            for each in stack.layers:
+                layer(each.blocks, stack.kind, rows[each.reach], (own, own), work, crew)
+
+        pool.run(run, products(stack) * len(at), (layer,))
+        return backbone.final_norm(weights.scope, "encoder", work.x)
+
+
+def source_rows(at: np.ndarray, columns: np.ndarray, reach: int) -> Rows:
+    """A row for each token of the source: its sequence and column, both ascending. Shapes: at, columns (N)."""
+    width = int(columns.max(initial=0)) + 1
+    lines, reach = at * 2 * width + columns, min(reach, width)  # a sequence's tokens are out of reach of another's
+    zeros, ends = np.zeros(len(at), np.int64), (lines - reach, lines + reach + 1)
+    starts, stops = np.searchsorted(lines, ends)
+    span = Span(starts, stops, zeros[None], columns)
+    return Rows(columns, np.arange(len(at)), zeros, (span, span))

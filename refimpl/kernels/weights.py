@@ -138,3 +138,32 @@ class Model(NamedTuple):
     encoder: Stack
     decoder: Stack
     scope: Any
+
+
+def work_of(stack: Stack, rows: int, threads: int, longest: int) -> Work:
+    """Working memory for so many rows, and attention to so many positions."""
+    kind = stack.kind
+    inner = len(stack.layers[0].blocks[-1].inputs[0].kernel) if stack.layers else 0
+    heads, shared = kind.heads * kind.depth, kind.key_value_heads * kind.depth
+    x, n, y = (np.zeros((rows, stack.width), np.float32) for _ in range(3))
+    one, two, three = (np.zeros((rows, size), np.float32) for size in (max(heads, inner), max(shared, inner), shared))
+    span = max(longest - 1, 0)
+    scores = np.zeros((threads, longest), np.float32)
+    return Work(x, n, y, (one, two, three), scores, stack.bias(span), span, stack.rotary(longest))
+
+
+def lines_of(keys: Array, values: Array) -> Lines:
+    """A line a position. Shapes: (T, G) -> two of (T, 1, G)."""
+    return Lines(keys[:, None], values[:, None])
+
+
+def products(stack: Stack) -> int:
+    """How many numbers are multiplied for a row."""
+    return sum(array.size for layer in stack.layers for array in _matrices(layer))
+
+
+def _matrices(part: Any) -> list[Array]:
+    """All matrices of a layer."""
+    if isinstance(part, tuple):
+        return [array for each in part for array in _matrices(each)]
+    return [part] if isinstance(part, np.ndarray) and part.ndim == 2 else []

@@ -25,7 +25,8 @@ class Weight(NamedTuple):
 
     def laid(self, array: np.ndarray) -> np.ndarray:
         """The array as it lies in memory: a projection by outputs, as PyTorch keeps it, so that what one output sums
-        up is a line; aligned and writable. All weights of models lie so: numbers have the same bits before saving and after loading.
+        up is a line; aligned and writable. All weights of models lie so: the bits are the same before saving and after
+        loading.
         """
         inputs = prod(self.shape[: self.tensor.inputs])
         if not self.tensor.inputs or array.shape != self.shape:
