@@ -2,9 +2,9 @@
 
     python -m benches.start.compare --peers PYTHON       (it has keras_hub, transformers and ctranslate2)
 
-Each process loads the shipped preset and generates from one word; `refimpl` is the README's first command, `compiled` the
-same with kernels. `fresh` is their first run on a machine: an empty folder for compiled code. The peers' processes are
-started the same way both times; what they cache by themselves stays.
+Each process loads the shipped preset and generates from one word; `refimpl` is the README's first command,
+`compiled` the same with kernels. `fresh` is their first run on a machine: an empty folder for compiled code. The peers'
+processes are started the same way both times; what they cache by themselves stays.
 """
 
 import argparse
