@@ -5,8 +5,12 @@ from typing import TextIO
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Whether somebody is looking. Spec: cli.closed-streams"""
-    return stream is not None and not stream.closed and stream.isatty()
+    """Whether somebody is looking: at a terminal, or at a notebook, whose cells obey a carriage return as well.
+
+    Spec: cli.closed-streams, training.fit.verbose, generate.progress
+    """
+    notebook = type(stream).__module__.partition(".")[0] == "ipykernel"
+    return stream is not None and not stream.closed and (notebook or stream.isatty())
 
 
 def say(text: str, stream: TextIO | None) -> None:

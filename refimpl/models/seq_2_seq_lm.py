@@ -80,10 +80,18 @@ class Seq2SeqLM(Task):
         assistant_model: Any = None,
         verbose: bool | None = None,
     ) -> Any:
-        """Generate from texts (or, without preprocessor, from the token dictionary), or from an iterable of batches.
+        """Generate text, one output for each input.
 
-        `strip_prompt=True` leaves the decoder's prompt out of the result. `verbose` shows a progress line on standard
-        error; by default only for several batches on a terminal. `assistant_model`, a smaller Seq2SeqLM with the same
+            lm.generate("elephant")                # a text gives a text
+            lm.generate(["elephant", "mouse"])     # a list gives a list
+            lm.generate({"encoder_text": "elephant", "decoder_text": "EH L"})  # goes on from the start of an output
+
+        `inputs` may also be an iterable of batches, or, without preprocessor, the dictionary of token ids and masks.
+        How tokens are chosen is said by `compile(sampler=...)`: "greedy" takes the likeliest, the default "top_k"
+        draws, so that two calls differ. `max_length` limits the output. `stop_token_ids="auto"` stops at the
+        tokenizer's end token, None never, a tuple of ids at any of these. `strip_prompt=True` leaves `decoder_text`
+        out of the result. `verbose=True` counts batches on standard error, False does not; by default that is shown
+        for several batches at a terminal or in a notebook. `assistant_model`, a smaller Seq2SeqLM with the same
         vocabulary, proposes tokens and changes nothing but the time (see `samplers.SpeculativeSampler`).
 
         Units: `max_length` counts decoder tokens, start tokens and prompt included. Without preprocessor it is

@@ -30,7 +30,7 @@ def rows_of(batch_size: Any) -> int:
 
 
 def verbosity(verbose: Any) -> int:
-    """0, 1 or 2; `"auto"` is the bar on a terminal and one line an epoch elsewhere. Spec: training.fit.verbose"""
+    """0, 1 or 2; `"auto"` is the bar where somebody looks on, else one line an epoch. Spec: training.fit.verbose"""
     if verbose == "auto":
         return 1 if is_terminal(sys.stdout) else 2
     return int(verbose)

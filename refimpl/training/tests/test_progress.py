@@ -43,6 +43,13 @@ def test_the_wait_for_compiling_is_named_and_does_not_count(compiled, monkeypatc
         assert "compiled" not in out
 
 
+def test_a_notebook_gets_the_bar_that_a_terminal_gets(monkeypatch):
+    notebook = type("OutStream", (io.StringIO,), {"__module__": "ipykernel.iostream"})()
+    monkeypatch.setattr(sys, "stdout", notebook)
+    fitted(task(), epochs=1, verbose="auto")
+    assert "━" in notebook.getvalue().split("\r")[-1]
+
+
 @pytest.mark.parametrize("wide", [30, 50, 80, 200])
 def test_a_bar_never_passes_the_width_of_the_terminal(wide, monkeypatch):
     terminal = Terminal()
