@@ -4,11 +4,20 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from conformance.divergences import read_divergences
 from conformance.fuzz.options import add_arguments as fuzz_arguments
 from conformance.matrix import command as matrix_command
 from conformance.run_command import add_arguments, run_cases
+
+EXAMPLES = """examples:
+  python -m conformance run --smoke                    refimpl itself: everything passes
+  python -m conformance run --backend my_adapter:MyLibrary --only models
+  python -m conformance divergences                    where KerasHub leaves its documentation
+  python -m conformance COMMAND --help                 options and examples of a command
+conformance/TUTORIAL.md leads to the first verdict of your own implementation in ten minutes.
+"""
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -21,29 +30,50 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    top = argparse.ArgumentParser(prog="python -m conformance", description=__doc__)
-    commands = top.add_subparsers(dest="command_name", required=True)
-    one = commands.add_parser("run", help="run the cases against an implementation")
+    look: dict[str, Any] = {"formatter_class": argparse.RawDescriptionHelpFormatter}
+    example = "example: python -m conformance "
+    top = argparse.ArgumentParser(
+        prog="python -m conformance",
+        description="Ask an implementation what Seq2SeqLM promises.",
+        epilog=EXAMPLES,
+        **look,
+    )
+    commands = top.add_subparsers(dest="command_name", required=True, metavar="COMMAND")
+    one = commands.add_parser("run", help="run the cases against an implementation", **look)
     add_arguments(one)
-    two = commands.add_parser("trace", help="join clauses, cases, code and mutants")
+    two = commands.add_parser("trace", help="join clauses, cases, code and mutants", epilog=example + "trace --strict")
     two.add_argument("--strict", action="store_true", help="a required clause without a mutant fails, too")
-    three = commands.add_parser("make", help="write the goldens (where the peers are installed)")
+    three = commands.add_parser(
+        "make", help="write the goldens (where the peers are installed)", epilog=example + "make --check --only models"
+    )
     three.add_argument("--check", action="store_true", help="only compare with what is kept")
     three.add_argument("--only", default="", metavar="PREFIX", help="with --check: only cases whose ids begin so")
     three.add_argument("--cache", metavar="FOLDER", help="keep KerasHub's answers here")
     three.add_argument("--presets", action="store_true", help="write the tiny presets, too")
-    four = commands.add_parser("mutants", help="run the suite against backends that are wrong on purpose")
+    four = commands.add_parser(
+        "mutants",
+        help="run the suite against backends that are wrong on purpose",
+        epilog=example + "mutants --only samplers --keep killed.jsonl",
+    )
     four.add_argument("--only", default="", metavar="NAME-PREFIX")
     four.add_argument("--workers", type=int, default=2, metavar="N", help="processes")
     four.add_argument("--keep", type=Path, metavar="FILE", help="write results there, and go on from what is there")
-    five = commands.add_parser("fuzz", help="ask two implementations random questions until they differ")
+    five = commands.add_parser("fuzz", help="ask two implementations random questions until they differ", **look)
     fuzz_arguments(five)
-    six = commands.add_parser("divergences", help="print what KerasHub does beside what it promises")
+    six = commands.add_parser(
+        "divergences", help="print what KerasHub does beside what it promises", epilog=example + "divergences --explain"
+    )
     six.add_argument(
         "--explain", action="store_true", help="switch each on in refimpl and compare with KerasHub's answers"
     )
     six.add_argument("--reproduce", action="store_true", help="run the reproductions (where KerasHub is installed)")
-    matrix_command.add_arguments(commands.add_parser("matrix", help="publish who does what: a page and a table"))
+    matrix_command.add_arguments(
+        commands.add_parser(
+            "matrix",
+            help="publish who does what: a page and a table",
+            epilog=example + "matrix --ask refimpl keras-hub-jax",
+        )
+    )
     return top
 
 

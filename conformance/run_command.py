@@ -15,16 +15,23 @@ from conformance.divergences import expected_failures
 from conformance.runner import PROFILES, Verdict, run
 from conformance.smoke import adapter_problems, smoke_cases
 
+EXAMPLES = """examples:
+  python -m conformance run --backend my_adapter:MyLibrary --smoke
+  python -m conformance run --command "./my-port" --only models.logits
+  KERAS_BACKEND=torch python -m conformance run --backend keras_hub --html report.html
+"""
 EXIT_CODES = "exit codes: 0 all as expected; 1 some verdict is not; 2 wrong command line; 3 the adapter is broken"
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """The options of `run`."""
-    command.epilog = EXIT_CODES
+    command.epilog = f"{EXAMPLES}{EXIT_CODES}"
     command.add_argument("--backend", default="refimpl", help="refimpl, keras_hub, ..., or module:Class of your own")
     command.add_argument("--command", help="a program that answers JSON lines on stdin with JSON lines on stdout")
     command.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS", help="for each of its answers")
-    command.add_argument("--only", default="", metavar="ID-PREFIX", help="cases whose id starts so")
+    command.add_argument(
+        "--only", default="", metavar="ID-PREFIX", help="cases whose id starts so: models, models.logits"
+    )
     command.add_argument("--smoke", action="store_true", help="the first case of each clause")
     command.add_argument("--profile", choices=PROFILES, default="float32", help="the arithmetic that it claims to have")
     command.add_argument(

@@ -10,7 +10,12 @@ CALLS = ("logits", "states", "cached_logits", "generate", "search", "drawn", "te
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """The options of `fuzz`."""
-    command.epilog = "exit codes: 0 no difference was found, 1 some were, 2 wrong command line"
+    command.epilog = """examples:
+  python -m conformance fuzz --b keras_hub --seconds 300 --workers 2
+  python -m conformance fuzz --b my_adapter:MyLibrary --models bart --calls logits,generate
+  python -m conformance fuzz --b my_adapter:MyLibrary --replay fuzz-campaign/findings/FILE
+"""
+    command.epilog += "exit codes: 0 no difference was found, 1 some were, 2 wrong command line"
     command.add_argument("--a", default="refimpl", help="the one whose float64 is the truth of numbers")
     command.add_argument("--b", default="keras_hub", help="the other one; both as in `run --backend`")
     command.add_argument("--seconds", type=float, default=60.0)

@@ -13,6 +13,12 @@ from refimpl.errors import NotANumberWarning, RefimplError, TruncationWarning
 from refimpl.terminal import open_descriptors
 from refimpl.training import fit_command
 
+EXAMPLES = """examples:
+  refimpl generate elephant                       EH L AH F AH N T
+  refimpl explain elephant --out elephant.html    how that came about, as a page
+  refimpl lessons                                 notebooks on how such a model works
+  refimpl COMMAND --help                          options and examples of a command
+"""
 COMMANDS = {"generate": generate, "explain": explain, "inspect": inspect, "fit": fit_command, "lessons": lessons}
 
 
@@ -26,7 +32,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by the caller
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
-    parser = argparse.ArgumentParser(prog="refimpl", description="Encoder-decoder language models in NumPy.")
+    parser = argparse.ArgumentParser(
+        prog="refimpl",
+        description="Encoder-decoder language models in NumPy.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--version", action="version", version=f"refimpl {__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, module in COMMANDS.items():

@@ -1,6 +1,7 @@
 """`refimpl lessons`: the notebooks, in a folder of the reader's own."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from refimpl.lessons import NOTEBOOKS
@@ -32,8 +33,8 @@ def run(arguments: argparse.Namespace) -> int:
         mine.write_bytes(fresh)
     print(
         "\nTo open them:\n"
-        "  python -m pip install jupyterlab matplotlib\n"
-        f'  jupyter lab "{folder}"\n'
+        f'  "{sys.executable}" -m pip install jupyterlab matplotlib\n'
+        f'  "{sys.executable}" -m jupyter lab "{folder}"\n'
         f"or open the folder in an editor that runs notebooks. Begin with {NOTEBOOKS[0].name}."
     )
     return 0
