@@ -11,7 +11,7 @@ from refimpl.preprocessing import layers
 from refimpl.random import set_random_seed
 from refimpl.training import callbacks, losses, metrics, optimizers
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "__version__",
     "callbacks",
