@@ -8,7 +8,7 @@ from typing import Any
 from conformance.matrix.page import page
 from conformance.matrix.run import RESULTS, ROOT, ask, chosen
 from conformance.matrix.subjects import SUBJECTS
-from conformance.matrix.table import UNEXPLAINED, table, write_between_markers
+from conformance.matrix.table import UNEXPLAINED, line, table, write_between_markers
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -34,9 +34,9 @@ def matrix(options: argparse.Namespace) -> int:
     results = read_results()
     (RESULTS / "index.html").write_text(page(results), "utf-8")
     (RESULTS / "README.md").write_text(f"{HEAD}\n\n{table(results)}\n", "utf-8")
-    there = write_between_markers(ROOT / "README.md", table(results))
+    there = write_between_markers(ROOT / "README.md", line(results))
     print(f"{len(results)} implementations; wrote index.html and README.md in {RESULTS.relative_to(ROOT)}", end="")
-    print(", and the table in README.md" if there else "")
+    print("; and the line in README.md" if there else "")
     return int(any(case["verdict"] in UNEXPLAINED for found in results for case in found["cases"]))
 
 
@@ -49,6 +49,8 @@ def read_results() -> list[dict[str, Any]]:
 HEAD = """# Who does what
 
 Cases passed of cases asked, by chapter. What an implementation lacks by design is not asked. Known differences have a
-reason beside the adapter, and [findings.md](findings.md) reproduces those that are worth it. [index.html](index.html)
-shows every clause; open it in a browser. All of it is made again by
-`python -m conformance matrix --ask all --python INTERPRETER`."""
+reason beside the adapter, and [findings.md](findings.md) reproduces those that are worth it;
+[KerasHub's divergences](../spec/divergences.md) tell where it leaves its documentation. [index.html](index.html) shows
+every clause with its first difference; open it in a browser. All of it is made again by
+`python -m conformance matrix --ask all --python INTERPRETER`. Beside it: [KerasHub's own tests](keras-hub-tests.md) run
+against refimpl, and [held-out presets](held-out.md), asked of both."""

@@ -1,4 +1,4 @@
-"""The compact Markdown table, which also stands in README.md between two markers."""
+"""The compact Markdown table, and one line of it, which stands in README.md between two markers."""
 
 import re
 from pathlib import Path
@@ -25,6 +25,11 @@ def table(results: list[dict[str, Any]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
+def line(results: list[dict[str, Any]]) -> str:
+    """One line of the table: of each implementation all cases passed of all asked."""
+    return " · ".join(f"{found['label']} {_passed(found['cases'])}" for found in results)
+
+
 def _short(version: str) -> str:
     """A version without what a build adds."""
     return version.partition("+")[0]
@@ -37,7 +42,7 @@ def _passed(cases: list[dict[str, Any]]) -> str:
 
 
 def write_between_markers(page: Path, text: str) -> bool:
-    """Put the table between the markers of a page, if it has them."""
+    """Put the text between the markers of a page, if it has them."""
     if not page.is_file() or BEGIN not in (old := page.read_text("utf-8")) or END not in old:
         return False
     new = re.sub(f"{BEGIN}.*?{END}", lambda _: f"{BEGIN}\n{text}\n{END}", old, count=1, flags=re.DOTALL)

@@ -11,7 +11,7 @@ from conformance.matrix.command import read_results
 from conformance.matrix.page import findings, page, to_html
 from conformance.matrix.run import RESULTS, chosen
 from conformance.matrix.subjects import SUBJECTS
-from conformance.matrix.table import BEGIN, END, UNEXPLAINED, table, write_between_markers
+from conformance.matrix.table import BEGIN, END, UNEXPLAINED, line, table, write_between_markers
 
 
 def test_at_least_seven_implementations_have_results_and_each_red_cell_a_reason() -> None:
@@ -57,7 +57,9 @@ def test_table_counts_what_was_asked_and_stands_between_markers(tmp_path: Path) 
         "presets.a#1": "fail",
     }
     cases = [{"id": id, "verdict": verdict, "error_over_floor": 0.5} for id, verdict in verdicts.items()]
-    made = table([{"label": "it", "version": "1.2+cpu", "cases": cases}])
+    results = [{"label": "it", "version": "1.2+cpu", "cases": cases}]
+    made = table(results)
+    assert line([*results, *results]) == "it 1/3 · it 1/3"
     assert made.splitlines()[-1] == "| it 1.2 | 1/2 | 0/1 | 1 | 1 | 0.50 |"
     readme = tmp_path / "README.md"
     assert not write_between_markers(readme, made)
