@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted(p for room in ("refimpl", "conformance", "benches") for p in (ROOT / room).rglob("*.py"))
 CODE = [p for p in SOURCES if "tests" not in p.parts]
-TOP = {"refimpl", "conformance", "golden", "benches", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE"}
+TOP = {"refimpl", "conformance", "golden", "benches", "pyproject.toml", "README.md", "LICENSE"}
 FRAMEWORKS = {"tensorflow", "jax", "torch", "keras", "keras_hub", "transformers", "tokenizers"}
 
 # A module may import from its own storey and from those before it.
