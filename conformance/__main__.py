@@ -1,4 +1,4 @@
-"""`python -m conformance run | trace | make | mutants | fuzz | divergences | matrix`."""
+"""`python -m conformance run | trace | make | coverage | mutants | fuzz | divergences | matrix`."""
 
 import argparse
 import sys
@@ -24,7 +24,8 @@ def main(words: Sequence[str] | None = None) -> int:
     """0 if all is well, 1 if a case, a mutant or a link is not, 2 for a wrong command line, 3 for a broken adapter."""
     options = parser().parse_args(words)
     commands = {"run": run_cases, "trace": trace, "make": make, "mutants": mutants, "fuzz": fuzz,
-                "divergences": divergences, "matrix": matrix_command.matrix}  # fmt: skip
+                "divergences": divergences, "coverage": coverage,
+                "matrix": matrix_command.matrix}  # fmt: skip
     return commands[options.command_name](options)
 
 
@@ -58,6 +59,9 @@ def parser() -> argparse.ArgumentParser:
     four.add_argument("--only", default="", metavar="NAME-PREFIX")
     four.add_argument("--workers", type=int, default=2, metavar="N", help="processes")
     four.add_argument("--keep", type=Path, metavar="FILE", help="write results there, and go on from what is there")
+    reach = commands.add_parser("coverage", help="which pairs of conditions no case reaches")
+    reach.add_argument("--quiet", action="store_true", help="only the percentages")
+    reach.add_argument("--draw", type=int, metavar="SEED", help="append rows for what is missing (then `make`)")
     five = commands.add_parser("fuzz", help="ask two implementations random questions until they differ", **look)
     fuzz_arguments(five)
     six = commands.add_parser(
@@ -99,6 +103,17 @@ def mutants(options: argparse.Namespace) -> int:
     from conformance.mutants.campaign import run_mutants
 
     return run_mutants(options.only, options.workers, options.keep)
+
+
+def coverage(options: argparse.Namespace) -> int:
+    """Which pairs of conditions no case reaches."""
+    from conformance.coverage.pairs import coverage as report
+
+    if options.draw is not None:
+        from conformance.coverage.draw import draw
+
+        draw(options.draw)
+    return report(not options.quiet)
 
 
 def fuzz(options: argparse.Namespace) -> int:

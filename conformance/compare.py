@@ -205,6 +205,11 @@ def same(got: dict[str, Any], other: dict[str, Any], rule: dict[str, Any]) -> st
     return None
 
 
+def sparse(array: np.ndarray, at: list[list[int]]) -> np.ndarray:
+    """These rows and positions of an array."""
+    return array[np.ix_(*at)]
+
+
 def taken(array: np.ndarray, rule: dict[str, Any]) -> np.ndarray:
     """Some rows and the first columns of an array."""
     array = array[rule["rows"]] if "rows" in rule else array

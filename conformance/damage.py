@@ -8,6 +8,8 @@ from typing import Any
 import h5py
 import numpy as np
 
+from conformance.make.recipe import weight
+
 
 def damaged(preset: Path, changes: list[dict[str, Any]], target: Path) -> Path:
     """Copy `preset` to `target` and apply the changes, which are written out in golden/README.md."""
@@ -21,16 +23,22 @@ def damaged(preset: Path, changes: list[dict[str, Any]], target: Path) -> Path:
         elif kind == "truncate":
             path.write_bytes(path.read_bytes()[: change["bytes"]])
         elif kind in ("set", "remove-key"):
-            _set(path, change["keys"], change.get("value"), remove=kind == "remove-key")
+            for keys, value in _changes_of(change):
+                _set(path, keys, value, remove=kind == "remove-key")
         elif kind == "replace":
             path.write_text(path.read_text(encoding="utf-8").replace(change["old"], change["new"]), encoding="utf-8")
         elif kind == "move":
             path.rename(target / change["to"])
-        elif kind == "round":
-            _rounded(path, change["to"])
         else:
-            _dataset(path, change)
+            _weights(path, change)
     return target
+
+
+def _changes_of(change: dict[str, Any]) -> list[tuple[list[str], Any]]:
+    """The one value of a change, or each of its `values`, which are names below `keys`."""
+    if "values" in change:
+        return [([*change["keys"], name], value) for name, value in change["values"].items()]
+    return [(change["keys"], change.get("value"))]
 
 
 def _set(path: Path, keys: list[str], value: Any, remove: bool) -> None:
@@ -46,6 +54,16 @@ def _set(path: Path, keys: list[str], value: Any, remove: bool) -> None:
     path.write_text(json.dumps(content), encoding="utf-8")
 
 
+def _weights(path: Path, change: dict[str, Any]) -> None:
+    """Change an HDF5 file."""
+    if change["change"] == "round":
+        _rounded(path, change["to"])
+    elif change["change"] == "fill":
+        _filled(path, change["groups"])
+    else:
+        _dataset(path, change)
+
+
 def _dataset(path: Path, change: dict[str, Any]) -> None:
     """Change one dataset of an HDF5 file."""
     with h5py.File(path, "r+") as file:
@@ -56,6 +74,25 @@ def _dataset(path: Path, change: dict[str, Any]) -> None:
             del file[place]
         if change["change"] in ("add-dataset", "reshape-dataset"):
             file.create_dataset(place, data=np.zeros(change["shape"], "float32"))
+
+
+def _filled(path: Path, groups: list[dict[str, Any]]) -> None:
+    """Write an HDF5 file anew: below each place of a group a tree of folders, of lists of their variables' shapes."""
+    shapes: dict[str, list[int]] = {}
+
+    def visit(place: str, node: Any) -> None:
+        if isinstance(node, dict):
+            for name, inner in node.items():
+                visit(f"{place}/{name}", inner)
+        else:
+            shapes.update({f"{place}/vars/{n}": shape for n, shape in enumerate(node)})
+
+    for group in groups:
+        for place in group["at"]:
+            visit(place, group["tree"])
+    with h5py.File(path, "w") as file:
+        for number, place in enumerate(sorted(shapes)):
+            file[place] = weight(place, number, tuple(shapes[place])).astype("float32")
 
 
 def _rounded(path: Path, to: str) -> None:

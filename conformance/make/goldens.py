@@ -2,6 +2,7 @@
 
 import copy
 import json
+import tempfile
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,15 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
-from conformance.cases import FORMAT, GOLDEN
+from conformance.cases import FORMAT
+from conformance.compare import sparse
 from conformance.make.generations import certainty, over_truth
 from conformance.make.kept import arrays_of
 from conformance.make.questions import FLAGS
 from conformance.make.traces import trace_rule
 from conformance.make.truth import PROFILE_OF, profile_floors, truth_and_floor
 from conformance.messages import encode
+from conformance.runner import filled_in
 
 BACKENDS = ("jax", "torch", "tensorflow")
 # `scalar`: as on a processor without vectors, whose sums have another order.
@@ -45,6 +48,7 @@ class Goldens:
             # Step by step: what two steps share would be answered once for both.
             case = {**question, "steps": [copy.deepcopy(step) for step in question["steps"]]}
             case["provenance"] = self.provenance(case.pop("by"))
+            self.sparse = case.pop("sparse", False)
             for number, step in enumerate(case["steps"]):
                 if not step["args"]:
                     del step["args"]
@@ -103,6 +107,10 @@ class Goldens:
         case["provenance"][key] = notes
         low = {name: self.answers[name][id][number] for name in PROFILE_OF if id in self.answers[name]}
         floors = {"floor": floor, "floor_99": floor_99, "profiles": profile_floors(truth, low, key)}
+        if self.sparse:
+            at = [kept_places(size) for size in truth.shape[:2]]
+            floors |= {"shape": list(truth.shape), "at": at}
+            truth = sparse(truth, at)
         return {"truth": self.stored(truth, f"{id}/{number}/{key}"), **floors}
 
     def trace(self, case: dict[str, Any], number: int) -> dict[str, Any]:
@@ -123,8 +131,10 @@ class Goldens:
 
     def generation(self, case: dict[str, Any], number: int) -> dict[str, Any]:
         """KerasHub's ids, or those of a search over the truth, and how certain each of them is by the float64 truth."""
-        for adapter in self.scorers.values():
-            adapter.load({"preset": str(GOLDEN / "presets" / case["steps"][0]["args"]["preset"])})
+        with tempfile.TemporaryDirectory() as scratch:
+            args = filled_in(case["steps"][0], Path(scratch), 0)
+            for adapter in self.scorers.values():
+                adapter.load(args)
         if case["provenance"]["producer"] == "transformers":
             found = over_truth(self.scorers["truth"], case["steps"][number]["args"])
         else:
@@ -156,6 +166,11 @@ class Goldens:
         for path in stale:
             path.unlink()
         return sorted(map(str, stale))
+
+
+def kept_places(size: int) -> list[int]:
+    """Which rows or positions a sparse truth keeps: the ends, and those where a power of two begins."""
+    return [n for n in (0, 32, 64, 128) if n < size - 1] + [size - 1]
 
 
 def render(value: Any, indent: int = 0) -> str:

@@ -72,6 +72,7 @@ def refused(*kinds: str, mentions: tuple[str, ...] = ()) -> dict[str, Any]:
 def all_questions() -> list[dict[str, Any]]:
     """Every question of every chapter."""
     from conformance.make.questions import (
+        covering,
         decoding,
         generate,
         invariance,
@@ -89,5 +90,19 @@ def all_questions() -> list[dict[str, Any]]:
     )
 
     text = (tokenizers, preprocessing, sentence_piece)
-    rooms = (*text, models, traces, decoding, generate, tie_aware, presets, invariance, samplers, searches, t5, t5gemma)
+    rooms = (
+        *text,
+        models,
+        traces,
+        decoding,
+        generate,
+        tie_aware,
+        presets,
+        invariance,
+        samplers,
+        searches,
+        t5,
+        t5gemma,
+        covering,
+    )
     return [question for room in rooms for question in room.questions()]
