@@ -1,4 +1,4 @@
-"""`python -m conformance run | trace | make | coverage | mutants | fuzz | divergences | matrix`."""
+"""`python -m conformance run | trace | make | coverage | mutants | machine-mutants | fuzz | divergences | matrix`."""
 
 import argparse
 import sys
@@ -8,6 +8,7 @@ from typing import Any
 
 from conformance.divergences import read_divergences
 from conformance.fuzz.options import add_arguments as fuzz_arguments
+from conformance.machine_mutants import campaign as machine
 from conformance.matrix import command as matrix_command
 from conformance.run_command import add_arguments, run_cases
 
@@ -24,7 +25,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """0 if all is well, 1 if a case, a mutant or a link is not, 2 for a wrong command line, 3 for a broken adapter."""
     options = parser().parse_args(words)
     commands = {"run": run_cases, "trace": trace, "make": make, "mutants": mutants, "fuzz": fuzz,
-                "divergences": divergences, "coverage": coverage,
+                "divergences": divergences, "machine-mutants": machine.machine_mutants, "coverage": coverage,
                 "matrix": matrix_command.matrix}  # fmt: skip
     return commands[options.command_name](options)
 
@@ -59,6 +60,7 @@ def parser() -> argparse.ArgumentParser:
     four.add_argument("--only", default="", metavar="NAME-PREFIX")
     four.add_argument("--workers", type=int, default=2, metavar="N", help="processes")
     four.add_argument("--keep", type=Path, metavar="FILE", help="write results there, and go on from what is there")
+    machine.add_arguments(commands.add_parser("machine-mutants", help="change the definition's syntax, place by place"))
     reach = commands.add_parser("coverage", help="which pairs of conditions no case reaches")
     reach.add_argument("--quiet", action="store_true", help="only the percentages")
     reach.add_argument("--draw", type=int, metavar="SEED", help="append rows for what is missing (then `make`)")
