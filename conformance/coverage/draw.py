@@ -17,7 +17,7 @@ def draw(seed: int) -> None:
     for section in sections():
         if section.drawn:
             rows = content.setdefault(section.name, [])
-            known = section.reached().union(*(pairs_of(row) for row in rows))
+            known = section.reached().union(*(pairs_of(row) for row in rows if row))
             rows += needed(section, known, seed)
     ROWS.write_text(json.dumps(content, indent=0), encoding="utf-8")
 

@@ -39,6 +39,7 @@ def questions() -> list[dict[str, Any]]:
         texts(n, row) if section == "generate/texts" else question(section.partition("/")[2], n, row)
         for section, rows in content.items()
         for n, row in enumerate(rows)
+        if row  # a row that was given up keeps its number
     ]
 
 
@@ -51,9 +52,9 @@ def texts(number: int, row: Row) -> dict[str, Any]:
         prompts = ["j", "g", "k", "d", "n", "m", "", "ab", "p"][:rows]
         inputs = {"encoder_text": sources} | ({"decoder_text": prompts} if row["prompts"] == "given" else {})
     args: dict[str, Any] = {} if row["stops"] == "auto" else {"stop_token_ids": STOPS[str(row["stops"])]}
-    about = f"Drawn: {shown(row)}."
-    return ask(f"generate.stop.ids#drawn-{number:02}", about, "Stop Ragged", load("bart_scripted"),
-               step("generate", {"exact": ["text"]}, inputs=inputs, **args))  # fmt: skip
+    asked = step("generate", {"exact": ["text"]}, inputs=inputs, **args)
+    short = load("bart_scripted", encoder_sequence_length=6, decoder_sequence_length=10)
+    return ask(f"generate.stop.ids#drawn-{number:02}", f"Drawn: {shown(row)}.", "Stop Ragged", short, asked)
 
 
 def shown(row: Row) -> str:
