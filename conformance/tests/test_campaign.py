@@ -53,6 +53,7 @@ def test_a_mutant_is_judged():
     assert (found.block, found.named) == ("encoder.layer.0.feed_forward", True)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("null", [null for null in NULLS if null.threads == "1"], ids=lambda null: null.name)
 def test_null_variants_are_left_alone(null):

@@ -133,10 +133,10 @@ def killed_at(folder, step, events=MOVES, **arguments):
 SHARD = 15_000 / 1024**3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("old", "new", "events"),
-    [(None, SHARD, MOVES)]
-    + [pytest.param(*sizes, (*MOVES, "open"), marks=pytest.mark.slow) for sizes in product((None, SHARD), repeat=2)],
+    [(None, SHARD, MOVES), *((*sizes, (*MOVES, "open")) for sizes in product((None, SHARD), repeat=2))],
 )
 def test_killed_at_every_step(folder, old, new, events):
     """The process dies; afterwards the old preset is there or the new one, and the next save puts all in its place."""
