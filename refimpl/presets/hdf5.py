@@ -61,7 +61,12 @@ class Hdf5Weights:
         self._refuse_extras(taken)
         check_total([segment for _, segment in found])
         maps: Maps = {}
-        return {weight.name: weight.laid(segment.array(dtype, weight.shape, maps)) for weight, segment in found}
+        return {
+            weight.name: weight.laid(segment.copy(dtype, weight.shape))
+            if weight.tensor.inputs
+            else segment.array(dtype, weight.shape, maps)
+            for weight, segment in found
+        }
 
     def _dataset(self, place: str, name: str) -> tuple[str, h5py.Dataset]:
         """The dataset of a weight, under its present path or one that older versions of Keras wrote."""

@@ -71,6 +71,10 @@ class Segment:
         flat = maps[self.path][first : first + count * self.raw.itemsize]
         return flat.view(self.raw).view(np.ndarray).reshape(shape)
 
+    def copy(self, dtype: str, shape: Shape) -> np.ndarray:
+        """The numbers as an array of `shape`, read piece by piece: the file takes no memory beside it."""
+        return self._converted(self.offset, prod(shape), dtype).reshape(shape)
+
     def equals(self, other: Segment) -> bool:
         """Whether two segments hold the same numbers, looked at piece by piece."""
         if self.stored != other.stored or self.shape != other.shape:

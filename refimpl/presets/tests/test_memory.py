@@ -48,5 +48,5 @@ def test_peak_memory(tmp_path, form):
         held, loaded, touched = json.loads(done.stdout)
         assert held > 500e6
         assert touched < 1.15 * held
-        if wanted == "float32" and form in ("keras", "sharded"):
-            assert loaded < 0.05 * held, "float32 is mapped, not read"
+        if wanted == "float32" and form == "transformers":
+            assert loaded < 0.05 * held, "float32 is mapped, not read, where projections lie by outputs"
