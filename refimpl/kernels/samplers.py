@@ -53,7 +53,8 @@ class _RowByRow:
 
     def __init__(self, sampler: Any, choose: Choose, steps: Any) -> None:
         self._sampler, self._choose, self._steps = sampler, choose, steps
-        steps.best_only = choose is token_choice.greedy
+        # Greater temperatures make rivals of farther scores than a short list tells apart, negative ones of the lowest.
+        steps.best_only = choose is token_choice.greedy and 0.0 <= sampler.temperature <= 1.0
 
     def __call__(
         self,

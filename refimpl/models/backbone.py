@@ -23,7 +23,7 @@ from refimpl.keras_api.model import KerasBackbone
 from refimpl.models.config import Config
 from refimpl.models.encoder_decoder import EncoderDecoder
 from refimpl.models.inputs import as_rectangle, named
-from refimpl.models.weights import Scope, fresh_weights, weight_arrays
+from refimpl.models.weights import Scope, fresh_weights, laid_as, weight_arrays
 from refimpl.presets import PresetFolder, open_preset
 from refimpl.presets.dtype import compute_dtype, dtype_policy, policy_name, refuse_quantized
 from refimpl.presets.export import write_checkpoint
@@ -185,7 +185,8 @@ class Backbone(EncoderDecoder, KerasBackbone):
                 "Pass what get_weights() of a model of the same configuration gave.",
                 "models.weights.order",
             )
-        self.params = {weight.name: weight.laid(array.copy()) for weight, array in zip(self._rows, arrays, strict=True)}
+        old = self.params.items()
+        self.params = {name: laid_as(model, array) for (name, model), array in zip(old, arrays, strict=True)}
 
     # -- configuration ---------------------------------------------------------------------------------------------
     def get_config(self) -> dict[str, Any]:

@@ -5,10 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from refimpl.kernels import decoder_steps
 from refimpl.kernels.matmul import matmul
 from refimpl.kernels.short_list import ShortList
 from refimpl.kernels.thread_pool import ThreadPool
 from refimpl.kernels.weights import Dense
+from refimpl.samplers import GreedySampler
+from refimpl.tests.tiny import batch, seq2seq
 
 
 def all_scores(table, x):
@@ -61,3 +64,20 @@ def test_a_list_answers_for_a_head_as_models_have_it():
 def test_no_answer_without_a_direction(x):
     table = np.ones((8, 4), np.float32)
     assert ShortList(table, ThreadPool(1)).scores(np.full((1, 4), x, np.float32)) is None
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.5, 1.0, 1e3, 1e7, -1.0])
+def test_a_single_row_gets_the_definitions_tokens(temperature, monkeypatch):
+    """Also at temperatures that the constructor refuses, and at those where far scores are rivals."""
+    monkeypatch.setattr(decoder_steps, "WORTH_A_LIST", 1)
+    monkeypatch.setattr(decoder_steps, "_BEFORE_A_LIST", 0)
+    sampler = GreedySampler()
+    sampler.temperature = temperature
+    for seed in range(12):
+        task, inputs = seq2seq(seed=seed, preprocessor=False), batch(1, 6, 15, seed=seed)
+        inputs["decoder_padding_mask"] = np.arange(15)[None] < 2
+        found = []
+        for compiled in (True, False):
+            task.compile(sampler=sampler, jit_compile=compiled)
+            found.append(task.generate(inputs, stop_token_ids=None)["decoder_token_ids"].tolist())
+        assert found[0] == found[1]
