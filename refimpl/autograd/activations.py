@@ -69,6 +69,24 @@ def _(_wants: list[bool], x: Array) -> tuple[Array, Pull]:
 
 
 @primitive
+def swiglu(x: Array) -> Array:
+    """`a silu(g)`, of which x holds `a` before `g`. Shapes: (..., 2 F) -> (..., F).
+
+    Source: Shazeer 2020, "GLU Variants Improve Transformer", section 2
+    """
+    a, g = np.split(x, 2, axis=-1)
+    return a * silu.plain(g)
+
+
+@swiglu.vjp
+def _(_wants: list[bool], x: Array) -> tuple[Array, Pull]:
+    """`a' = y' silu(g)`, and `g' = y' a` times the derivative of silu."""
+    a, g = np.split(x, 2, axis=-1)
+    bent, back = silu.taped([True], g)  # type: ignore[misc]
+    return a * bent, lambda slope: [np.concatenate([slope * bent, *back(slope * a)], axis=-1)]
+
+
+@primitive
 def multiply(x: Array, y: Array) -> Array:
     """`x y`, element by element, broadcast as NumPy does."""
     return x * y

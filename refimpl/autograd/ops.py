@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from refimpl.autograd.activations import gelu_tanh, multiply, relu, silu
+from refimpl.autograd.activations import gelu_tanh, multiply, relu, silu, swiglu
 from refimpl.autograd.attention import attention, attention_mix, attention_scores, softmax
 from refimpl.autograd.cross_entropy import cross_entropy, head_loss, weighted_sum
 from refimpl.autograd.erf import erf
 from refimpl.autograd.masks import keep_mask
-from refimpl.autograd.rotary import rotate, soft_cap
-from refimpl.autograd.shapes import reshape, summed_to, transpose
+from refimpl.autograd.rotary import rotate, rotate_pairs, soft_cap
+from refimpl.autograd.shapes import reshape, summed_to, transpose, windows
 from refimpl.autograd.tape import Pull, Rows, primitive
 
 __all__ = [
@@ -43,12 +43,15 @@ __all__ = [
     "reshape",
     "rms_norm",
     "rotate",
+    "rotate_pairs",
     "silu",
     "soft_cap",
     "softmax",
+    "swiglu",
     "transpose",
     "unembed",
     "weighted_sum",
+    "windows",
 ]
 
 Array = np.ndarray

@@ -29,6 +29,27 @@ def _(_wants: list[bool], x: Array, cos: Array, sin: Array) -> tuple[Array, Pull
 
 
 @primitive
+def rotate_pairs(x: Array, cos: Array, sin: Array) -> Array:
+    """Turn the pair of neighbours (x_2i, x_(2i + 1)) by an angle, for each angle; what is behind them stays.
+
+    Shapes: x (B, T, H, D), cos and sin of the angles (T, R/2) -> (B, T, H, D).
+    Spec: models.moonshine.rotary
+    Source: Su et al. 2021, "RoFormer", equation 34
+    """
+    end, cos, sin = 2 * cos.shape[1], cos[:, None], sin[:, None]
+    left, right, turned = x[..., 0:end:2], x[..., 1:end:2], x.copy()
+    turned[..., 0:end:2] = left * cos - right * sin
+    turned[..., 1:end:2] = right * cos + left * sin
+    return turned
+
+
+@rotate_pairs.vjp
+def _(_wants: list[bool], x: Array, cos: Array, sin: Array) -> tuple[Array, Pull]:
+    """As of `rotate`: `x'` is `g` turned by the negative angle."""
+    return rotate_pairs.plain(x, cos, sin), lambda g: [rotate_pairs.plain(g, cos, -sin), None, None]
+
+
+@primitive
 def soft_cap(x: Array, cap: float) -> Array:
     """`c tanh(x / c)`: nearly x where it is small, never beyond c. Source: Gemma Team 2024, "Gemma 2", section 2"""
     return np.tanh(x / x.dtype.type(cap)) * x.dtype.type(cap)

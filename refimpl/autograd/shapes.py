@@ -33,6 +33,28 @@ def _(_wants: list[bool], x: Array, axes: tuple[int, ...]) -> tuple[Array, Pull]
     return x.transpose(axes), lambda g: [g.transpose(np.argsort(axes)), None]
 
 
+@primitive
+def windows(x: Array, size: int, stride: int) -> Array:
+    """What a convolution sees: `size` columns at every `stride`-th place where so many are left.
+
+    Shapes: x (B, T, C) -> (B, (T - size) // stride + 1, size, C).
+    """
+    return np.lib.stride_tricks.sliding_window_view(x, size, axis=1)[:, ::stride].transpose(0, 1, 3, 2)
+
+
+@windows.vjp
+def _(_wants: list[bool], x: Array, size: int, stride: int) -> tuple[Array, Pull]:
+    """A column gets the sum of what it is given in all windows that see it."""
+
+    def pull(g: Array) -> list[Array | None]:
+        slope, end = np.zeros_like(x), stride * (g.shape[1] - 1) + 1
+        for n in range(size):
+            slope[:, n : n + end : stride] += g[:, :, n]
+        return [slope, None, None]
+
+    return windows.plain(x, size, stride), pull
+
+
 def summed_to(g: Array, shape: tuple[int, ...]) -> Array:
     """The gradient of an argument of `shape` that was broadcast to the shape of `g`."""
     if g.shape == shape:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from refimpl.decoding.trim import trim
+from refimpl.decoding.trim import source_of
 from refimpl.loading import LOADING
 
 eligibility: ModuleType | None
@@ -28,6 +28,6 @@ def compiled_steps(model: Any, batch: Mapping[str, np.ndarray], index: int) -> A
         from refimpl.kernels import records  # noqa: PLC0415 (this imports Numba)
         from refimpl.kernels.decoder_steps import DecoderSteps  # noqa: PLC0415
 
-    ids, source_mask = trim(batch["encoder_token_ids"], batch["encoder_padding_mask"])
+    source, source_mask = source_of(model.backbone, batch)
     weights = getattr(records, record)(model.backbone).model()
-    return DecoderSteps(weights, model, ids, source_mask, batch["decoder_token_ids"], index)
+    return DecoderSteps(weights, model, source, source_mask, batch["decoder_token_ids"], index)

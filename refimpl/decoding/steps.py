@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from refimpl.decoding.trim import trim
+from refimpl.decoding.trim import source_of
 
 Cache = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # self, cross, encoder states, encoder mask
 
@@ -56,10 +56,10 @@ def prefill(model: Any, batch: Mapping[str, np.ndarray], index: int) -> tuple[Ca
 
     Returns the cache and the decoder's states (B, T, E), zero beyond the prompt.
     """
-    ids, source_mask = trim(batch["encoder_token_ids"], batch["encoder_padding_mask"])
-    encoded = model.call_encoder(token_ids=ids, padding_mask=source_mask)
+    source, source_mask = source_of(model.backbone, batch)
+    encoded, source_mask = model._encode(source, source_mask)
     prompt = batch["decoder_token_ids"]
-    own, other = model._initialize_cache(ids, prompt)
+    own, other = model._initialize_cache(source, prompt)
     _, states, own, other = model.call_decoder_with_cache(
         encoder_hidden_states=encoded,
         encoder_padding_mask=source_mask,

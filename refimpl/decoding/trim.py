@@ -1,5 +1,8 @@
 """Padding that no row needs."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 
@@ -11,3 +14,9 @@ def trim(ids: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     used = np.flatnonzero(mask.any(axis=0))
     width = int(used[-1]) + 1 if used.size else 1
     return ids[:, :width], mask[:, :width]
+
+
+def source_of(backbone: Any, batch: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """A batch's source and its mask; where padding is inert, without padding that no row needs."""
+    source, mask = batch[backbone.source_key], batch["encoder_padding_mask"]
+    return trim(source, mask) if backbone.inert_padding else (source, mask)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from refimpl.decoding.stop import resolve_stop_token_ids
-from refimpl.decoding.trim import trim
+from refimpl.decoding.trim import source_of
 from refimpl.errors import InputError
 from refimpl.explain.explanation import AttentionWeights, Beam, Cache, Candidate, Explanation, Token
 from refimpl.explain.watch import Watch, Weights
@@ -31,7 +31,7 @@ def explain(lm: Any, inputs: Any, max_length: int | None = None, stop_token_ids:
         output = {key: value[0] for key, value in output.items()}
     ids = output["decoder_token_ids"][output["decoder_padding_mask"].astype(bool)]
     prompt = int(tokens["decoder_padding_mask"][0].sum())
-    source, mask = (x[0] for x in trim(tokens["encoder_token_ids"], tokens["encoder_padding_mask"]))
+    source, mask = (x[0] for x in source_of(lm.backbone, tokens))
     post = lm.preprocessor.generate_postprocess if lm.preprocessor is not None else None
     named = _namer(lm)
     return Explanation(

@@ -1,8 +1,11 @@
 """Models: architectures, and the task that wires them to text."""
 
+from refimpl.models.audio_to_text import AudioToText
 from refimpl.models.backbone import Backbone
 from refimpl.models.bart.backbone import BartBackbone
 from refimpl.models.bart.seq_2_seq_lm import BartSeq2SeqLM
+from refimpl.models.moonshine.audio_to_text import MoonshineAudioToText
+from refimpl.models.moonshine.backbone import MoonshineBackbone
 from refimpl.models.seq_2_seq_lm import Seq2SeqLM
 from refimpl.models.t5.backbone import T5Backbone
 from refimpl.models.t5.seq_2_seq_lm import T5Seq2SeqLM
@@ -21,11 +24,14 @@ from refimpl.tokenizers.tokenizer import Tokenizer
 Preprocessor = Seq2SeqLMPreprocessor  # KerasHub's name for the base of all
 
 __all__ = [
+    "AudioToText",
     "Backbone",
     "BartBackbone",
     "BartSeq2SeqLM",
     "BartSeq2SeqLMPreprocessor",
     "BartTokenizer",
+    "MoonshineAudioToText",
+    "MoonshineBackbone",
     "Preprocessor",
     "Seq2SeqLM",
     "Seq2SeqLMPreprocessor",

@@ -42,7 +42,8 @@ class View(NamedTuple):
 class Attention:
     """Multi-head attention. `names` are those of the four projections.
 
-    `heads` may share fewer `key_value_heads`; `wavelength` is that of the slowest rotation of a head by its position.
+    `heads` may share fewer `key_value_heads`. A head may be rotated by its position: all of it, with the slowest
+    rotation's `wavelength`, or as many pairs of neighbours as there are `frequencies`.
     """
 
     heads: int
@@ -53,6 +54,7 @@ class Attention:
     soft_cap: float | None = None
     wavelength: float | None = None
     drops: bool = True  # whether training drops out of what softmax gives
+    frequencies: np.ndarray | None = None
 
     @property
     def cached_heads(self) -> int:
@@ -66,8 +68,8 @@ class Attention:
         Source: Vaswani et al. 2017, section 3.2; Raffel et al. 2020, section 2.1
         """
         query = self._heads(project(x, weights[self.names[0]]), self.heads)
-        if view.kv is None and self.wavelength is not None:
-            query = rotated(query, view.first, self.wavelength)
+        if view.kv is None:
+            query = self._rotated(query, view.first)
         key, value = view.kv or self._kept(self.keys_values(x, weights, view.first), view)
         rate, stream = (drop.rate, drop.stream()) if self.drops else (0.0, 0)
         how = (view.may_attend, view.bias, self.scale, self.soft_cap, rate, stream)
@@ -83,9 +85,13 @@ class Attention:
         Shapes: y (B, S, E) -> two of (B, S, K, D).
         """
         key, value = (self._heads(project(y, weights[name]), self.cached_heads) for name in self.names[1:3])
-        if first is not None and self.wavelength is not None:
-            key = rotated(key, first, self.wavelength)
-        return key, value
+        return key if first is None else self._rotated(key, first), value
+
+    def _rotated(self, x: Array, first: int) -> Array:
+        """Heads turned as this attention turns them. Shapes: (B, T, H, D) -> (B, T, H, D)."""
+        if self.frequencies is not None:
+            return _turned(ops.rotate_pairs, x, first, self.frequencies)
+        return x if self.wavelength is None else rotated(x, first, self.wavelength)
 
     def _kept(self, kv: KeysValues, view: View) -> KeysValues:
         """Keys and values of the own sequence, with those of earlier positions if there is a cache."""
@@ -117,9 +123,13 @@ def rotated(x: Array, first: int, wavelength: float) -> Array:
     Spec: models.t5gemma.rotary
     """
     half = x.shape[3] // 2
-    angles = np.arange(first, first + x.shape[1])[:, None] * wavelength ** (-np.arange(half) / half)
-    kind = x.dtype if isinstance(x, np.ndarray) else x.value.dtype
-    return ops.rotate(x, np.cos(angles).astype(kind), np.sin(angles).astype(kind))
+    return _turned(ops.rotate, x, first, wavelength ** (-np.arange(half) / half))
+
+
+def _turned(turn: Any, x: Array, first: int, frequencies: np.ndarray) -> Array:
+    """Angles are products in double precision, in the type of x from there on."""
+    angles = np.arange(first, first + x.shape[1])[:, None] * frequencies
+    return turn(x, np.cos(angles).astype(x.dtype), np.sin(angles).astype(x.dtype))
 
 
 def may_attend_tokens(padding_mask: np.ndarray) -> np.ndarray:

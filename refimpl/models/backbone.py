@@ -10,19 +10,11 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from refimpl.errors import (
-    ConfigError,
-    InputError,
-    MissingInputError,
-    PresetError,
-    RefimplError,
-    TokenIdError,
-    WeightsError,
-)
+from refimpl.errors import ConfigError, PresetError, RefimplError, TokenIdError, WeightsError
 from refimpl.keras_api.model import KerasBackbone
 from refimpl.models.config import Config
 from refimpl.models.encoder_decoder import EncoderDecoder
-from refimpl.models.inputs import as_rectangle, named
+from refimpl.models.inputs import as_rectangle, require_keys, require_shapes
 from refimpl.models.weights import Scope, fresh_weights, laid_as, weight_arrays
 from refimpl.presets import PresetFolder, open_preset
 from refimpl.presets.dtype import compute_dtype, dtype_policy, policy_name, refuse_quantized
@@ -35,7 +27,6 @@ from refimpl.presets.registry import classproperty, find_class, presets_of, seri
 from refimpl.presets.saving import EXPORTED, replaced_folder, write_json
 
 Batch = Mapping[str, Any]
-INPUT_KEYS = ("encoder_token_ids", "encoder_padding_mask", "decoder_token_ids", "decoder_padding_mask")
 
 
 class Backbone(EncoderDecoder, KerasBackbone):
@@ -98,30 +89,26 @@ class Backbone(EncoderDecoder, KerasBackbone):
 
         Spec: models.inputs.keys, models.inputs.shapes, models.inputs.ids, models.inputs.masks
         """
-        for key in INPUT_KEYS:
-            if not isinstance(inputs, Mapping) or key not in inputs:
-                raise MissingInputError(
-                    f'Missing data for input "{key}"; got {named(inputs)}.',
-                    f"The model takes a dictionary with the keys {', '.join(INPUT_KEYS)}.",
-                    "Tokenize texts first: lm.preprocessor.generate_preprocess(texts), or call lm.generate(texts).",
-                    "models.inputs.keys",
-                )
-        arrays = {key: as_rectangle(key, inputs[key]) for key in INPUT_KEYS}
-        for side in ("encoder", "decoder"):
-            ids, mask = arrays[f"{side}_token_ids"], arrays[f"{side}_padding_mask"]
-            if ids.shape != mask.shape or len(ids) != len(arrays["encoder_token_ids"]) or not ids.size:
-                raise InputError(
-                    "The arrays have the shapes " + ", ".join(f"{k} {v.shape}" for k, v in arrays.items()) + ".",
-                    "Ids and mask of a side must have one shape (batch, length) with at least one row and column, "
-                    "and both sides the same number of rows.",
-                    "Pad rows to one length and pass as many prompts as sources.",
-                    "models.inputs.shapes",
-                )
-            self._check_ids(f"{side}_token_ids", ids)
-            self.check_length(side, ids.shape[1])
+        keys = (self.source_key, "encoder_padding_mask", "decoder_token_ids", "decoder_padding_mask")
+        require_keys(inputs, keys)
+        arrays = {keys[0]: self.as_source(inputs[keys[0]])} | {key: as_rectangle(key, inputs[key]) for key in keys[1:]}
+        require_shapes(arrays)
+        source, prompt = self.checked_source(arrays[keys[0]]), arrays["decoder_token_ids"]
+        self._check_ids("decoder_token_ids", prompt)
+        self.check_length("decoder", prompt.shape[1])
         self._check_weights()
-        masks = ("encoder_padding_mask", "decoder_padding_mask")
-        return {k: v.astype(bool) if k in masks else v.astype(np.int64) for k, v in arrays.items()}
+        masks = {key: arrays[key].astype(bool) for key in ("encoder_padding_mask", "decoder_padding_mask")}
+        return {keys[0]: source, "decoder_token_ids": prompt.astype(np.int64)} | masks
+
+    def as_source(self, given: Any) -> np.ndarray:
+        """What stands under `source_key`, as an array whose first axes are batch and length."""
+        return as_rectangle(self.source_key, given)
+
+    def checked_source(self, source: np.ndarray) -> np.ndarray:
+        """The source as the encoder reads it, after everything that must hold was looked at."""
+        self._check_ids(self.source_key, source)
+        self.check_length("encoder", source.shape[1])
+        return source.astype(np.int64)
 
     def _check_ids(self, key: str, ids: np.ndarray) -> None:
         """Ids must be rows of the embedding table (spec: models.inputs.ids)."""

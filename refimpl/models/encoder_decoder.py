@@ -38,6 +38,8 @@ class EncoderDecoder:
     """
 
     layer_name: ClassVar[str] = "transformer_{}_layer_{}"
+    source_key: ClassVar[str] = "encoder_token_ids"
+    inert_padding: ClassVar[bool] = True  # whether padding at the end of a source changes nothing before it
     num_layers: int
     logit_cap: float | None  # the soft cap of the logits
 
@@ -84,6 +86,10 @@ class EncoderDecoder:
     def encode_source(self, weights: Scope, batch: Batch, drop: Dropout = keep) -> tuple[Array, np.ndarray]:
         """What the encoder's layers start from, and its padding mask. Shapes: -> (B, S, E), (B, S)."""
         return self.embed(weights, "encoder", batch["encoder_token_ids"], 0, drop), batch["encoder_padding_mask"]
+
+    def source_length(self, columns: int) -> int:
+        """The number of states that the encoder gives for a source of so many columns."""
+        return columns
 
     def position_bias(self, weights: Scope, side: str, queries: int, keys: int, first: int = 0) -> Array | None:
         """What self-attention adds to its scores, in all layers of a stack. Shapes: -> (H, T, S)."""

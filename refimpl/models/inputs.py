@@ -1,16 +1,41 @@
 """What a model is given, looked at before anything is computed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from refimpl.errors import InputError
+from refimpl.errors import InputError, MissingInputError
 
 
 def named(inputs: Any) -> str:
     """What was passed, for a message: the keys of a dictionary, the type of anything else."""
     return ", ".join(map(str, inputs)) or "no key" if isinstance(inputs, Mapping) else type(inputs).__name__
+
+
+def require_keys(inputs: Any, keys: Sequence[str]) -> None:
+    """Refuse a batch that is no dictionary with these keys (spec: models.inputs.keys)."""
+    for key in keys:
+        if not isinstance(inputs, Mapping) or key not in inputs:
+            raise MissingInputError(
+                f'Missing data for input "{key}"; got {named(inputs)}.',
+                f"The model takes a dictionary with the keys {', '.join(keys)}.",
+                "Tokenize texts first: lm.preprocessor.generate_preprocess(texts), or call lm.generate(texts).",
+                "models.inputs.keys",
+            )
+
+
+def require_shapes(arrays: Mapping[str, np.ndarray]) -> None:
+    """Refuse a source and a prompt, each followed by its mask, that do not fit (spec: models.inputs.shapes)."""
+    source, source_mask, prompt, mask = (array.shape[:2] for array in arrays.values())
+    if source != source_mask or prompt != mask or len({source[0], prompt[0]}) > 1 or 0 in source + prompt:
+        raise InputError(
+            "The arrays have the shapes " + ", ".join(f"{k} {v.shape}" for k, v in arrays.items()) + ".",
+            "Ids and mask of a side must have one shape (batch, length) with at least one row and column, "
+            "and both sides the same number of rows.",
+            "Pad rows to one length and pass as many prompts as sources.",
+            "models.inputs.shapes",
+        )
 
 
 def as_rectangle(key: str, value: Any) -> np.ndarray:

@@ -186,6 +186,10 @@ class Seq2SeqLM(Task):
         batch = {"encoder_token_ids": token_ids, "encoder_padding_mask": padding_mask}
         return self.backbone.encode(self.backbone.scope, batch)[0]
 
+    def _encode(self, source: np.ndarray, padding_mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The encoder's output, and the mask of it. Shapes: (B, S) -> (B, S, E), (B, S)."""
+        return self.call_encoder(token_ids=source, padding_mask=padding_mask), padding_mask
+
     def call_decoder_with_cache(
         self,
         encoder_hidden_states: np.ndarray,
@@ -215,6 +219,7 @@ class Seq2SeqLM(Task):
         self, encoder_token_ids: np.ndarray, decoder_token_ids: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Empty caches. Shapes: (B, L, 2, T, H, D) and (B, L, 2, S, H, D). Spec: decoding.cache.layout"""
-        (rows, source), target = encoder_token_ids.shape, decoder_token_ids.shape[1]
-        own, cross = (np.zeros((rows, *self.backbone.cache_shape(n)), self.backbone.dtype) for n in (target, source))
+        model, target = self.backbone, decoder_token_ids.shape[1]
+        rows, source = len(encoder_token_ids), model.source_length(encoder_token_ids.shape[1])
+        own, cross = (np.zeros((rows, *model.cache_shape(n)), model.dtype) for n in (target, source))
         return own, cross

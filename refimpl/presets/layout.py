@@ -62,7 +62,8 @@ class Place(NamedTuple):
         transformers calls everything but a bias or a shift `weight`.
         """
         suffix = "bias" if variable in ("bias", "beta") else "weight"
-        tensor = TensorPlace(tuple(f"{torch}.{suffix}" for torch in (self.torch, *also)), **how)
+        names = tuple(f"{torch}.{suffix}" for torch in (self.torch, *also)) if self.torch else ()
+        tensor = TensorPlace(names, **how)
         return Weight(f"{self.name}/{variable}", shape, initializer, f"{self.keras}/vars/{number}", tensor)
 
     def dense(self, inputs: Shape, outputs: Shape, initializer: Initializer, bias: bool = False) -> Layout:
@@ -76,6 +77,9 @@ class Place(NamedTuple):
 class TensorPlace:
     """A tensor: its names (the first is the one that is written), and how it differs from KerasHub's array.
 
+    Without a name it is no tensor: transformers computes it, and so does the initializer. A `mirrored` one, a
+    convolution's, has its axes the other way round.
+
     `inputs` is the number of leading axes that are a projection's inputs: PyTorch keeps projections as (out, in).
     `skipped` is the number of rows at the top that KerasHub's table does not have. `instead` is the tensor that stands
     for this one where a checkpoint has none of its names.
@@ -85,9 +89,12 @@ class TensorPlace:
     inputs: int = 0
     skipped: int = 0
     instead: str = ""
+    mirrored: bool = False
 
     def stored_shape(self, shape: Shape) -> Shape:
         """The tensor's shape, from KerasHub's."""
+        if self.mirrored:
+            return shape[::-1]
         if self.inputs:
             return prod(shape[self.inputs :]), prod(shape[: self.inputs])
         if self.skipped:
@@ -96,6 +103,8 @@ class TensorPlace:
 
     def stored(self, array: np.ndarray) -> np.ndarray:
         """The tensor, from KerasHub's array. Rows that KerasHub lacks are zeros: no model reads them."""
+        if self.mirrored:
+            return array.T
         if self.inputs:
             return array.reshape(-1, prod(array.shape[self.inputs :])).T
         if self.skipped:

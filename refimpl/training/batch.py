@@ -28,13 +28,15 @@ class TrainingBatch:
         inputs = {key: array[first:end] for key, array in self.inputs.items()}
         return TrainingBatch(inputs, self.labels[first:end], self.weights[first:end])
 
-    def trimmed(self) -> TrainingBatch:
+    def trimmed(self, inert: bool = True) -> TrainingBatch:
         """Without the columns at the end that are padding in every row: they change no loss and no gradient.
+
+        Those of a source whose padding is not inert stay.
 
         Spec: training.loss.padding-inert
         """
         inputs = self.inputs
-        source = _used(inputs["encoder_padding_mask"])
+        source = _used(inputs["encoder_padding_mask"]) if inert else None
         target = _used(inputs["decoder_padding_mask"] | (self.weights != 0))
         widths = {"encoder": source, "decoder": target}
         cut = {key: array[:, : widths[key.split("_")[0]]] for key, array in inputs.items()}

@@ -46,7 +46,7 @@ def run(
     Spec: autograd.tape.frozen, training.fit.dropout
     """
     short = TrainingBatch(batch.inputs, batch.labels, loss.shares(batch.labels, batch.weights))
-    short = short if whole_logits else short.trimmed()
+    short = short if whole_logits else short.trimmed(backbone.inert_padding)
     is_fused = not whole_logits and _is_plain(loss) and backbone.logit_cap is None
     result = _fused if is_fused else _by_logits
 

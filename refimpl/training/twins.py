@@ -41,7 +41,7 @@ def twins_for(jit_compile: Any, backbone: Any, batch: TrainingBatch) -> Twins:
 
     Spec: autograd.twins
     """
-    positions = batch.labels.size + batch.inputs["encoder_token_ids"].size
+    positions = batch.labels.size + batch.rows * backbone.source_length(batch.inputs["encoder_padding_mask"].shape[1])
     wanted = bool(jit_compile) and positions * backbone.count_params() >= _WORTH_COMPILING
     if not wanted or backbone.dtype != "float32":
         return Twins()
