@@ -5,26 +5,25 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
 import numpy as np
 
-from refimpl.kernels.thread_pool import number_of_threads
+from refimpl.kernels.thread_pool import WORTH_A_THREAD, Crew, ThreadPool
 from refimpl.loading import call
 
 Array = np.ndarray
 T = TypeVar("T")
 
-_SMALL = 20_000  # numbers; less work than this is not worth a second thread
-_pool: ThreadPoolExecutor | None = None
+_A_NUMBER = 40  # products that take as long as what is done to one number here
+_pool = ThreadPool()  # for all steps: to start threads takes longer than a small operation
 _shard = threading.local()  # has `alone` in a thread that works on a shard
 
 
 def _forget_pool() -> None:
     """After a fork: the child has none of its parent's threads."""
     global _pool
-    _pool = None
+    _pool = ThreadPool()
 
 
 if hasattr(os, "register_at_fork"):
@@ -36,31 +35,17 @@ def in_shards(function: Callable[[int, int], T], rows: int) -> list[T]:
 
     Threads then wait for each other once a step and not at every operation.
     """
-    shards = min(number_of_threads(), rows)
-    bounds = [rows * n // shards for n in range(shards + 1)]
+    found: dict[int, T] = {}
 
-    def run(n: int) -> T:
-        _shard.alone = True
+    def task(crew: Crew) -> None:
+        _shard.alone = crew.size > 1
         try:
-            return function(bounds[n], bounds[n + 1])
+            found[crew.rank] = function(*_part(rows, crew))
         finally:
-            del _shard.alone
+            _shard.alone = False
 
-    if shards == 1:
-        return [function(0, rows)]
-    others = [_helpers().submit(run, n) for n in range(1, shards)]
-    try:
-        return [run(0), *(other.result() for other in others)]
-    finally:
-        wait(others)  # should one fail, none is left running
-
-
-def _helpers() -> ThreadPoolExecutor:
-    """The threads beside the calling one."""
-    global _pool
-    if _pool is None:
-        _pool = ThreadPoolExecutor(max(1, number_of_threads() - 1), thread_name_prefix="refimpl-autograd")
-    return _pool
+    _pool.run(task, rows * WORTH_A_THREAD)
+    return [found[rank] for rank in sorted(found)]
 
 
 def share(function: Callable[..., None], rows: int, numbers: int, *args: Any, sums: tuple[int, ...] = ()) -> Array:
@@ -69,18 +54,16 @@ def share(function: Callable[..., None], rows: int, numbers: int, *args: Any, su
     With `sums` it adds something up over its rows: each thread gets an array of that shape as last argument, and what
     they sum to is returned.
     """
-    parts = 1 if numbers <= _SMALL or hasattr(_shard, "alone") else max(1, min(number_of_threads(), rows))
-    bounds = [rows * n // parts for n in range(parts + 1)]
-    own = np.zeros((parts, *sums), np.float32)
+    own = np.zeros((_pool.most, *sums), np.float32)
 
-    def run(n: int) -> None:
-        call(function, bounds[n], bounds[n + 1], *args, *([own[n]] if sums else []))
+    def task(crew: Crew) -> None:
+        call(function, *_part(rows, crew), *args, *([own[crew.rank]] if sums else []))
 
-    others = [_helpers().submit(run, n) for n in range(1, parts)]
-    try:
-        run(0)
-    finally:
-        wait(others)
-    for other in others:
-        other.result()
-    return own[0] if parts == 1 else own.sum(axis=0)
+    alone = getattr(_shard, "alone", False)
+    _pool.run(task, 0 if alone else min(rows * WORTH_A_THREAD, numbers * _A_NUMBER))
+    return own.sum(axis=0)
+
+
+def _part(rows: int, crew: Crew) -> tuple[int, int]:
+    """First and end of a thread's rows."""
+    return rows * crew.rank // crew.size, rows * (crew.rank + 1) // crew.size

@@ -24,7 +24,7 @@ _NOT_CODE = ("NUMBA_CACHE_DIR", "NUMBA_NUM_THREADS", "NUMBA_DEBUG_CACHE")  # set
 
 def _fingerprint() -> str:
     """What compiled code depends on beside Numba and the processor, which Numba looks at itself."""
-    files = sorted(path for room in ("autograd", "kernels") for path in (_ROOMS / room).glob("*.py"))
+    files = sorted(path for room in ("autograd", "kernels", "random") for path in (_ROOMS / room).glob("*.py"))
     settings = sorted(f"{k}={v}" for k, v in os.environ.items() if k.startswith("NUMBA_") and k not in _NOT_CODE)
     return f"{zlib.crc32(b''.join(path.read_bytes() for path in files) + repr(settings).encode()):08x}"
 

@@ -1,7 +1,7 @@
-"""The threads of one call of `generate`: how they share work, wait for each other, and are run.
+"""Threads: how they share work, wait for each other, and are run.
 
-They end with the call, so calls share nothing, and a process may fork between calls. This file alone speaks LLVM: Numba
-has no word for an atomic counter.
+Those of `generate` end with the call, so calls share nothing, and a process may fork between calls. This file alone
+speaks LLVM: Numba has no word for an atomic counter.
 
 Spec: kernels.threads
 """
@@ -26,7 +26,7 @@ ARRIVED, ROUND, GIVEN_UP = 0, 8, 16  # counters, each in a cache line of its own
 COUNTERS = 24
 _SPINS = 4000  # some microseconds, longer than a stage's imbalance; then the core is offered to others
 _WORD = ir.IntType(64)
-_WORTH_A_THREAD = 400_000  # products; fewer take less time than it takes to wake a thread
+WORTH_A_THREAD = 400_000  # products; fewer take less time than it takes to wake a thread
 
 
 class Crew(NamedTuple):
@@ -99,17 +99,17 @@ class ThreadPool:
         self._counters = np.zeros(COUNTERS, np.int64)
         self._executor: ThreadPoolExecutor | None = None
 
-    def run(self, task: Task, work: int, functions: tuple[Any, ...]) -> None:
+    def run(self, task: Task, work: int, functions: tuple[Any, ...] = ()) -> None:
         """Run a task of so many products in as many threads as they keep busy; return when all are through.
 
         The first task of this process that calls these compiled `functions` is run by one thread, as it compiles them.
         """
-        if functions not in _LOADED:
+        if functions and functions not in _LOADED:
             with LOADING:
                 task(Crew(self._counters, 1, 0))
             _LOADED.add(functions)
             return
-        size = max(1, min(self.most, work // _WORTH_A_THREAD))
+        size = max(1, min(self.most, work // WORTH_A_THREAD))
         if size > 1 and self._executor is None:
             self._executor = ThreadPoolExecutor(self.most - 1, thread_name_prefix="refimpl")
         others = [

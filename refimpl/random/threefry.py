@@ -3,6 +3,8 @@
 A key and a counter give two words; nothing is remembered between calls, so that any word can be had by itself.
 """
 
+from typing import Any
+
 import numpy as np
 
 PARITY = np.uint32(0x1BD11BDA)  # keeps a key of zeros from being a fixed point
@@ -17,14 +19,23 @@ def threefry2x32(key: np.ndarray, high: np.ndarray, low: np.ndarray) -> tuple[np
     Source: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3", section 3.3
     """
     first, second = np.split(np.asarray(key, np.uint32), 2)  # arrays of one: they wrap around without a warning
-    schedule = (first, second, first ^ second ^ PARITY)
-    x, y = np.asarray(high, np.uint32) + schedule[0], np.asarray(low, np.uint32) + schedule[1]
+    return rounds(first, second, np.asarray(high, np.uint32), np.asarray(low, np.uint32))
+
+
+def rounds(first: Any, second: Any, x: Any, y: Any) -> tuple[Any, Any]:
+    """The rounds for a key and a counter of two words each: numbers where this is compiled, else arrays.
+
+    A compiled sum of two words is a longer one, so each is made a word again.
+    """
+    word = np.uint32
+    schedule = (first, second, word(first ^ second ^ PARITY))
+    x, y = word(x + first), word(y + second)
     for group in range(5):
         for bits in ROTATIONS[group % 2]:
-            x = x + y
-            y = _rotated(y, bits) ^ x
-        x = x + schedule[(group + 1) % 3]
-        y = y + (schedule[(group + 2) % 3] + np.uint32(group + 1))
+            x = word(x + y)
+            y = word(y << word(bits)) ^ word(y >> word(32 - bits)) ^ x  # bits that leave at the top come back below
+        x = word(x + schedule[(group + 1) % 3])
+        y = word(y + schedule[(group + 2) % 3] + word(group + 1))
     return x, y
 
 
@@ -38,8 +49,3 @@ def random_bits(key: np.ndarray, size: int) -> np.ndarray:
     low, high = (counters & np.uint64(0xFFFFFFFF)).astype(np.uint32), (counters >> np.uint64(32)).astype(np.uint32)
     x, y = threefry2x32(key, high, low)
     return x ^ y
-
-
-def _rotated(x: np.ndarray, bits: int) -> np.ndarray:
-    """Bits that leave at the top come back at the bottom."""
-    return (x << np.uint32(bits)) | (x >> np.uint32(32 - bits))

@@ -23,7 +23,7 @@ def stepped(monkeypatch, weights_a_position, jit_compile=True):
 
 def test_shards_give_the_step_of_the_whole(monkeypatch):
     calls = []
-    monkeypatch.setattr(sharing, "number_of_threads", lambda: 3)
+    monkeypatch.setattr(sharing, "_pool", sharing.ThreadPool(3))
     in_shards = vjp_numba.in_shards
     monkeypatch.setattr(vjp_numba, "in_shards", lambda f, rows: in_shards(lambda *b: (calls.append(b), f(*b))[1], rows))
     (whole, expected), (shared, found) = stepped(monkeypatch, 0), stepped(monkeypatch, 10**9)
@@ -37,7 +37,7 @@ def test_shards_give_the_step_of_the_whole(monkeypatch):
 
 
 def test_an_error_in_a_shard_is_raised(monkeypatch):
-    monkeypatch.setattr(sharing, "number_of_threads", lambda: 2)
+    monkeypatch.setattr(sharing, "_pool", sharing.ThreadPool(2))
 
     def fail(first, _end):
         if first:
