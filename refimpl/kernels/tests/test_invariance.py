@@ -38,7 +38,7 @@ def task(request):
 def logits(task, inputs, threads=1, monkeypatch=None):
     """Logits of the columns 2 to 9, (8, B, V)."""
     if monkeypatch is not None:
-        monkeypatch.setattr(thread_pool, "_WORTH_A_THREAD", 1)
+        monkeypatch.setattr(thread_pool, "WORTH_A_THREAD", 1)
         monkeypatch.setattr(decoder_steps, "ThreadPool", lambda: thread_pool.ThreadPool(threads))
     steps = compiled.compiled_steps(task, task.backbone.checked(inputs), 2)
     table, found = steps.cache, []

@@ -18,7 +18,7 @@ SIZES = {"vocabulary_size": 203, "num_layers": 2, "num_heads": 3, "hidden_dim": 
 @pytest.fixture
 def task(monkeypatch):
     """A small model that uses two threads all the same."""
-    monkeypatch.setattr(thread_pool, "_WORTH_A_THREAD", 1)
+    monkeypatch.setattr(thread_pool, "WORTH_A_THREAD", 1)
     monkeypatch.setattr(thread_pool, "number_of_threads", lambda: 2)
     lm = BartSeq2SeqLM(adversarial(BartBackbone(**SIZES, max_sequence_length=30)), None)
     lm.compile(sampler="greedy", jit_compile=True)
