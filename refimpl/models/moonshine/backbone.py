@@ -197,7 +197,7 @@ class MoonshineBackbone(Backbone):
         return project(ops.swiglu(inner) if gated else ops.gelu(inner), weights["dense_2"])
 
     def norm(self, x: Array, weights: Scope) -> Array:
-        """Layer norm without a shift."""
+        """Layer norm without a shift. Spec: models.moonshine.layer-norm"""
         return ops.layer_norm(x, weights.gamma, np.zeros(weights.gamma.shape, self.dtype), EPSILON)
 
     def final_norm(self, weights: Scope, side: str, x: Array, drop: Dropout = keep) -> Array:
