@@ -146,6 +146,10 @@ class NotANumberWarning(UserWarning):
     """Tokens are chosen from logits that are NaN."""
 
 
+class AudioLengthWarning(UserWarning):
+    """A recording is shorter or longer than those that the model was made for."""
+
+
 class TrainingDataError(RefimplError, ValueError):
     """Training data that can't be used: empty, of different lengths, unreadable."""
 

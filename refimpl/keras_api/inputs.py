@@ -47,10 +47,8 @@ def on_tensors(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _mapped(tf: Any, call: Callable[..., Any], leaves: list[Any]) -> Any:
-    """`call` as a node of TensorFlow's graph. What it gives for two other texts tells the types and known sizes."""
-    small, large = (
-        call(*([b"a b"[:n]] * (1 + n) if leaf.shape.rank else b"a b"[:n] for leaf in leaves)) for n in (0, 3)
-    )
+    """`call` as a node of TensorFlow's graph. What it gives for two other inputs tells the types and known sizes."""
+    small, large = (call(*(_example(leaf, leaf.dtype == tf.string, n) for leaf in leaves)) for n in (0, 3))
     if isinstance(small, list):  # rows of their own lengths
 
         def sized(*texts: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -64,3 +62,11 @@ def _mapped(tf: Any, call: Callable[..., Any], leaves: list[Any]) -> Any:
     for output, one, other in zip(outputs, parts, tf.nest.flatten(large), strict=True):
         output.set_shape([n if n == m else None for n, m in zip(one.shape, other.shape, strict=True)])
     return tf.nest.pack_sequence_as(small, outputs)
+
+
+def _example(leaf: Any, is_text: bool, n: int) -> Any:
+    """Texts or recordings of a symbol's rank, whose number and lengths grow with `n`."""
+    rank = leaf.shape.rank
+    if is_text:
+        return [b"a b"[:n]] * (1 + n) if rank else b"a b"[:n]
+    return np.ones(((1 + n) if rank > 1 else 2000 + n, 2000 + n, 1)[:rank], np.float32)

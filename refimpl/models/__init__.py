@@ -6,6 +6,8 @@ from refimpl.models.bart.backbone import BartBackbone
 from refimpl.models.bart.seq_2_seq_lm import BartSeq2SeqLM
 from refimpl.models.moonshine.audio_to_text import MoonshineAudioToText
 from refimpl.models.moonshine.backbone import MoonshineBackbone
+from refimpl.models.moonshine.preprocessor import MoonshineAudioToTextPreprocessor
+from refimpl.models.moonshine.tokenizer import MoonshineTokenizer
 from refimpl.models.seq_2_seq_lm import Seq2SeqLM
 from refimpl.models.t5.backbone import T5Backbone
 from refimpl.models.t5.seq_2_seq_lm import T5Seq2SeqLM
@@ -31,7 +33,9 @@ __all__ = [
     "BartSeq2SeqLMPreprocessor",
     "BartTokenizer",
     "MoonshineAudioToText",
+    "MoonshineAudioToTextPreprocessor",
     "MoonshineBackbone",
+    "MoonshineTokenizer",
     "Preprocessor",
     "Seq2SeqLM",
     "Seq2SeqLMPreprocessor",

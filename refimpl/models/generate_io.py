@@ -40,13 +40,20 @@ def as_batch(inputs: Any) -> tuple[Any, bool]:
 
     Spec: generate.input.dictionary
     """
-    if isinstance(inputs, (str, bytes)):
+    if _is_one(inputs):
         return [inputs], True
     if isinstance(inputs, Mapping):
         values = {key: plain(value) for key, value in inputs.items()}
-        single = all(isinstance(value, (str, bytes)) for value in values.values())
-        return {k: [v] if isinstance(v, (str, bytes)) else v for k, v in values.items()}, single
+        single = all(map(_is_one, values.values()))
+        return {k: [v] if _is_one(v) else v for k, v in values.items()}, single
     return inputs, False
+
+
+def _is_one(value: Any) -> bool:
+    """A text, or the samples of a recording."""
+    return isinstance(value, (str, bytes)) or (
+        isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind == "f"
+    )
 
 
 def _as_rows(inputs: Any) -> tuple[Mapping[str, Any], bool]:

@@ -37,6 +37,8 @@ class Seq2SeqLMPreprocessor(Configured):
     backbone_name: ClassVar[str] = ""
     module: ClassVar[str] = ""
     default_length: ClassVar[int] = DEFAULT_LENGTH
+    source_key: ClassVar[str] = "encoder_text"
+    target_key: ClassVar[str] = "decoder_text"
 
     def __init__(
         self,
@@ -121,10 +123,10 @@ class Seq2SeqLMPreprocessor(Configured):
         source, target = self._texts(x, needs_decoder=True)
         length = length_of(decoder_sequence_length or sequence_length, self.decoder_sequence_length, "sequence_length")
         encoder = self._encoder_inputs(source, encoder_sequence_length, self.encoder_frame)
-        ids, is_token = self._pack("decoder_text", target, length + 1, *self.decoder_frame)
+        ids, is_token = self._pack(self.target_key, target, length + 1, *self.decoder_frame)
         inputs = encoder | {"decoder_token_ids": ids[:, :-1], "decoder_padding_mask": is_token[:, :-1]}
         labels, weights = ids[:, 1:], is_token[:, 1:]
-        if _is_one(x.get("encoder_text")):
+        if self._is_one(x[self.source_key]):
             return {key: value[0] for key, value in inputs.items()}, labels[0], weights[0]
         return inputs, labels, weights
 
@@ -142,13 +144,13 @@ class Seq2SeqLMPreprocessor(Configured):
         Shapes: `encoder_*` (B, S), `decoder_*` (B, T); without B for a single text.
         Spec: preprocessing.seq2seq.prompt
         """
-        x = x if isinstance(x, Mapping) else {"encoder_text": x}
-        source, target = self._texts(x, needs_decoder="decoder_text" in x)
+        x = x if isinstance(x, Mapping) else {self.source_key: x}
+        source, target = self._texts(x, needs_decoder=self.target_key in x)
         length = length_of(decoder_sequence_length or sequence_length, self.decoder_sequence_length, "max_length")
-        ids, is_token = self._pack("decoder_text", target, length, self.decoder_frame[0], [])
+        ids, is_token = self._pack(self.target_key, target, length, self.decoder_frame[0], [])
         encoder = self._encoder_inputs(source, encoder_sequence_length, self.encoder_prompt_frame)
         batch = encoder | {"decoder_token_ids": ids, "decoder_padding_mask": is_token}
-        return {key: value[0] for key, value in batch.items()} if _is_one(x.get("encoder_text")) else batch
+        return {key: value[0] for key, value in batch.items()} if self._is_one(x[self.source_key]) else batch
 
     def generate_postprocess(self, x: Mapping[str, Any]) -> Any:
         """Generated ids to texts: what the mask shows, without special tokens.
@@ -164,9 +166,18 @@ class Seq2SeqLMPreprocessor(Configured):
         texts = self.tokenizer.detokenize(rows) if rows else []
         return texts[0] if ids.ndim == 1 else texts
 
-    def _encoder_inputs(self, texts: list[str], length: int | None, frame: tuple[list[int], list[int]]) -> Arrays:
+    def _sources(self, given: Any) -> Any:
+        """What the encoder reads, always as a batch; a subclass may take other things than texts."""
+        return texts_of(given)
+
+    @staticmethod
+    def _is_one(given: Any) -> bool:
+        """Whether a single source was passed, which gives arrays without the batch axis."""
+        return isinstance(given, (str, bytes))
+
+    def _encoder_inputs(self, texts: Any, length: int | None, frame: tuple[list[int], list[int]]) -> Arrays:
         length = length_of(length, self.encoder_sequence_length, "encoder_sequence_length")
-        ids, is_token = self._pack("encoder_text", texts, length, *frame)
+        ids, is_token = self._pack(self.source_key, texts, length, *frame)
         return {"encoder_token_ids": ids, "encoder_padding_mask": is_token}
 
     def _pack(
@@ -183,25 +194,24 @@ class Seq2SeqLMPreprocessor(Configured):
             )
         return pack(rows, length, start, end, self.tokenizer.pad_token_id)  # type: ignore[attr-defined]
 
-    @staticmethod
-    def _texts(x: Any, needs_decoder: bool) -> tuple[list[str], list[str]]:
-        """The encoder's texts and the decoder's, as many of one as of the other.
+    def _texts(self, x: Any, needs_decoder: bool) -> tuple[Any, list[str]]:
+        """What the encoder reads and the decoder's texts, as many of one as of the other.
 
         Spec: preprocessing.input.keys, preprocessing.input.batch-sizes
         """
-        for key in ("encoder_text", "decoder_text") if needs_decoder else ("encoder_text",):
+        for key in (self.source_key, self.target_key) if needs_decoder else (self.source_key,):
             if not isinstance(x, Mapping) or key not in x:
                 raise MissingInputError(
                     f"The input has {sorted(map(str, x)) if isinstance(x, Mapping) else type(x).__name__}.",
                     f"It must be a dictionary with the key {key!r}.",
-                    'Pass {"encoder_text": [...], "decoder_text": [...]}.',
+                    f'Pass {{"{self.source_key}": [...], "{self.target_key}": [...]}}.',
                     "preprocessing.input.keys",
                 )
-        source = texts_of(x["encoder_text"])
-        target = texts_of(x["decoder_text"]) if needs_decoder else [""] * len(source)
-        if len(source) != len(target) or not source:
+        source = self._sources(x[self.source_key])
+        target = texts_of(x[self.target_key]) if needs_decoder else [""] * len(source)
+        if len(source) != len(target) or not len(source):
             raise InputError(
-                f"{len(source)} encoder texts and {len(target)} decoder texts were passed.",
+                f"{len(source)} of {self.source_key} and {len(target)} of {self.target_key} were passed.",
                 "There must be at least one, and as many of one as of the other.",
                 "Pass lists of equal length.",
                 "preprocessing.input.batch-sizes",
@@ -237,14 +247,14 @@ class Seq2SeqLMPreprocessor(Configured):
         """
         folder = open_preset(preset)
         found = cls._class_for(folder)
-        tokenizer = found.tokenizer_cls.from_preset(folder) if "tokenizer" not in kwargs else kwargs.pop("tokenizer")
+        parts = {k: kwargs.pop(k) if k in kwargs else part.from_preset(folder) for k, part in found._parts().items()}
         config: dict[str, Any] = {}
         if folder.has(PREPROCESSOR_FILE):
             described, config = folder.described(PREPROCESSOR_FILE)
             find_class(described, str(folder.path / PREPROCESSOR_FILE))
-        kept = {key: value for key, value in config.items() if key not in ("tokenizer", "config_file", "dtype")}
+        kept = {key: value for key, value in config.items() if key not in (*parts, "config_file", "dtype")}
         try:
-            preprocessor = found(tokenizer, **{**kept, **kwargs})
+            preprocessor = found(**parts, **{**kept, **kwargs})
         except TypeError as error:
             raise ConfigError(
                 f"The configuration of {found.__name__} does not fit: {error}.",
@@ -256,6 +266,11 @@ class Seq2SeqLMPreprocessor(Configured):
         for side in preprocessor._chosen:
             preprocessor._chosen[side] = kwargs.get(f"{side}_sequence_length") is not None
         return preprocessor
+
+    @classmethod
+    def _parts(cls) -> dict[str, Any]:
+        """The classes of what a preset has in files of its own, by the constructor's argument."""
+        return {"tokenizer": cls.tokenizer_cls}
 
     @classmethod
     def _class_for(cls, folder: PresetFolder) -> type[Self]:
@@ -277,8 +292,3 @@ class Seq2SeqLMPreprocessor(Configured):
     def presets(cls) -> dict[str, Any]:
         """Built-in presets with a preprocessor of this class."""
         return presets_of(cls)
-
-
-def _is_one(text: Any) -> bool:
-    """Whether a single text was passed, which gives arrays without the batch axis."""
-    return isinstance(text, (str, bytes))

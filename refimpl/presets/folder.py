@@ -23,6 +23,7 @@ METADATA_FILE = "metadata.json"
 TASK_FILE = "task.json"
 PREPROCESSOR_FILE = "preprocessor.json"
 TOKENIZER_FILE = "tokenizer.json"
+AUDIO_CONVERTER_FILE = "audio_converter.json"
 TOKENIZER_ASSETS = "assets/tokenizer"
 JOURNAL, STAGED = ".refimpl-save.json", ".refimpl-new-"  # what `saving` writes while it puts a new preset in place
 WEIGHTS_FILE = "model.weights.h5"

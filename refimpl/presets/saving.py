@@ -31,6 +31,7 @@ PRESET = (
     "task.json",
     "task.weights.h5",
     "preprocessor.json",
+    "audio_converter.json",
     "tokenizer.json",
     "assets/tokenizer/vocabulary.json",
     "assets/tokenizer/merges.txt",
