@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from refimpl.errors import InputError, MissingInputError
+from refimpl.errors import InputError, MissingInputError, SequenceLengthError
 
 
 def named(inputs: Any) -> str:
@@ -35,6 +35,35 @@ def require_shapes(arrays: Mapping[str, np.ndarray]) -> None:
             "and both sides the same number of rows.",
             "Pad rows to one length and pass as many prompts as sources.",
             "models.inputs.shapes",
+        )
+
+
+def as_samples(key: str, value: Any) -> np.ndarray:
+    """Sound of one channel. Shapes: (B, N) or (B, N, 1) -> (B, N, 1). Spec: models.moonshine.audio-values"""
+    try:
+        audio = np.asarray(value)
+    except ValueError:  # rows of different lengths
+        audio = np.empty(0, object)
+    audio = audio[..., None] if audio.ndim == 2 else audio
+    finite = audio.dtype.kind == "f" and bool(np.isfinite(audio).all())
+    if finite and audio.ndim == 3 and audio.shape[2] == 1:
+        return audio
+    raise InputError(
+        f"{key} has the shape {audio.shape} and the type {audio.dtype}{'' if finite else ', or is not finite'}.",
+        "It must be finite floats of shape (batch, samples, 1), about from -1 to 1.",
+        "Mix channels to one, divide 16-bit integers by 32768, pad recordings to one length as lm.preprocessor does.",
+        "models.moonshine.audio-values",
+    )
+
+
+def require_samples(audio: np.ndarray, least: int) -> None:
+    """There must be a frame. Spec: models.moonshine.audio-length"""
+    if audio.shape[1] < least:
+        raise SequenceLengthError(
+            f"The audio has {audio.shape[1]} samples.",
+            f"The first frame takes {least} samples, {1000 * least / 16000:.0f} ms at 16 kHz.",
+            "Pad the recording with silence.",
+            "models.moonshine.audio-length",
         )
 
 

@@ -13,7 +13,7 @@ from refimpl.keras_api.model import KerasTask
 from refimpl.models.backbone import Backbone
 from refimpl.preprocessing import Seq2SeqLMPreprocessor
 from refimpl.presets import PresetFolder, open_preset
-from refimpl.presets.export import write_checkpoint, write_generation, write_tokenizer
+from refimpl.presets.export import write_checkpoint, write_converter, write_generation, write_tokenizer
 from refimpl.presets.folder import CONFIG_FILE, TASK_FILE, config_of
 from refimpl.presets.registry import class_for, classproperty, find_class, presets_of, serialized
 from refimpl.presets.saving import EXPORTED, replaced_folder, write_json
@@ -173,6 +173,8 @@ class Task(KerasTask, Trainer):
             if preprocessor is not None and tokenizer is not None:
                 write_generation(folder, model, tokenizer, preprocessor.decoder_sequence_length)
                 write_tokenizer(folder, tokenizer)
+            if (converter := getattr(preprocessor, "audio_converter", None)) is not None:
+                write_converter(folder, converter)
 
     def write_preset_files(self, folder: Path, max_shard_size: float | None = 10) -> None:
         """Write all files into a folder that is being made."""

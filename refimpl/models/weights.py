@@ -33,7 +33,7 @@ def fresh_weights(layout: Layout, dtype: str) -> dict[str, np.ndarray]:
                 "Check the sizes in the constructor's arguments or in config.json.",
                 "presets.config.sizes",
             )
-    return {each.name: each.laid(each.initializer(each.shape).astype(dtype, copy=False)) for each in wanted}
+    return {each.name: each.fresh(dtype) for each in wanted}
 
 
 def _memory() -> int:

@@ -37,6 +37,12 @@ def _t5gemma() -> dict[str, dict[str, Any]]:
     return found
 
 
+def _moonshine(name: str, params: int, layers: str) -> dict[str, Any]:
+    about = f"Moonshine of {layers} layers, which writes down English speech."
+    metadata = {"description": about, "params": params, "path": "moonshine"}
+    return {"metadata": metadata, "kaggle_handle": f"kaggle://keras/moonshine/Keras/{name}/1"}
+
+
 _C4 = "the Colossal Clean Crawled Corpus (C4)"
 _MIXTURE = f"trained on {_C4} and on the tasks of its paper"
 _GATED = f"with gates and a head of its own, trained on {_C4} alone"
@@ -67,6 +73,10 @@ BUILTIN: dict[str, dict[str, dict[str, Any]]] = {
         "flan_large_multi": _t5("flan_large_multi", 783150080, 3, f"{_FLAN}: 24 layers."),
     },
     "T5GemmaBackbone": _t5gemma(),
+    "MoonshineBackbone": {
+        "moonshine_tiny_en": _moonshine("moonshine_tiny_en", 27092736, "6"),
+        "moonshine_base_en": _moonshine("moonshine_base_en", 61513920, "8"),
+    },
 }
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from refimpl.errors import ConfigError
-from refimpl.presets.families import FAMILIES, family_of
+from refimpl.presets.families import CONVERTER_FILE, CONVERTER_KEYS, FAMILIES, family_of
 from refimpl.presets.safetensors_file import write_tensors
 from refimpl.presets.sentence_piece_checkpoint import MODEL_FILE, write_sentence_piece
 from refimpl.presets.transformers_tokenizer import special_token_files, tokenizer_json
@@ -26,7 +26,7 @@ def write_checkpoint(folder: Path, model: Any, tokenizer: Any = None) -> None:
             "presets.export.weights",
         )
     _write(folder / "config.json", family.transformers_config(model.get_config(), tokenizer, model.dtype))
-    placed = [(weight.tensor, model.params[weight.name]) for weight in model.layout(model.config)]
+    placed = [(w.tensor, model.params[w.name]) for w in model.layout(model.config) if w.tensor.names]
     tensors = {place.names[0]: (place.stored_shape(array.shape), array.dtype.name) for place, array in placed}
     write_tensors(folder / "model.safetensors", tensors, (place.stored(array) for place, array in placed))
 
@@ -42,6 +42,14 @@ def write_generation(folder: Path, model: Any, tokenizer: Any, length: int) -> N
     _write(folder / "generation_config.json", family.ids(tokenizer) | family.generation_settings(tokenizer) | settings)
 
 
+def write_converter(folder: Path, converter: Any) -> None:
+    """Write `preprocessor_config.json`: how sound becomes samples. Spec: presets.export.audio-converter"""
+    kept = {key: getattr(converter, key) for key in CONVERTER_KEYS}
+    kind = {"feature_extractor_type": "Wav2Vec2FeatureExtractor", "processor_class": "Wav2Vec2Processor"}
+    fixed = {"feature_size": 1, "padding_side": "right", "return_attention_mask": True}
+    _write(folder / CONVERTER_FILE, kind | fixed | kept)
+
+
 def write_tokenizer(folder: Path, tokenizer: Any) -> None:
     """Write the tokenizer: in one file, and in the files that were used before.
 
@@ -51,7 +59,7 @@ def write_tokenizer(folder: Path, tokenizer: Any) -> None:
     family = family_of(getattr(tokenizer, "backbone_name", ""))
     if family is not None and family.sentence_piece != MODEL_FILE:
         (folder / family.sentence_piece).write_bytes(tokenizer.proto)
-        _write(folder / "tokenizer_config.json", {"tokenizer_class": "GemmaTokenizer", "unk_token": "<unk>"})
+        _write(folder / "tokenizer_config.json", {"tokenizer_class": family.tokenizer_class, "unk_token": "<unk>"})
         return
     if hasattr(tokenizer, "proto"):
         write_sentence_piece(folder, tokenizer)

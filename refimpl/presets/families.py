@@ -7,6 +7,7 @@ from typing import Any
 from refimpl.errors import ConfigError
 
 Values = Mapping[str, Any]
+CONVERTER_FILE, CONVERTER_KEYS = "preprocessor_config.json", ("sampling_rate", "padding_value", "do_normalize")
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Family:
     defaults: Values = field(default_factory=dict)
     generation: Mapping[str, str | None] = field(default_factory=dict)  # what makes `generate` start as ours does
     sentence_piece: str = "spiece.model"  # the file of the tokenizer's model, if it is one of SentencePiece
+    tokenizer_class: str = "GemmaTokenizer"  # what reads that file, if it is not T5's
+    converter: str = ""  # KerasHub's class of what makes sound a model's input
     prefix: str = ""  # what names of tensors start with in a model with a head
     unused: tuple[str, ...] = ()  # tensors that are not read
     zero: tuple[str, ...] = ()  # tensors that are not read and must be zero

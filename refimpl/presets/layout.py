@@ -23,6 +23,10 @@ class Weight(NamedTuple):
     dataset: str  # in KerasHub's HDF5 file
     tensor: TensorPlace  # in a checkpoint of transformers
 
+    def fresh(self, dtype: str) -> np.ndarray:
+        """New numbers."""
+        return self.laid(self.initializer(self.shape).astype(dtype, copy=False))
+
     def laid(self, array: np.ndarray) -> np.ndarray:
         """The array as it lies in memory: a projection by outputs, as PyTorch keeps it, so that what one output sums
         up is a line; aligned and writable. All weights of models lie so: the bits are the same before saving and after

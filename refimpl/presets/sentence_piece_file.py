@@ -17,8 +17,9 @@ def model_file(
     charsmap: bytes = b"",
     frame: dict[str, int] | None = None,
     byte_fallback: bool = False,
+    extra_spaces: bool = False,
 ) -> bytes:
-    """A serialized model that puts a space before the text and takes superfluous spaces away.
+    """A serialized model that puts a space before the text and, unless told otherwise, takes extra spaces away.
 
     `pieces` are text, score and kind, by id; `frame` gives the ids of "unk", "bos", "eos" and "pad", where there are
     such; `charsmap` is the precompiled table of a normalization.
@@ -33,7 +34,7 @@ def model_file(
         if ids[name] >= 0:
             trainer += _text(45 + number, rows[ids[name]][0].encode())
     normalizer = _text(2, charsmap) if charsmap else b""
-    normalizer += _number(3, 1) + _number(4, 1) + _number(5, 1)
+    normalizer += _number(3, 1) + _number(4, not extra_spaces) + _number(5, 1)
     written = b"".join(
         _text(1, _text(1, piece.encode()) + _float(2, score) + _number(3, kind)) for piece, score, kind in rows
     )

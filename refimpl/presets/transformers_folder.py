@@ -14,11 +14,12 @@ import numpy as np
 
 from refimpl.errors import PresetError, PresetFileNotFoundError, PresetUnreadableError, WeightsError
 from refimpl.presets.added_token_files import CONFIG, Added, added_tokens, flags_to_json, optional_json, tokenizer_json
-from refimpl.presets.families import FAMILIES
-from refimpl.presets.folder import CONFIG_FILE, TOKENIZER_ASSETS, TOKENIZER_FILE, PresetFolder
-from refimpl.presets.layout import Layout
+from refimpl.presets.families import CONVERTER_FILE, CONVERTER_KEYS, FAMILIES
+from refimpl.presets.folder import AUDIO_CONVERTER_FILE, CONFIG_FILE, TOKENIZER_ASSETS, TOKENIZER_FILE, PresetFolder
+from refimpl.presets.layout import Layout, Weight
 from refimpl.presets.safetensors_file import expect, read_header
-from refimpl.presets.segments import Maps, Segment, Shape, check_total
+from refimpl.presets.segments import Maps, Segment, check_total
+from refimpl.presets.sentence_piece_bpe import proto_of_bpe
 from refimpl.presets.sentence_piece_checkpoint import MODEL_FILE, proto_of_checkpoint, sentence_piece_tokens
 from refimpl.presets.shards import read_index
 from refimpl.presets.transformers_tokenizer import no_tokenizer, prefix_space, vocabulary_of
@@ -68,10 +69,11 @@ class TransformersFolder(PresetFolder):
 
     def has(self, name: str) -> bool:
         """Whether the preset that is shown has a file of that name."""
-        return name in (CONFIG_FILE, TOKENIZER_FILE, *self._family.assets)
+        converter = (AUDIO_CONVERTER_FILE,) if self._family.converter else ()
+        return name in (CONFIG_FILE, TOKENIZER_FILE, *converter, *self._family.assets)
 
     def json(self, name: str) -> dict[str, Any]:
-        """The content of a JSON file of the preset that is shown."""
+        """The content of a JSON file of the preset that is shown. Spec: presets.export.audio-converter"""
         if name == CONFIG_FILE:
             config = self._family.backbone_config(self._config, f"{self}/{CONFIG_FILE}")
             return _envelope(self._family.backbone, config)
@@ -79,6 +81,9 @@ class TransformersFolder(PresetFolder):
             config, extension = self._tokenizer_config()
             name = self._family.backbone.removesuffix("Backbone") + "Tokenizer"
             return _envelope(name, config) | {"refimpl": extension}
+        if name == AUDIO_CONVERTER_FILE and self._family.converter:
+            told = optional_json(self._folder, CONVERTER_FILE)
+            return _envelope(self._family.converter, {key: told[key] for key in CONVERTER_KEYS if key in told})
         if name == _VOCABULARY:
             return {**self._vocabulary[0], **{token: id for token, (id, _) in self._added.items()}}
         return self._folder.json(name)
@@ -91,6 +96,8 @@ class TransformersFolder(PresetFolder):
         """The content of a small file of the preset that is shown."""
         if name not in self._family.assets:
             return self._folder.read_bytes(name)
+        if self._family.converter and not self._folder.has(self._family.sentence_piece):
+            return proto_of_bpe(self._folder)
         if self._family.sentence_piece != MODEL_FILE:  # KerasHub reads nothing else of Gemma's tokenizer
             return self._folder.read_bytes(self._family.sentence_piece)
         return proto_of_checkpoint(self._folder)
@@ -135,18 +142,27 @@ class TransformersFolder(PresetFolder):
         """
         tensors = self._tensors()
         maps: Maps = {}
-        plan: dict[str, tuple[Segment, Shape, int, int]] = {}
+        plan: list[tuple[Weight, Segment | None]] = []
         taken = {*self._family.unused, *self._family.zero}
-        for name, shape, _, _, place in layout:
+        for weight in layout:
+            place, shape = weight.tensor, weight.shape
+            if not place.names:
+                plan.append((weight, None))
+                continue
             substitute = place.instead if place.instead in tensors else place.names[0]
             known = [other for other in place.names if other in tensors] or [substitute]
             found = [expect(tensors, other, place.stored_shape(shape)).check() for other in known]
             _refuse_different(known, found)
-            plan[name] = (found[0], shape, place.inputs, place.skipped)
+            plan.append((weight, found[0]))
             taken |= set(known)
         self._refuse_rest(tensors, taken)
-        check_total([segment for segment, *_ in plan.values()])
-        return {name: segment.array(dtype, shape, maps, *how) for name, (segment, shape, *how) in plan.items()}
+        check_total([segment for _, segment in plan if segment])
+        return {
+            weight.name: weight.fresh(dtype)
+            if segment is None
+            else weight.laid(segment.array(dtype, weight.shape, maps, weight.tensor.inputs, weight.tensor.skipped))
+            for weight, segment in plan
+        }
 
     def _tensors(self) -> Tensors:
         """All tensors of the checkpoint, by their names in a model with a head."""

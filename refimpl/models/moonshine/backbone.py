@@ -13,12 +13,14 @@ import numpy as np
 
 from refimpl.autograd import ops
 from refimpl.autograd.dropout import Dropout
-from refimpl.errors import InputError, SequenceLengthError
 from refimpl.models.attention import Array, Attention, View, keep, project
 from refimpl.models.backbone import Backbone
 from refimpl.models.config import Config, number, size, switch
 from refimpl.models.encoder_decoder import Batch
+from refimpl.models.inputs import as_samples, require_samples
 from refimpl.models.moonshine.layout import STEM, layout
+from refimpl.models.moonshine.preprocessor import WINDOW
+from refimpl.models.moonshine.transformers import FAMILY
 from refimpl.models.weights import Scope
 from refimpl.presets import register
 
@@ -70,10 +72,9 @@ class MoonshineConfig(Config):
         """What belongs together."""
         yield "filter_dim equals hidden_dim, as frames are the encoder's states", self.filter_dim == self.hidden_dim
         for side in ("encoder", "decoder"):
-            turning = 0 < 2 * self.pairs(side) <= self.depth(side)
-            yield f"partial_rotary_factor leaves a pair of each {side} head to turn, and has no more than all", turning
-        same = self.attention_dropout in (0.0, self.dropout)
-        yield "attention_dropout is 0 or dropout, as refimpl has one rate", same
+            rule = f"partial_rotary_factor leaves a pair of each {side} head to turn, and has no more than all"
+            yield rule, 0 < 2 * self.pairs(side) <= self.depth(side)
+        yield "attention_dropout is 0 or dropout, as refimpl has one", self.attention_dropout in (0.0, self.dropout)
 
     # What all architectures have a word for is the decoder's.
     num_layers = property(lambda self: self.decoder_num_layers)
@@ -89,38 +90,18 @@ class MoonshineBackbone(Backbone):
     """
 
     module = "keras_hub.src.models.moonshine.moonshine_backbone"
-    config_cls, layout = MoonshineConfig, staticmethod(layout)
+    config_cls, family, layout = MoonshineConfig, FAMILY, staticmethod(layout)
     config: MoonshineConfig
     layer_name, source_key, inert_padding = "{}_block_{}", "encoder_input_values", False
 
     # -- sound -----------------------------------------------------------------------------------------------------
     def as_source(self, given: Any) -> np.ndarray:
-        """Samples of one channel. Shapes: (B, N) or (B, N, 1) -> (B, N, 1). Spec: models.moonshine.audio-values"""
-        try:
-            audio = np.asarray(given)
-        except ValueError:  # rows of different lengths
-            audio = np.empty(0, object)
-        audio = audio[..., None] if audio.ndim == 2 else audio
-        if audio.ndim == 3 and audio.shape[2] == 1 and audio.dtype.kind == "f" and np.isfinite(audio).all():
-            return audio.astype(self.dtype)
-        of = " with values that are infinite or not a number" if audio.dtype.kind == "f" and audio.ndim == 3 else ""
-        raise InputError(
-            f"{self.source_key} has the shape {audio.shape} and the type {audio.dtype}{of}.",
-            "It must be finite floats of shape (batch, samples, 1), about from -1 to 1.",
-            "Mix channels to one, divide 16-bit integers by 32768, pad recordings to one length; "
-            "lm.preprocessor does the last.",
-            "models.moonshine.audio-values",
-        )
+        """Samples of one channel. Shapes: (B, N) or (B, N, 1) -> (B, N, 1)."""
+        return as_samples(self.source_key, given).astype(self.dtype)
 
     def checked_source(self, source: np.ndarray) -> np.ndarray:
         """There must be a frame. Spec: models.moonshine.audio-length"""
-        if not self.source_length(source.shape[1]):
-            raise SequenceLengthError(
-                f"The audio has {source.shape[1]} samples.",
-                f"The first frame takes {_samples(1)} samples, {1000 * _samples(1) / 16000:.0f} ms at 16 kHz.",
-                "Pad the recording with silence.",
-                "models.moonshine.audio-length",
-            )
+        require_samples(source, WINDOW)
         return source
 
     def source_length(self, columns: Any) -> Any:
@@ -131,10 +112,9 @@ class MoonshineBackbone(Backbone):
 
     def encode_source(self, weights: Scope, batch: Batch, drop: Dropout = keep) -> tuple[Array, np.ndarray]:
         """Frames, and which of them are whole. Shapes: (B, N, 1) -> (B, S, E), (B, S). Spec: models.moonshine.stem"""
-        one, two, three = (weights[f"conv{n}"] for n in (1, 2, 3))
-        x = ops.soft_cap(convolved(batch[self.source_key], one, STEM[0]), 1.0)  # tanh
-        x = ops.gelu(convolved(self.group_norm(x, weights["group_norm"]), two, STEM[1]))
-        x = ops.gelu(convolved(x, three, STEM[2]))
+        x = ops.soft_cap(convolved(batch[self.source_key], weights["conv1"], STEM[0]), 1.0)  # tanh
+        x = ops.gelu(convolved(self.group_norm(x, weights["group_norm"]), weights["conv2"], STEM[1]))
+        x = ops.gelu(convolved(x, weights["conv3"], STEM[2]))
         return drop(x), self.whole_frames(batch["encoder_padding_mask"])
 
     def whole_frames(self, padding_mask: np.ndarray) -> np.ndarray:
@@ -208,6 +188,11 @@ class MoonshineBackbone(Backbone):
         """The states and the table of tokens. Shapes: (..., E) -> (..., E), (V, E). Spec: models.moonshine.head"""
         return x, weights["token_embedding"].embeddings
 
+    def described(self) -> dict[str, Any]:
+        """Without a type, as KerasHub can't load a folder that names one. Spec: models.moonshine.saved-dtype"""
+        found = super().described()
+        return found | {"config": found["config"] | {"dtype": None}}
+
     def is_trainable(self, name: str) -> bool:
         """Frequencies are not learned."""
         return super().is_trainable(name) and not name.endswith("/inv_freq")
@@ -216,10 +201,3 @@ class MoonshineBackbone(Backbone):
 def convolved(x: Array, weights: Scope, how: tuple[int, int]) -> Array:
     """A convolution without padding. Shapes: x (B, N, C), kernel (window, C, E) -> (B, S, E)."""
     return project(ops.windows(x, *how), weights)
-
-
-def _samples(frames: int) -> int:
-    """How many samples so many frames take."""
-    for window, stride in reversed(STEM):
-        frames = (frames - 1) * stride + window
-    return frames
