@@ -48,7 +48,9 @@ def test_what_differs_is_shrunk_and_a_unit_does_the_same_wherever_it_runs():
     assert (again.finding, again.asked) == (report.finding, report.asked)
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize(
+    "architecture", ["t5", *(pytest.param(a, marks=pytest.mark.slow) for a in ARCHITECTURES if a != "t5")]
+)
 def test_numbers_of_one_implementation_agree_with_themselves(architecture):
     plan = Plan("refimpl", "refimpl", calls=("logits", "cached_logits"), examples=4, models=(architecture,))
     report = run_unit(plan, 0)

@@ -49,6 +49,7 @@ def package(tmp_path):
     return ask
 
 
+@pytest.mark.slow
 def test_code_is_kept_until_a_file_or_a_setting_changes(package):
     assert package(3) == [30, 0]
     assert package(3) == [30, 1]

@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -45,9 +46,12 @@ KINDS = [
 ]  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
-@given(st.data())
-def test_any_weights(data):
+@pytest.mark.parametrize("examples", [40, pytest.param(400, marks=pytest.mark.slow)])
+def test_any_weights(examples):
+    settings(max_examples=examples, deadline=None)(given(st.data())(any_weights))()
+
+
+def any_weights(data):
     task = data.draw(st.sampled_from(TASKS))
     backbone, kept = task.backbone, dict(task.backbone.params)
     rows, source, target = (data.draw(st.integers(1, most)) for most in (5, 9, 12))

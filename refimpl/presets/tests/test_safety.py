@@ -170,7 +170,7 @@ def test_bombs(folder):
 
 @pytest.mark.parametrize("key", ["vocabulary_size", "num_layers", "hidden_dim", "intermediate_dim", "num_heads"])
 @pytest.mark.parametrize("size", [10**9, 2**62, 10**400, -1, 0, True, None, "12", 1.5, [], {}])
-@pytest.mark.parametrize("load_weights", [True, False])
+@pytest.mark.parametrize("load_weights", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_wild_sizes(folder, key, size, load_weights):
     """Nothing of a wild size is allocated, and no wild number of layers is counted up to."""
     before, start = peak(), time.monotonic()

@@ -205,10 +205,12 @@ def _columns(prompt, index, k):
 @pytest.mark.parametrize(
     ("base", "settings", "expected"),
     [
-        (samplers.RandomSampler, {}, [0.1, 0.2, 0.3, 0.4]),
         (samplers.TopKSampler, {"k": 2}, [0, 0, 3 / 7, 4 / 7]),
-        (samplers.TopPSampler, {"p": 0.75}, [0, 2 / 9, 3 / 9, 4 / 9]),
-        (samplers.RandomSampler, {"temperature": 0.5}, np.array([1, 4, 9, 16]) / 30),
+        pytest.param(samplers.RandomSampler, {}, [0.1, 0.2, 0.3, 0.4], marks=pytest.mark.slow),
+        pytest.param(samplers.TopPSampler, {"p": 0.75}, [0, 2 / 9, 3 / 9, 4 / 9], marks=pytest.mark.slow),
+        pytest.param(
+            samplers.RandomSampler, {"temperature": 0.5}, np.array([1, 4, 9, 16]) / 30, marks=pytest.mark.slow
+        ),
     ],
 )
 def test_speculative_draws_from_the_targets_distribution(base, settings, expected):
