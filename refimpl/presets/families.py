@@ -64,7 +64,7 @@ class Family:
 
         Spec: presets.export.config
         """
-        written = {theirs: config[ours] for ours, (theirs, _) in self.keys.items()} | dict(self.written(config))
+        written = in_their_types(config, self.keys) | dict(self.written(config))
         head = {"model_type": self.model_type, "architectures": [self.architecture], "dtype": dtype}
         return head | written | ({} if tokenizer is None else self.ids(tokenizer))
 
@@ -91,6 +91,12 @@ class Family:
             "Use a checkpoint of that form.",
             "presets.transformers.refused",
         )
+
+
+def in_their_types(config: Values, keys: Mapping[str, tuple[str, Any]]) -> dict[str, Any]:
+    """Values by transformers' keys, in the types of its defaults: it takes no 256.0 for 256, nor 1 for 1.0."""
+    typed = {ours: type(default)(config[ours] or 0) for ours, (_, default) in keys.items()}
+    return {theirs: typed[ours] if typed[ours] == config[ours] else config[ours] for ours, (theirs, _) in keys.items()}
 
 
 FAMILIES: dict[str, Family] = {}  # by transformers' `model_type`; a backbone that has a family brings it here

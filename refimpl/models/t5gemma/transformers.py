@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from refimpl.models.activations import TRANSFORMERS, activation_name
-from refimpl.presets.families import Family
+from refimpl.presets.families import Family, in_their_types
 from refimpl.presets.folder import TOKENIZER_ASSETS
 
 _SIDE = {
@@ -59,7 +59,7 @@ def _read(given: Mapping[str, Any], file: str) -> dict[str, Any]:
 def _written(config: Mapping[str, Any]) -> dict[str, Any]:
     """A dictionary of each side."""
     name = activation_name(config["hidden_activation"])
-    both = {theirs: config[ours] for ours, (theirs, _) in _BOTH.items()} | {
+    both = in_their_types(config, _BOTH) | {
         "hidden_activation": "gelu_pytorch_tanh" if name == "gelu_approximate" else name,
         "rope_parameters": {"rope_theta": config["rope_max_wavelength"], "rope_type": "default"},
         "model_type": "t5_gemma_module",
