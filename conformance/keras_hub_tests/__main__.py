@@ -18,7 +18,6 @@ NOT_ASKED = {
     "*.test_generate_compilation": "`generate_function` is Keras's traced function",
     "T5GemmaSeq2SeqLMTest.test_early_stopping": "replaces `call_decoder_with_cache`, which in KerasHub takes and gives"
     " other things for T5Gemma than for BART and T5, whose tests of it are asked",
-    "t5_preprocessor_test": "T5Preprocessor packs the prompts of text-to-image models, without a decoder",
 }
 # KerasHub changes the dictionary that it is given; its tests go on with the changed one.
 QUIRKS = {"*.test_generate": "inputs-changed"}

@@ -18,6 +18,7 @@ from refimpl.models.t5gemma.tokenizer import T5GemmaTokenizer
 from refimpl.models.task import Task
 from refimpl.preprocessing.bart_seq_2_seq_lm_preprocessor import BartSeq2SeqLMPreprocessor
 from refimpl.preprocessing.seq_2_seq_lm_preprocessor import Seq2SeqLMPreprocessor
+from refimpl.preprocessing.t5_preprocessor import T5Preprocessor
 from refimpl.preprocessing.t5_seq_2_seq_lm_preprocessor import T5Seq2SeqLMPreprocessor
 from refimpl.tokenizers.bart_tokenizer import BartTokenizer
 from refimpl.tokenizers.t5_tokenizer import T5Tokenizer
@@ -44,6 +45,7 @@ __all__ = [
     "T5GemmaSeq2SeqLM",
     "T5GemmaSeq2SeqLMPreprocessor",
     "T5GemmaTokenizer",
+    "T5Preprocessor",
     "T5Seq2SeqLM",
     "T5Seq2SeqLMPreprocessor",
     "T5Tokenizer",

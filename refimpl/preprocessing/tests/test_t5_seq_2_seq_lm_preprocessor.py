@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from refimpl import errors
-from refimpl.models import T5Seq2SeqLMPreprocessor, T5Tokenizer
+from refimpl.models import T5Preprocessor, T5Seq2SeqLMPreprocessor, T5Tokenizer
 from refimpl.tests.pieces import words
 
 
@@ -49,3 +49,15 @@ def test_postprocess(pre):
     assert pre.generate_postprocess({"decoder_token_ids": ids, "decoder_padding_mask": mask}) == ["the brown"]
     row = {"decoder_token_ids": [0, 11, 4, 127], "decoder_padding_mask": [1, 1, 1, 1]}
     assert pre.generate_postprocess(row) == "the"
+
+
+def test_the_encoder_alone():
+    alone = T5Preprocessor(T5Tokenizer(words()), sequence_length=6)
+    inputs, labels = alone(["the fox", "the quick brown fox is"], [1, 2], sequence_length=4)
+    assert inputs["token_ids"].tolist() == [[4, 7, 1, 0], [4, 9, 5, 1]]
+    assert inputs["padding_mask"].tolist() == [[True, True, True, False], [True] * 4]
+    assert labels == [1, 2]
+    bare = T5Preprocessor(alone.tokenizer, add_start_token=True, add_end_token=False)
+    again = T5Preprocessor.from_config(bare.get_config())
+    assert again.get_config() == bare.get_config()
+    assert bare("the fox", sequence_length=4)["token_ids"].tolist() == [1, 4, 7, 0]
