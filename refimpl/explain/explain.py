@@ -31,15 +31,15 @@ def explain(lm: Any, inputs: Any, max_length: int | None = None, stop_token_ids:
         output = {key: value[0] for key, value in output.items()}
     ids = output["decoder_token_ids"][output["decoder_padding_mask"].astype(bool)]
     prompt = int(tokens["decoder_padding_mask"][0].sum())
-    source, mask = (x[0] for x in source_of(lm.backbone, tokens))
     post = lm.preprocessor.generate_postprocess if lm.preprocessor is not None else None
     named = _namer(lm)
+    text, source = _source(lm, tokens, named)
     return Explanation(
         model=f"{type(lm).__name__}, {lm.count_params():,} parameters, {lm.dtype}",
         sampler=_described(watch.sampler),
-        input=post({"decoder_token_ids": source, "decoder_padding_mask": mask}) if post else "",
+        input=text,
         output=post(output) if post else "",
-        source=[named(id) for id in source],
+        source=source,
         target=[named(id) for id in ids],
         prompt=prompt,
         steps=[_candidates(watch, ids, column, prompt, named) for column in range(prompt, len(ids))],
@@ -61,6 +61,16 @@ def _one_row(lm: Any, inputs: Any, max_length: int | None) -> Mapping[str, np.nd
             "task.explain",
         )
     return rows[0]
+
+
+def _source(lm: Any, tokens: Mapping[str, np.ndarray], named: Any) -> tuple[str, list[Token]]:
+    """The text of the source and its tokens; of sound the number of samples and of each frame."""
+    source, mask = (x[0] for x in source_of(lm.backbone, tokens))
+    if source.ndim > 1:
+        return f"{len(source):,} samples", [Token(n, str(n)) for n in range(lm.backbone.source_length(len(source)))]
+    given = {"decoder_token_ids": source, "decoder_padding_mask": mask}
+    text = lm.preprocessor.generate_postprocess(given) if lm.preprocessor is not None else ""
+    return text, [named(id) for id in source]
 
 
 def _namer(lm: Any) -> Any:

@@ -27,16 +27,16 @@ _BEFORE_A_LIST = 3  # tokens; a text as short as that is through before a list i
 class DecoderSteps:
     """A batch that was encoded, and its prompt's first `index` columns decoded.
 
-    Shapes: ids, source_mask (B, S), prompt (B, T).
+    Shapes: source, source_mask (B, S), prompt (B, T).
     """
 
     def __init__(
-        self, weights: Model, model: Any, ids: np.ndarray, source_mask: np.ndarray, prompt: np.ndarray, index: int,
+        self, weights: Model, model: Any, source: np.ndarray, source_mask: np.ndarray, prompt: np.ndarray, index: int,
     ) -> None:  # fmt: skip
         self._weights, self._backbone = weights, model.backbone
         rows, self._columns = prompt.shape
         self._pool = ThreadPool()
-        self._source = CrossCache(weights, model, self._pool, ids, source_mask)
+        self._source = CrossCache(weights, model, self._pool, source, source_mask)
         self._own: list[Lines] = []
         self._products = products(weights.decoder)
         self._work: Work | None = None
@@ -165,10 +165,16 @@ class DecoderSteps:
 class CrossCache:
     """Keys and values of all N tokens of all rows, for each decoder layer; and which of the N lines are whose.
 
-    Shapes: ids, mask (B, S) -> lines: for each layer two of (N, 1, G); starts, counts (B).
+    Shapes: source, mask (B, S) -> lines: for each layer two of (N, 1, G); starts, counts (B).
     """
 
-    def __init__(self, weights: Model, model: Any, pool: ThreadPool, ids: np.ndarray, mask: np.ndarray) -> None:
+    def __init__(self, weights: Model, model: Any, pool: ThreadPool, source: np.ndarray, mask: np.ndarray) -> None:
+        backbone = model.backbone
+        theirs = replaced(model, ("call_encoder",)) or replaced(backbone, ("encode", "encode_source", "encoder_layer"))
+        batch = {backbone.source_key: source, "encoder_padding_mask": mask}
+        x, mask = model._encode(source, mask) if theirs else backbone.encode_source(weights.scope, batch)
+        at, columns = np.nonzero(mask)
+        states = typed(x[at, columns]) if theirs else self._encoded(weights, backbone, pool, x, at, columns)
         self.counts = mask.sum(axis=1)
         self.starts = np.cumsum(self.counts) - self.counts
         self.longest = max(1, int(self.counts.max()))
@@ -176,7 +182,6 @@ class CrossCache:
         shape = (2, count, decoder.kind.key_value_heads * decoder.kind.depth)
         flat = [np.zeros(shape, np.float32) for _ in decoder.layers]
         self.lines = [lines_of(*each) for each in flat]
-        states = self._encoded(weights, model, pool, ids, mask)
 
         def run(crew: Crew) -> None:
             first, end = share(shape[2], UNIT, crew)
@@ -186,16 +191,14 @@ class CrossCache:
 
         pool.run(run, 2 * states.size * shape[2] * len(flat), (share, matmul))
 
-    def _encoded(self, weights: Model, model: Any, pool: ThreadPool, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        """The encoder's states of all tokens. Shapes: -> (N, E)."""
-        stack, backbone = weights.encoder, model.backbone
-        at, columns = np.nonzero(mask)
-        work = work_of(stack, len(at), pool.most, ids.shape[1])
-        if replaced(model, ("call_encoder",)) or replaced(backbone, ("encode", "encode_source", "encoder_layer")):
-            work.n[:] = model.call_encoder(token_ids=ids, padding_mask=mask)[at, columns]
-            return work.n
-        width = int(columns.max()) + 1 if len(columns) else 0
-        work.x[:] = backbone.embed(weights.scope, "encoder", ids[:, :width], 0)[at, columns]
+    @staticmethod
+    def _encoded(
+        weights: Model, backbone: Any, pool: ThreadPool, x: np.ndarray, at: np.ndarray, columns: np.ndarray
+    ) -> np.ndarray:
+        """The encoder's states of all tokens, from what its layers start from. Shapes: x (B, S, E) -> (N, E)."""
+        stack = weights.encoder
+        work = work_of(stack, len(at), pool.most, x.shape[1])
+        work.x[:] = x[at, columns]
         rows = {each.reach: source_rows(at, np.array(columns), each.reach) for each in stack.layers}
         own = lines_of(*(np.zeros_like(x) for x in work.projected[2:] * 2))
 

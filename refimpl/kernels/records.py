@@ -143,3 +143,42 @@ class T5Gemma(Record):
     def attention(self, side: str) -> Any:
         """Also in their heads."""
         return self.backbone.attention_of(side)
+
+
+class Moonshine(Record):
+    """Layer norms before each block; gates behind what they gate; neighbours turn, and not all of a head.
+
+    Kernels turn halves, so that queries and keys are laid with the first number of each pair before all second ones.
+    """
+
+    wide, narrow = ("feedforward/dense_1",), "feedforward/dense_2"
+
+    def norms(self, layer: str, part: str) -> dict[str, Norm]:
+        """The gain; a shift of zeros says that it is no RMS norm."""
+        gain = self.array(f"{layer}/{part}_layer_norm/gamma")
+        return {"before": Norm(gain, np.zeros_like(gain))}
+
+    def attention(self, side: str) -> Any:
+        """The sides may differ in their heads."""
+        return self.backbone.attention_of(side)
+
+    def _stack(self, side: str) -> Stack:
+        gated, own = self.backbone.config.side(side, "use_swiglu_activation"), self.attention(side)
+        self.activation, pairs, half = SILU if gated else GELU, len(own.frequencies), own.head_dim // 2
+        ahead = [*range(0, 2 * pairs, 2), *range(2 * pairs, pairs + half)]
+        order = np.array([*ahead, *(n for n in range(2 * half) if n not in ahead)])
+        self.order = (np.arange(own.heads)[:, None] * 2 * half + order).reshape(-1)
+
+        def rotary(length: int) -> Array:
+            angles = np.arange(length)[:, None] * np.pad(own.frequencies, (0, half - pairs))
+            return np.concatenate([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+
+        return super()._stack(side)._replace(rotary=rotary)
+
+    def _three(self, paths: Sequence[str], inputs: int) -> tuple[Dense, Dense, Dense]:
+        first, second, third = super()._three(paths, inputs)
+        if paths[0].endswith("self_attention/query"):
+            first, second = (Dense(*(x[self.order] if len(x) else x for x in each)) for each in (first, second))
+        elif paths[0].endswith("dense_1") and self.activation == SILU:
+            second, first = (Dense(*half) for half in zip(*(np.split(x, 2) for x in first), strict=True))
+        return first, second, third

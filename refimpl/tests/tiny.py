@@ -77,3 +77,11 @@ def batch(rows, source, target, seed=0, size=None):
         "decoder_token_ids": rng.integers(0, size, (rows, target)),
         "decoder_padding_mask": np.ones((rows, target), bool),
     }
+
+
+def sounding(inputs, seed=0):
+    """The batch with random numbers in place of its source, a frame's stride for each token."""
+    strides = np.repeat(np.pad(inputs["encoder_padding_mask"], ((0, 0), (2, 0)), mode="edge"), 384, axis=1)
+    sound = 0.3 * np.random.default_rng(seed).standard_normal((*strides.shape, 1)).astype(np.float32)
+    kept = {key: value for key, value in inputs.items() if key.startswith("decoder")}
+    return {"encoder_input_values": sound, "encoder_padding_mask": strides} | kept

@@ -11,7 +11,7 @@ from refimpl.decoding.stream import stream_step
 from refimpl.kernels.eligibility import RECORDS
 from refimpl.kernels.samplers import CHOICES, best_beams
 from refimpl.kernels.token_choice import gumbel_at
-from refimpl.models import BartSeq2SeqLM, T5GemmaSeq2SeqLM, T5Seq2SeqLM
+from refimpl.models import BartSeq2SeqLM, MoonshineAudioToText, T5GemmaSeq2SeqLM, T5Seq2SeqLM
 from refimpl.random import gumbel
 from refimpl.samplers import (
     BeamSampler,
@@ -21,7 +21,7 @@ from refimpl.samplers import (
     TopKSampler,
     TopPSampler,
 )
-from refimpl.tests.tiny import adversarial, batch
+from refimpl.tests.tiny import adversarial, batch, sounding
 
 # Sizes with remainders in every direction: no vector of sixteen, no group of four or eight is full.
 CONFIGS = [
@@ -33,6 +33,7 @@ TASKS = {
     ("refimpl.models.bart.backbone", "BartBackbone"): BartSeq2SeqLM,
     ("refimpl.models.t5.backbone", "T5Backbone"): T5Seq2SeqLM,
     ("refimpl.models.t5gemma.backbone", "T5GemmaBackbone"): T5GemmaSeq2SeqLM,
+    ("refimpl.models.moonshine.backbone", "MoonshineBackbone"): MoonshineAudioToText,
 }
 # What an architecture has beside the sizes, one for each of them: every activation, plain and gated, both heads.
 KINDS = {
@@ -46,6 +47,11 @@ KINDS = {
         {"attn_logit_softcapping": 2.0, "final_logit_softcapping": 3.0},
         {"tie_word_embeddings": False, "attention_bias": True, "hidden_activation": "silu"},
         {"query_pre_attn_scalar": 8.0, "hidden_activation": "gelu"},
+    ],
+    "MoonshineBackbone": [
+        {"attention_bias": True},
+        {"encoder_use_swiglu_activation": True, "decoder_use_swiglu_activation": False, "rope_theta": 300.0},
+        {"partial_rotary_factor": 1.0},
     ],
 }
 
@@ -62,10 +68,22 @@ def t5gemma(config, n):
     return sides
 
 
+def moonshine(config, n):
+    """Sides of different heads, made wide enough for pairs to turn."""
+    width = dict.fromkeys(("filter_dim", "hidden_dim", "intermediate_dim"), config["hidden_dim"])
+    layers = {f"{side}_num_layers": config["num_layers"] for side in ("encoder", "decoder")}
+    heads = {"encoder_num_heads": config["num_heads"], "decoder_num_heads": max(1, config["num_heads"] - n)}
+    fixed = {"vocabulary_size": config["vocabulary_size"], "pad_head_dim_to_multiple_of": 2}
+    return width | layers | heads | fixed | {"feedforward_expansion_factor": 2 + n}
+
+
+SIZES = {"T5GemmaBackbone": t5gemma, "MoonshineBackbone": moonshine}
+
+
 def tasks():
     for module, name in RECORDS:
         for n, config in enumerate(CONFIGS):
-            sizes = t5gemma(config, n) if name == "T5GemmaBackbone" else config
+            sizes = SIZES[name](config, n) if name in SIZES else config
             backbone = getattr(importlib.import_module(module), name)(**sizes, **KINDS[name][n])
             task = TASKS[module, name](adversarial(backbone, seed=n), None)
             yield pytest.param(task, id=f"{name}-{n}")
@@ -76,7 +94,7 @@ def prompts(task, rows=5, seed=0):
     inputs["encoder_padding_mask"][0, ::2] = False  # holes
     inputs["encoder_padding_mask"][-1] = False  # nothing to attend to
     inputs["decoder_padding_mask"] = np.arange(17) < np.random.default_rng(seed).integers(2, 6, (rows, 1))
-    return inputs
+    return inputs if task.backbone.inert_padding else sounding(inputs)
 
 
 @pytest.mark.parametrize("task", list(tasks()))

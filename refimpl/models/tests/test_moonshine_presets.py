@@ -151,3 +151,14 @@ def test_built_in_names_are_there():
     assert {name: entry["metadata"]["params"] for name, entry in AudioToText.presets.items()} == {
         "moonshine_tiny_en": 27092736, "moonshine_base_en": 61513920,
     }  # fmt: skip
+
+
+def test_how_a_recording_is_written_down_is_explained():
+    lm, sound = speaking(), np.random.default_rng(0).uniform(-0.5, 0.5, 2000)
+    found = lm.explain(sound)
+    assert found.input == "2,000 samples"
+    assert found.output == lm.generate(sound)
+    weights = found.attention
+    assert [x.shape for x in (weights.encoder, weights.decoder, weights.cross)] == [
+        (2, 2, 3, 3), (3, 2, 8, 8), (3, 2, 8, 3),
+    ]  # fmt: skip
