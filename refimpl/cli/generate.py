@@ -1,4 +1,4 @@
-"""`refimpl generate`: text in, text out, one line each."""
+"""`refimpl generate`: text or recordings in, text out, one line each."""
 
 import argparse
 import itertools
@@ -6,26 +6,33 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
 
 from refimpl.autograd.blas_threads import spare_threads
 from refimpl.errors import InputError
 from refimpl.models import Seq2SeqLM
+from refimpl.preprocessing.audio_file import read_recording
 from refimpl.presets.shipped import DEFAULT, shipped_preset
 
 _MOST_LINES = 1_000_000
 _FEW = 16  # texts that a small model answers before Numba is even imported
-HELP = "Generate text from text with a preset."
+HELP = "Generate text from text, or from recordings, with a preset."
 EXAMPLES = """examples:
   refimpl generate elephant conformance     one output line for each input
   refimpl generate < words.txt              lines of standard input, in batches
   refimpl generate --json elephant          {"input": "elephant", "output": ...}
   refimpl generate --preset FOLDER "A text."
+  refimpl generate --preset FOLDER --audio said.wav
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The subcommand's options."""
     parser.add_argument("text", nargs="*", type=utf8, help="the inputs; without any, the lines of standard input")
+    parser.add_argument(
+        "--audio", nargs="+", type=Path, metavar="FILE", help="recordings as the inputs, WAV, one at a time"
+    )
     parser.add_argument("--preset", help=f"preset folder or handle (default: the shipped {DEFAULT})")
     parser.add_argument("--max-length", type=int, metavar="N", help="decoder tokens, start tokens included")
     parser.add_argument("--sampler", default="greedy", help="greedy, top_k, top_p, beam, ... (default: greedy)")
@@ -36,7 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Generate and print, batch by batch.
 
-    Spec: cli.generate.one-line-each, cli.generate.standard-input, cli.generate.single-words, kernels.auto
+    Spec: cli.generate.one-line-each, cli.generate.standard-input, cli.generate.single-words, kernels.auto,
+        cli.generate.audio
     """
     if not 1 <= arguments.batch_size <= _MOST_LINES:
         raise InputError(
@@ -46,17 +54,40 @@ def run(arguments: argparse.Namespace) -> int:
             "cli.errors",
         )
     lm = Seq2SeqLM.from_preset(shipped_preset() if arguments.preset is None else arguments.preset)
-    lm.compile(sampler=arguments.sampler, jit_compile="auto" if 0 < len(arguments.text) <= _FEW else True)
+    given = arguments.audio or arguments.text
+    lm.compile(sampler=arguments.sampler, jit_compile="auto" if 0 < len(given) <= _FEW else True)
     told = arguments.preset is not None
     with spare_threads(lm.count_params()):
-        for texts in _batches(arguments.text or lines(), arguments.batch_size):
-            told = told or tell_of_single_words(texts)
-            for text, output in zip(texts, lm.generate(texts, max_length=arguments.max_length), strict=True):
+        for names, inputs in _recordings(arguments, lm) if arguments.audio else _texts(arguments):
+            told = told or tell_of_single_words(names)
+            for name, output in zip(names, lm.generate(inputs, max_length=arguments.max_length), strict=True):
                 # A generated line break would make two lines of one output.
                 plain = output.replace("\r", "\\r").replace("\n", "\\n")
-                print(json.dumps({"input": text, "output": output}) if arguments.json else plain)
+                print(json.dumps({"input": name, "output": output}) if arguments.json else plain)
             sys.stdout.flush()
     return 0
+
+
+def _recordings(arguments: argparse.Namespace, lm: Seq2SeqLM) -> Iterator[tuple[list[str], Any]]:
+    """Each recording alone, as what is beside it in a batch would be padding, and heard.
+
+    Spec: cli.generate.audio
+    """
+    converter = getattr(lm.preprocessor, "audio_converter", None)
+    if converter is None or arguments.text:
+        raise InputError(
+            f"--audio was passed {'beside texts' if arguments.text else f'for a {type(lm).__name__}'}.",
+            "A model takes recordings or texts, and not both.",
+            "Pass --preset with a model of speech, such as golden/presets/moonshine_digits_en, and no texts.",
+            "cli.generate.audio",
+        )
+    for path in arguments.audio:
+        yield [str(path)], [read_recording(path, converter.sampling_rate)]
+
+
+def _texts(arguments: argparse.Namespace) -> Iterator[tuple[list[str], Any]]:
+    """Lists of texts, and the same as inputs."""
+    return ((texts, texts) for texts in _batches(arguments.text or lines(), arguments.batch_size))
 
 
 def tell_of_single_words(texts: Iterable[str]) -> bool:

@@ -1,4 +1,4 @@
-"""`refimpl fit`: fine-tune a preset on pairs of texts, and go on after a stop."""
+"""`refimpl fit`: fine-tune a preset on pairs of texts, or of recordings and texts, and go on after a stop."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from refimpl import random
 from refimpl.autograd.blas_threads import spare_threads
 from refimpl.errors import CheckpointError, ConfigError, SavingError
 from refimpl.models import Seq2SeqLM
+from refimpl.preprocessing.audio_file import read_recording
 from refimpl.presets.folder import CONFIG_FILE, STAGED, PresetFolder
 from refimpl.presets.shipped import DEFAULT, shipped_preset
 from refimpl.training.callbacks import CSVLogger, EarlyStopping, Interruption, ModelCheckpoint
@@ -25,15 +26,17 @@ from refimpl.training.grouping import LengthGroups
 from refimpl.training.optimizers import SGD, Adam, AdamW, Optimizer, schedules
 from refimpl.training.rows import read_pairs
 
-HELP = "Fine-tune a preset on pairs of texts."
+HELP = "Fine-tune a preset on pairs of texts, or of recordings and texts."
 EXAMPLES = """examples:
   refimpl fit --data pairs.tsv --out tuned
   refimpl fit --data pairs.jsonl --columns question,answer --preset FOLDER --out tuned --epochs 20 --patience 3
   refimpl fit --data pairs.tsv --out tuned --epochs 40 --resume
   refimpl fit --data words.tsv --out new --from-scratch --optimizer adamw --learning-rate 2e-3 --cosine
-pairs.tsv has a first line "encoder_text<TAB>decoder_text". The folder tuned/ becomes a preset with the weights of the
+pairs.tsv has a first line "encoder_text<TAB>decoder_text"; for a model of speech "audio<TAB>text", where audio is the
+path of a WAV file, from the table's folder. The folder tuned/ becomes a preset with the weights of the
 best epoch; beside it tuned/last goes on with --resume, tuned/log.csv and tuned/learning_curve.png hold the scores.
 """
+Columns = dict[str, list[Any]]
 OPTIMIZERS: dict[str, type[Optimizer]] = {"adam": Adam, "adamw": AdamW, "sgd": SGD}
 
 
@@ -55,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--data", type=_path, required=True, metavar="FILE", help="pairs of texts: .tsv, .csv, .jsonl or .json")
     add("--out", type=_path, required=True, metavar="FOLDER", help="where the tuned preset goes")
     add("--preset", help=f"preset folder or handle to start from (default: the shipped {DEFAULT})")
-    add("--columns", default="encoder_text,decoder_text", metavar="INPUT,OUTPUT", help="names of the two columns")
+    add("--columns", metavar="INPUT,OUTPUT", help="names of the two columns (default: encoder_text,decoder_text)")
     add("--validation-data", type=_path, metavar="FILE", help="pairs to judge each epoch by")
     add("--validation-split", type=float, default=0.1, metavar="SHARE", help="else this share of --data (default: 0.1)")
     add("--epochs", type=_whole, default=10, metavar="N", help="epochs in all (default: 10)")
@@ -91,11 +94,11 @@ def run(arguments: argparse.Namespace) -> int:
             "Pass --resume to go on, or another --out.",
             "training.command.resume",
         )
-    training, validation = _data(arguments)
     source = last if arguments.resume else arguments.preset or shipped_preset()
     lm = Seq2SeqLM.from_preset(source, load_weights=arguments.resume or not arguments.from_scratch)
     _set_lengths(lm, arguments)
-    steps = -(-len(training["encoder_text"]) // arguments.batch_size)
+    training, validation = _data(arguments, lm.preprocessor)
+    steps = -(-len(next(iter(training.values()))) // arguments.batch_size)
     lm.compile(_optimizer(arguments, steps), weighted_metrics=["accuracy", "perplexity"])
     epoch = lm.load_checkpoint(last).get("epoch") if arguments.resume else 0
     if epoch is None:
@@ -140,9 +143,10 @@ def _check_writable(out: Path) -> None:
         ) from error
 
 
-def _data(arguments: argparse.Namespace) -> tuple[dict[str, list[str]], dict[str, list[str]] | None]:
+def _data(arguments: argparse.Namespace, preprocessor: Any) -> tuple[Columns, Columns | None]:
     """Training and validation pairs. What is split off is drawn by the seed, so that --resume splits off the same."""
-    columns = tuple(arguments.columns.split(","))
+    keys = (preprocessor.source_key, preprocessor.target_key)
+    columns = keys if arguments.columns is None else tuple(arguments.columns.split(","))
     if len(columns) != 2 or not all(columns):
         raise ConfigError(
             f"--columns {arguments.columns} was passed.",
@@ -150,10 +154,14 @@ def _data(arguments: argparse.Namespace) -> tuple[dict[str, list[str]], dict[str
             "Pass for example --columns question,answer.",
             "training.command.columns",
         )
-    pairs = _read(arguments.data, columns, arguments.skip_bad)
-    if arguments.validation_data:
-        return pairs, _read(arguments.validation_data, columns, arguments.skip_bad)
-    rows = len(pairs["encoder_text"])
+    pairs, judged = (
+        None if path is None else _read(path, columns, arguments.skip_bad, preprocessor)
+        for path in (arguments.data, arguments.validation_data)
+    )
+    assert pairs is not None  # --data is required
+    if judged:
+        return pairs, judged
+    rows = len(pairs[keys[0]])
     cut = rows - int(rows * arguments.validation_split)
     if not 0 < cut <= rows:
         raise ConfigError(
@@ -167,11 +175,16 @@ def _data(arguments: argparse.Namespace) -> tuple[dict[str, list[str]], dict[str
     return first, second if cut < rows else None
 
 
-def _read(path: Path, columns: tuple[str, str], skip_bad: bool) -> dict[str, list[str]]:
+def _read(path: Path, columns: tuple[str, str], skip_bad: bool, preprocessor: Any) -> Columns:
+    """The columns of a table. Recordings are read into memory. Spec: training.command.audio"""
+    sources: list[Any]
     sources, targets, bad = read_pairs(path, columns, skip_bad)
     if bad:
         print(f"refimpl: left out {bad} of {bad + len(sources)} rows of {path}", file=sys.stderr)
-    return {"encoder_text": sources, "decoder_text": targets}
+    converter = getattr(preprocessor, "audio_converter", None)
+    if converter is not None:
+        sources = [read_recording(path.parent / name, converter.sampling_rate) for name in sources]
+    return {preprocessor.source_key: sources, preprocessor.target_key: targets}
 
 
 def _set_lengths(lm: Seq2SeqLM, arguments: argparse.Namespace) -> None:
@@ -188,11 +201,12 @@ def _set_lengths(lm: Seq2SeqLM, arguments: argparse.Namespace) -> None:
             setattr(lm.preprocessor, f"{side}_sequence_length", length)
 
 
-def _grouped(lm: Seq2SeqLM, texts: dict[str, list[str]], batch_size: int) -> LengthGroups:
-    """Batches of rows with like numbers of tokens, in an order that a resumed run draws again."""
+def _grouped(lm: Seq2SeqLM, columns: Columns, batch_size: int) -> LengthGroups:
+    """Batches of rows with like numbers of tokens, or samples, in an order that a resumed run draws again."""
     assert lm.preprocessor is not None
-    lengths = [[len(ids) for ids in lm.preprocessor.tokenizer(column)] for column in texts.values()]
-    return LengthGroups(texts, lengths, batch_size, lambda: (lm.seed, lm.optimizer.iterations))
+    tokenizer = lm.preprocessor.tokenizer
+    lengths = [[*map(len, tokenizer(c) if isinstance(c[0], str) else c)] for c in columns.values()]
+    return LengthGroups(columns, lengths, batch_size, lambda: (lm.seed, lm.optimizer.iterations))
 
 
 def _optimizer(arguments: argparse.Namespace, steps: int) -> Optimizer:
