@@ -17,7 +17,7 @@ from conformance.clauses import CHAPTERS, ID
 _BESIDE = Path(__file__).parent.parent
 GOLDEN = next((path for path in (_BESIDE / "golden", _BESIDE / "refimpl" / "golden") if path.is_dir()), _BESIDE)
 FORMAT = 1
-CAPABILITIES = ("core", "probe", "trace", "formats", "safe-loading", "exact-rows", "jax-random", "t5gemma")
+CAPABILITIES = ("core", "probe", "trace", "formats", "safe-loading", "exact-rows", "jax-random", "t5gemma", "moonshine")
 EXPECTATIONS = ("exact", "numeric", "generation", "error", "same_as", "shape", "frequencies", "saved_weights", "trace")
 PROVENANCE = ("producer", "version", "backend", "date")
 

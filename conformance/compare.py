@@ -27,7 +27,7 @@ def exact(got: Any, wanted: Any, where: str = "") -> str | None:
     """The first place at which two JSON values differ; of a dictionary only the wanted keys are looked at."""
     if wanted is None:
         return None  # anything may stand here
-    got = got.tolist() if isinstance(got, (np.ndarray, np.generic)) else got
+    got, wanted = (v.tolist() if isinstance(v, (np.ndarray, np.generic)) else v for v in (got, wanted))
     if isinstance(wanted, dict) and isinstance(got, dict):
         if missing := sorted(set(wanted) - set(got)):
             return f"{where}{missing[0]} is missing (got {', '.join(sorted(got)) or 'nothing'})"

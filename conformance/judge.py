@@ -10,6 +10,7 @@ import numpy as np
 
 from conformance import compare
 from conformance.cases import GOLDEN, Case
+from conformance.signals import spelled_out
 
 
 def offered(result: dict[str, Any], order: list[str]) -> list[str]:
@@ -53,7 +54,7 @@ class Judge:
     def findings(self, wanted: dict[str, Any], result: dict[str, Any]) -> Iterator[compare.Finding]:
         """What each expectation finds, one by one."""
         if "exact" in wanted:
-            yield compare.Finding(compare.exact(result, wanted["exact"]))
+            yield compare.Finding(compare.exact(result, spelled_out(wanted["exact"])))
         for key, shape in wanted.get("shape", {}).items():
             got = list(np.shape(result.get(key)))
             yield compare.Finding(None if got == shape else f"{key} has shape {got}, wanted {shape}")

@@ -12,6 +12,7 @@ from conformance.cases import GOLDEN, Case
 from conformance.damage import damaged
 from conformance.judge import Judge
 from conformance.messages import answer
+from conformance.signals import spelled_out
 
 VERDICTS = ("pass", "fail", "error", "unsupported", "expected failure", "unexpected pass")
 BAD = ("fail", "error", "unexpected pass")
@@ -128,7 +129,7 @@ def true_input(case: Case, step: dict[str, Any], args: dict[str, Any]) -> dict[s
 
 def filled_in(step: dict[str, Any], scratch: Path, number: int) -> dict[str, Any]:
     """The arguments, with presets as paths: of the suite, of a damaged copy, or below the case's own folder."""
-    args = copy.deepcopy(step.get("args", {}))  # an implementation may change what it is given
+    args = spelled_out(copy.deepcopy(step.get("args", {})))  # an implementation may change what it is given
     if isinstance(name := args.get("preset"), str):
         path = scratch / name.removeprefix("$scratch/") if name.startswith("$scratch/") else GOLDEN / "presets" / name
         if "damage" in step:

@@ -61,7 +61,7 @@ class KerasApi:
         if preprocessor is None and hasattr(self.lm, "decoder_sequence_length"):
             preprocessor = self.lm
         if preprocessor is not None:
-            found |= {name: getattr(preprocessor, name) for name in LENGTHS}
+            found |= {name: getattr(preprocessor, name) for name in LENGTHS if hasattr(preprocessor, name)}
         backbone = getattr(self.lm, "backbone", self.lm)
         if isinstance(getattr(backbone, "hidden_dim", getattr(backbone, "decoder_hidden_dim", None)), int):
             found["params"] = int(self.lm.count_params())
@@ -157,9 +157,13 @@ class KerasApi:
     def op_cached_logits(self, inputs: dict[str, Any], chunks: list[int]) -> dict[str, Any]:
         """Scores of every decoder position, decoded in chunks over the cache."""
         batch = self.batch(inputs)
-        ids, mask = batch["encoder_token_ids"], batch["encoder_padding_mask"]
-        spoken = batch["decoder_token_ids"]
-        encoded = self.lm.call_encoder(token_ids=ids, padding_mask=mask)
+        mask, spoken = batch["encoder_padding_mask"], batch["decoder_token_ids"]
+        ids = batch.get("encoder_token_ids")
+        if ids is None:  # sound: the encoder says which of its frames are there
+            ids = batch["encoder_input_values"]
+            encoded, mask = self.lm.call_encoder(encoder_input_values=ids, padding_mask=mask)
+        else:
+            encoded = self.lm.call_encoder(token_ids=ids, padding_mask=mask)
         own, other = self.lm._initialize_cache(ids, spoken)
         found, first = [], 0
         for size in chunks:
@@ -222,8 +226,9 @@ class KerasApi:
         self.lm.compile(sampler=sampler)
 
     def batch(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        """Token ids and masks as arrays."""
-        return {k: np.array(v, bool if k.endswith("mask") else "int32") for k, v in inputs.items()}
+        """Token ids, sound and masks as arrays."""
+        kinds = {"mask": bool, "values": "float32"}
+        return {k: np.array(v, kinds.get(k.rpartition("_")[2], "int32")) for k, v in inputs.items()}
 
     def tensor(self, value: np.ndarray) -> Any:
         """An array as the implementation takes it."""

@@ -1,11 +1,13 @@
 """KerasHub under test, on the backend that KERAS_BACKEND names."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from conformance.adapters.keras_api import KerasApi
 from conformance.adapters.keras_trace import recording
+from conformance.messages import UnsupportedError
 from conformance.probes import Recorder
 
 
@@ -32,9 +34,17 @@ class KerasHub(KerasApi):
                 "trace",
                 "formats",
                 "t5gemma",
+                "moonshine",
                 *["jax-random"] * (self.keras.backend.backend() == "jax"),
             ],
         }
+
+    def build(self, args: dict[str, Any]) -> Any:
+        """Moonshine's own files can't be read back without a dtype: the divergence `moonshine-dtype`."""
+        config = Path(args["preset"]) / "config.json"
+        if "dtype" not in args and config.exists() and "MoonshineBackbone" in config.read_text(encoding="utf-8"):
+            args = args | {"dtype": "float32"}
+        return super().build(args)
 
     def compile(self, sampler: Any) -> None:
         """Compile once for each model, as each compilation throws the traced step away."""
@@ -68,8 +78,11 @@ class KerasHub(KerasApi):
         return self.keras.ops.convert_to_numpy(value) if not isinstance(value, np.ndarray) else value
 
     def op_cached_logits(self, inputs: dict[str, Any], chunks: list[int]) -> dict[str, Any]:
-        """T5Gemma's method takes both caches as one, and the encoder gives the mask back."""
-        if type(self.lm).__name__ != "T5GemmaSeq2SeqLM":
+        """T5Gemma's method takes both caches as one, and the encoder gives the mask back; so does Moonshine's."""
+        kind = type(self.lm).__name__
+        if kind == "MoonshineAudioToText":
+            return self._cached_by_moonshine(inputs, chunks)
+        if kind != "T5GemmaSeq2SeqLM":
             return super().op_cached_logits(inputs, chunks)
         batch, backbone = self.batch(inputs), self.lm.backbone
         encoded, mask = self.lm.call_encoder(batch["encoder_token_ids"], batch["encoder_padding_mask"])
@@ -82,6 +95,19 @@ class KerasHub(KerasApi):
             logits, _, cache = self.lm.call_decoder_with_cache(ids, None, cache, first, encoded, mask)
             found.append(self.array(logits))
             first += size
+        return {"logits": np.concatenate(found, axis=1)}
+
+    def _cached_by_moonshine(self, inputs: dict[str, Any], chunks: list[int]) -> dict[str, Any]:
+        """Its method takes one token at a time."""
+        if set(chunks) != {1}:
+            raise UnsupportedError("Moonshine's call_decoder_with_cache knows the position of one token only")
+        batch = self.batch(inputs)
+        _, own, other, encoded, mask = self.lm._build_cache(*batch.values())
+        own, found = self.keras.ops.zeros_like(own), []
+        for at in range(len(chunks)):
+            ids = batch["decoder_token_ids"][:, at : at + 1]
+            logits, _, own, _ = self.lm.call_decoder_with_cache(encoded, mask, ids, own, at, other)
+            found.append(self.array(logits))
         return {"logits": np.concatenate(found, axis=1)}
 
     def op_trace(self, inputs: Any, forced: Any = None, chunks: Any = None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The tensors inside KerasHub's BART, T5 and T5Gemma: the `call` of its layers is wrapped for the time of one pass."""
+"""The tensors inside KerasHub's models: the `call` of its layers is wrapped for the time of one pass."""
 
 import contextlib
 import functools
@@ -17,6 +17,11 @@ GEMMA = {"self_attn": "self_attention", "cross_attn": "cross_attention", "mlp": 
 for _part, _name in tuple(GEMMA.items()):
     for _where, _kind in (("pre", "norm"), ("post", "post_norm")):
         GEMMA[f"{_where}_{_part.replace('mlp', 'feedforward')}_layernorm"] = f"{_name}_{_kind}"
+STEM = {"tanh_after_conv1": "stem.conv1", "group_norm": "stem.norm", "gelu_after_conv2": "stem.conv2"}
+MOONSHINE = {"self_attention_layer": "self_attention", "self_attention_layer_norm": "self_attention_norm",
+             "feedforward": "feed_forward", "feedforward_layer_norm": "feed_forward_norm",
+             "self_attention": "self_attention", "norm1": "self_attention_norm", "cross_attention": "cross_attention",
+             "norm2": "cross_attention_norm", "ff": "feed_forward", "norm3": "feed_forward_norm"}  # fmt: skip
 Kept = Callable[[str, Any], Any]
 
 
@@ -27,6 +32,9 @@ def places_of(backbone: Any, kept: Kept) -> Iterator[tuple[Any, str, Any]]:
     for side in SIDES:
         if kind == "T5GemmaBackbone":
             yield from _places_of_t5gemma(backbone, side, kept)
+            continue
+        if kind == "MoonshineBackbone":
+            yield from _places_of_moonshine(backbone, side, kept)
             continue
         if t5:
             yield backbone.get_layer(f"{side}_output_layer_norm"), "call", _after(f"{side}.final_norm", kept)
@@ -55,13 +63,30 @@ def _places_of_t5gemma(backbone: Any, side: str, kept: Kept) -> Iterator[tuple[A
     yield getattr(backbone, f"{side}_norm"), "call", _after(f"{side}.final_norm", kept)
 
 
+def _places_of_moonshine(backbone: Any, side: str, kept: Kept) -> Iterator[tuple[Any, str, Any]]:
+    """The same of one side of Moonshine; its encoder begins with the stem."""
+    for part, name in STEM.items() if side == "encoder" else ():
+        yield getattr(backbone, part), "call", _after(f"encoder.{name}", kept)
+    for n, layer in enumerate(getattr(backbone, f"{side}_blocks")):
+        if n == 0:
+            yield layer, "call", _before(f"{side}.embed", kept)
+        for part, name in MOONSHINE.items():
+            if part in layer.__dict__:
+                yield getattr(layer, part), "call", _after(f"{side}.layer.{n}.{name}", kept)
+    last = backbone.encoder_final_layer_norm if side == "encoder" else backbone.decoder_post_norm
+    yield last, "call", _after(f"{side}.final_norm", kept)
+
+
 def _before(name: str, kept: Kept) -> Any:
     """What comes in is kept, of several things the first."""
 
     def wrap(right: Any) -> Any:
-        def call(x: Any, *args: Any, **keywords: Any) -> Any:
-            x = (kept(name, x[0]), *x[1:]) if isinstance(x, (tuple, list)) else kept(name, x)
-            return right(x, *args, **keywords)
+        def call(*args: Any, **keywords: Any) -> Any:
+            if not args:
+                first = next(iter(keywords))
+                return right(**keywords | {first: kept(name, keywords[first])})
+            x = (kept(name, args[0][0]), *args[0][1:]) if isinstance(args[0], (tuple, list)) else kept(name, args[0])
+            return right(x, *args[1:], **keywords)
 
         return call
 

@@ -10,7 +10,8 @@ from conformance.probes import Recorder
 class Refimpl(KerasApi):
     """The reference. `jit_compile=False` runs the definitions instead of their Numba twins."""
 
-    capabilities = ("core", "probe", "trace", "formats", "safe-loading", "exact-rows", "jax-random", "t5gemma")
+    capabilities = ("core", "probe", "trace", "formats", "safe-loading", "exact-rows", "jax-random")
+    capabilities += ("t5gemma", "moonshine")
 
     def __init__(self, jit_compile: bool = True) -> None:
         import refimpl

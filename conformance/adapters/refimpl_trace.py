@@ -9,19 +9,21 @@ from conformance.patches import Patch, patched
 from conformance.probes import BIAS, Recorder
 
 ATTENTION = "refimpl.models.attention"
-BART, T5, T5GEMMA = (f"refimpl.models.{name}.backbone" for name in ("bart", "t5", "t5gemma"))
+BART, T5, T5GEMMA, MOONSHINE = (f"refimpl.models.{name}.backbone" for name in ("bart", "t5", "t5gemma", "moonshine"))
 # Where each function or method takes the weights whose path names what it gives.
 PLACES = (
     (ATTENTION, "Attention.__call__", 3),
     (BART, "BartBackbone.feed_forward", 2), (BART, "BartBackbone.norm", 2),
     (T5, "T5Backbone.feed_forward", 2), (T5, "T5Backbone.norm", 2),
     (T5GEMMA, "T5GemmaBackbone.feed_forward", 2), (T5GEMMA, "T5GemmaBackbone.norm", 2),
+    (MOONSHINE, "MoonshineBackbone.feed_forward", 2), (MOONSHINE, "MoonshineBackbone.norm", 2),
+    (MOONSHINE, "MoonshineBackbone.group_norm", 2),
 )  # fmt: skip
-_LAYER = re.compile(r"(?:transformer_)?(encoder|decoder)_layer_(\d+)/(.*)")
+_LAYER = re.compile(r"(?:transformer_)?(encoder|decoder)_(?:layer|block)_(\d+)/(.*)")
 _PARTS = {"self_attention": "self_attention", "cross_attention": "cross_attention", "": "feed_forward",
           "self_attention_layer_norm": "self_attention_norm", "cross_attention_layer_norm": "cross_attention_norm",
           "feedforward_layer_norm": "feed_forward_norm", "layer_norm": "feed_forward_norm",
-          "mlp": "feed_forward"}  # fmt: skip
+          "mlp": "feed_forward", "feedforward": "feed_forward"}  # fmt: skip
 _PARTS |= {
     f"{where}_{part.replace('_f', 'f')}_norm": f"{part}_{kind}"
     for where, kind in (("pre", "norm"), ("post", "post_norm"))
@@ -34,7 +36,29 @@ def name_of(path: str) -> str:
     if match := _LAYER.fullmatch(path):
         side, number, part = match.groups()
         return f"{side}.layer.{number}.{_PARTS[part.rstrip('/')]}"
+    if path.rstrip("/") == "group_norm":
+        return "encoder.stem.norm"
     return f"{path.partition('_')[0]}.{'embed_norm' if 'embeddings' in path else 'final_norm'}"
+
+
+def _stem(recorder: Recorder) -> list[Patch]:
+    """What Moonshine's second convolution gives, and its frames."""
+
+    def convolved(right: Any) -> Any:
+        def convolve(x: Any, weights: Any, *rest: Any) -> Any:
+            third = weights._path.rstrip("/") == "conv3"
+            return right(recorder.seen("encoder.stem.conv2", x) if third else x, weights, *rest)
+
+        return convolve
+
+    def framed(right: Any) -> Any:
+        def encode_source(*args: Any) -> Any:
+            frames, mask = right(*args)
+            return recorder.seen("encoder.embed", frames), mask
+
+        return encode_source
+
+    return [(MOONSHINE, "convolved", convolved), (MOONSHINE, "MoonshineBackbone.encode_source", framed)]
 
 
 @contextlib.contextmanager
@@ -45,8 +69,9 @@ def recording(recorder: Recorder) -> Iterator[None]:
         def wrap(right: Any) -> Any:
             def traced(*args: Any, **keywords: Any) -> Any:
                 name = name_of(args[weights_at]._path)
-                if name.endswith("embed_norm"):
-                    args = (args[0], recorder.seen(name.removesuffix("_norm"), args[1]), *args[2:])
+                before = {"embed_norm": "embed", "norm": "conv1"}.get(name.rpartition(".")[2])
+                if before:
+                    args = (args[0], recorder.seen(f"{name.rpartition('.')[0]}.{before}", args[1]), *args[2:])
                 return recorder.seen(name, right(*args, **keywords))
 
             return traced
@@ -67,6 +92,7 @@ def recording(recorder: Recorder) -> Iterator[None]:
 
     patches: list[Patch] = [(module, function, after(at)) for module, function, at in PLACES]
     patches += [(T5, f"T5Backbone.{BIAS}", biased), (T5, "T5Backbone.embed", embedded)]
-    patches.append((T5GEMMA, "T5GemmaBackbone.embed", embedded))
+    patches += [(T5GEMMA, "T5GemmaBackbone.embed", embedded), (MOONSHINE, "MoonshineBackbone.embed", embedded)]
+    patches += _stem(recorder)
     with patched(patches, "trace"):
         yield

@@ -1,4 +1,4 @@
-"""Hugging Face's BART and T5 over the same weights: in float64 the truth of the arithmetic."""
+"""Hugging Face's models over the same weights: in float64 the truth of the arithmetic."""
 
 import copy
 import json
@@ -8,6 +8,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from conformance.adapters import transformers_moonshine as moonshine
 from conformance.adapters import transformers_t5 as t5
 from conformance.adapters import transformers_t5gemma as t5gemma
 from conformance.adapters.transformers_trace import recording
@@ -32,7 +33,7 @@ class Transformers:
             "implementation": "transformers",
             "version": self.hub.__version__,
             "backend": f"torch {self.dtype}",
-            "capabilities": ["probe", "trace", "t5gemma"],
+            "capabilities": ["probe", "trace", "t5gemma", "moonshine"],
         }
 
     def stop(self) -> None:
@@ -55,6 +56,9 @@ class Transformers:
             arrays = t5gemma.state_of(read, config, self.permuted)
             if self.dtype == "float64":
                 t5gemma.in_doubles(self.torch, model, config["rope_max_wavelength"])
+        elif content["class_name"] == "MoonshineBackbone":
+            model, arrays = moonshine.model_of(self.hub, config), moonshine.state_of(read, config, self.permuted)
+            moonshine.in_doubles(self.torch, model, read)
         else:
             model = self.hub.BartForConditionalGeneration(self._config(config)).eval()
             arrays = self._state(read, config)
@@ -119,8 +123,8 @@ class Transformers:
         """`logits`, `states`, and `cached_logits` without a cache, which must give the same."""
         if op not in ("logits", "states", "cached_logits", "trace"):
             raise UnsupportedError(f"no operation {op!r}")
-        batch = {key: self.torch.tensor(value) for key, value in args["inputs"].items()}
-        empty = ~batch["encoder_padding_mask"].any(dim=1)
+        batch = self.batch(args["inputs"])
+        empty = ~batch["attention_mask"].bool().any(dim=1)
         forced = args.get("forced") if op == "trace" else None
         found = self._forward(self.model, batch, forced)
         if empty.any():  # nothing to attend to: attention gives zeros, which values of zero give as well
@@ -134,17 +138,23 @@ class Transformers:
             return {key: value for key, value in found.items() if key.endswith("_sequence_output")}
         return {k: v for k, v in found.items() if k == "logits" or (op == "trace" and "." in k)}
 
+    def batch(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """The arguments of the model."""
+        if "encoder_input_values" in inputs:
+            return moonshine.inputs_of(self.torch, inputs, self.model.dtype)
+        batch = {key: self.torch.tensor(value) for key, value in inputs.items()}
+        return {
+            "input_ids": batch["encoder_token_ids"],
+            "attention_mask": batch["encoder_padding_mask"].long(),
+            "decoder_input_ids": batch["decoder_token_ids"],
+            "decoder_attention_mask": batch["decoder_padding_mask"].long(),
+        }
+
     def _forward(self, model: Any, batch: dict[str, Any], forced: Any = None) -> dict[str, np.ndarray]:
         """Logits and states, and the tensors on the way to them."""
         recorder = Recorder(forced)
         with self.torch.no_grad(), recording(self.torch, model, recorder):
-            out = model(
-                input_ids=batch["encoder_token_ids"],
-                attention_mask=batch["encoder_padding_mask"].long(),
-                decoder_input_ids=batch["decoder_token_ids"],
-                decoder_attention_mask=batch["decoder_padding_mask"].long(),
-                output_hidden_states=True,
-            )
+            out = model(**batch, output_hidden_states=True)
         return recorder.arrays() | {
             "logits": out.logits.double().numpy(),
             "encoder_sequence_output": out.encoder_last_hidden_state.double().numpy(),
@@ -161,8 +171,9 @@ def _silence(projection: Any) -> None:
 
 def _values_of(model: Any) -> list[Any]:
     """The projections of what is attended to in the source."""
-    if "T5Gemma" in type(model).__name__:
-        return t5gemma.values_of(model)
+    for name, room in (("T5Gemma", t5gemma), ("Moonshine", moonshine)):
+        if name in type(model).__name__:
+            return room.values_of(model)
     return t5.values_of(model) if hasattr(model, "shared") else _values_of_bart(model)
 
 

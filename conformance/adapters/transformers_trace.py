@@ -1,8 +1,10 @@
-"""The tensors inside BART, T5 and T5Gemma of `transformers`, by hooks on its modules."""
+"""The tensors inside the models of `transformers`, by hooks on its modules."""
 
 import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
+
+import numpy as np
 
 from conformance.probes import BIAS, SIDES, Recorder
 
@@ -11,6 +13,7 @@ BART = {"self_attn": "self_attention", "self_attn_layer_norm": "self_attention_n
         "final_layer_norm": "feed_forward_norm"}  # fmt: skip
 T5 = {"SelfAttention": "self_attention", "EncDecAttention": "cross_attention", "DenseReluDense": "feed_forward"}
 GEMMA = {"self_attn": "self_attention", "cross_attn": "cross_attention", "mlp": "feed_forward"}
+MOONSHINE = {"self_attn": "self_attention", "encoder_attn": "cross_attention", "mlp": "feed_forward"}
 Kept = Callable[[str, Any], Any]
 
 
@@ -55,13 +58,33 @@ def modules_of_t5gemma(model: Any) -> Iterator[tuple[str, Any]]:
         yield f"{side}.final_norm", stack.norm
 
 
+def modules_of_moonshine(model: Any) -> Iterator[tuple[str, Any]]:
+    """The same of Moonshine: the stem's blocks as they enter the next one, with time before channels."""
+    stem = model.model.encoder
+    places = (("conv1", stem.groupnorm), ("norm", stem.conv2), ("conv2", stem.conv3))
+    yield from ((f"> encoder.stem.{name}", module) for name, module in places)
+    for side in SIDES:
+        stack = getattr(model.model, side)
+        for n, layer in enumerate(stack.layers):
+            if n == 0:
+                yield f"> {side}.embed", layer
+            norms = (getattr(layer, f"{name}_layernorm", None) for name in ("input", "post_attention", "final"))
+            for part, name in MOONSHINE.items():
+                if hasattr(layer, part):
+                    yield f"{side}.layer.{n}.{name}_norm", next(norms)
+                    yield f"{side}.layer.{n}.{name}", getattr(layer, part)
+        yield f"{side}.final_norm", stack.layer_norm if side == "encoder" else stack.norm
+
+
 @contextlib.contextmanager
 def recording(torch: Any, model: Any, recorder: Recorder) -> Iterator[None]:
     """Hand every block's output to `recorder` in the block."""
 
     def kept(name: str, value: Any) -> Any:
-        found = recorder.seen(name, value.detach().double().numpy())
-        return torch.tensor(found, dtype=value.dtype)
+        array = value.detach().double().numpy()
+        stem = ".stem." in name  # of which transformers has the channels before the time
+        found = np.asarray(recorder.seen(name, array.swapaxes(1, 2) if stem else array))
+        return torch.tensor(found.swapaxes(1, 2) if stem else found, dtype=value.dtype)
 
     def before(name: str) -> Any:
         return lambda _module, args: (kept(name, args[0]), *args[1:])
@@ -72,9 +95,11 @@ def recording(torch: Any, model: Any, recorder: Recorder) -> Iterator[None]:
 
         return hook
 
-    gemma, t5 = "T5Gemma" in type(model).__name__, "T5For" in type(model).__name__
+    t5 = "T5For" in type(model).__name__
+    kinds = {"T5Gemma": modules_of_t5gemma, "T5For": modules_of_t5, "Moonshine": modules_of_moonshine}
+    modules = next((of for kind, of in kinds.items() if kind in type(model).__name__), modules_of_bart)
     with contextlib.ExitStack() as hooks:
-        for name, module in (modules_of_t5gemma if gemma else modules_of_t5 if t5 else modules_of_bart)(model):
+        for name, module in modules(model):
             taken = name.startswith("> ")
             add = module.register_forward_pre_hook if taken else module.register_forward_hook
             hooks.callback(add((before if taken else after)(name.removeprefix("> "))).remove)

@@ -15,6 +15,7 @@ from conformance.cases import GOLDEN
 from conformance.make.questions import all_questions
 from conformance.messages import answer
 from conformance.runner import filled_in
+from conformance.signals import spelled_out
 
 
 def answers_of(adapter: Any, questions: list[dict[str, Any]], **load_args: Any) -> dict[str, list[dict[str, Any]]]:
@@ -37,7 +38,7 @@ def true_tensors(question: dict[str, Any]) -> dict[str, np.ndarray]:
     truth = Transformers()
     load, trace = question["steps"][:2]
     truth.load({"preset": str(GOLDEN / "presets" / load["args"]["preset"])})
-    found = truth.call("trace", {"inputs": trace["args"]["inputs"]})
+    found = truth.call("trace", {"inputs": spelled_out(trace["args"]["inputs"])})
     return {name: array.astype("float32") for name, array in found.items()}
 
 

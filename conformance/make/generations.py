@@ -8,6 +8,7 @@ from conformance.compare import LIMIT
 from conformance.make.search import Search
 from conformance.make.truth import PROFILE_OF, margins, profile_floors, truth_and_floor
 from conformance.messages import answer
+from conformance.signals import spelled_out
 
 KINDS = {"BeamSampler": "beams", "ContrastiveSampler": "contrastive"}
 
@@ -18,7 +19,7 @@ def certainty(scorers: dict[str, Any], case: dict[str, Any], number: int, ids: l
     `scorers` are the truth and honest implementations by name, each with the case's preset loaded.
     """
     args = case["steps"][number]["args"]
-    inputs = args["inputs"]
+    inputs = spelled_out(args["inputs"])
     whole = inputs | {"decoder_token_ids": ids, "decoder_padding_mask": [[True] * len(row) for row in ids]}
     replies = {name: answer(adapter, "logits", {"inputs": whole}) for name, adapter in scorers.items()}
     honest = {name: reply for name, reply in replies.items() if name not in PROFILE_OF}
@@ -38,7 +39,7 @@ def certainty(scorers: dict[str, Any], case: dict[str, Any], number: int, ids: l
 
 def over_truth(truth: Any, args: dict[str, Any]) -> dict[str, Any]:
     """What a search gives over the truth, for a question that KerasHub fails."""
-    inputs, kind, config = args["inputs"], "", {}
+    inputs, kind, config = spelled_out(args["inputs"]), "", {}
     if isinstance(sampler := args.get("sampler"), dict):
         kind, config = KINDS[sampler["class_name"].partition(">")[2]], sampler["config"]
     ids = []
@@ -81,9 +82,9 @@ def row_scorer(truth: Any, inputs: dict[str, Any], b: int) -> Any:
     """Logits and states of many decoder rows beside one source."""
 
     def score(rows: np.ndarray) -> dict[str, np.ndarray]:
+        source = {key: value[b] for key, value in inputs.items() if key.startswith("encoder")}
         batch = {
-            "encoder_token_ids": [inputs["encoder_token_ids"][b]] * len(rows),
-            "encoder_padding_mask": [inputs["encoder_padding_mask"][b]] * len(rows),
+            **{key: np.repeat(np.asarray(value)[None], len(rows), axis=0) for key, value in source.items()},
             "decoder_token_ids": rows.tolist(),
             "decoder_padding_mask": np.ones(rows.shape, bool).tolist(),
         }

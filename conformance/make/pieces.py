@@ -37,6 +37,12 @@ MODELS: dict[str, dict[str, Any]] = {
         "character_coverage": 0.98, "split_digits": True, "add_dummy_prefix": False, "pad_id": 0, "eos_id": 1,
         "bos_id": 2, "unk_id": 3, "pad_piece": "<pad>", "bos_piece": "<bos>", "eos_piece": "<eos>",
     },
+    "moonshine_tiny": {
+        "model_type": "bpe", "vocab_size": 337, "normalization_rule_name": "identity", "byte_fallback": True,
+        "character_coverage": 0.98, "split_digits": True,
+        # Start and end stand at each other's ids of released models; padding has the id of the unknown piece.
+        "unk_id": 0, "eos_id": 1, "bos_id": 2, "pad_id": -1,
+    },
 }  # fmt: skip
 
 

@@ -128,12 +128,13 @@ def main(check_only: bool, cache: str | None, presets: bool, only: str = "") -> 
     from conformance.make.check import check
 
     if presets:
+        from conformance.make import moonshine_presets, t5_presets, t5gemma_presets
         from conformance.make import presets as bart_presets
-        from conformance.make import t5_presets, t5gemma_presets
 
         bart_presets.write_presets(GOLDEN / "presets")
         t5_presets.write_presets(GOLDEN / "presets")
         t5gemma_presets.write_presets(GOLDEN / "presets")
+        moonshine_presets.write_presets(GOLDEN / "presets")
     problems = check(only) if check_only else make(GOLDEN, cache)
     done = "all goldens come out as they are kept" if check_only else "all goldens are made"
     print("\n".join(problems) or done)

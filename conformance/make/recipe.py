@@ -3,6 +3,8 @@
 Written out for other languages in golden/README.md; a test compares the two.
 """
 
+import re
+
 import numpy as np
 
 # What a weight is multiplied by and what is added to it: gains far from 1, no bias of zero, kernels that matter.
@@ -35,16 +37,18 @@ def noise(number: int, shape: tuple[int, ...]) -> np.ndarray:
 def kind_of(place: str) -> str:
     """What the dataset at `place` is: gamma or beta of a layer norm, a table, a bias or a kernel.
 
-    T5 does not divide scores by the width of a head, so its query and key kernels are smaller.
+    T5 does not divide scores by the width of a head, and Moonshine's sound comes in loud: their query and key kernels
+    are smaller.
     """
-    if place.endswith(("query_projector/vars/0", "key_projector/vars/0")):
+    moonshine = ("query_dense/vars/0", "key_dense/vars/0") if "moonshine" in place else ()
+    if place.endswith(("query_projector/vars/0", "key_projector/vars/0", *moonshine)):
         return "score"
     if place.endswith("self_attention/vars/0"):
         return "relative"
     if "embedding" in place:
         return "position" if "position" in place else "table"
     second = place.endswith("/vars/1")
-    if "layer_norm" in place:
+    if "layer_norm" in place or "group_norm" in place or re.search(r"/norm\d/", place):
         return "beta" if second else "gamma"
     return "bias" if second else "kernel"
 

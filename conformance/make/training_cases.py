@@ -21,8 +21,10 @@ from safetensors.numpy import save_file
 from conformance.adapters.keras_hub import KerasHub
 from conformance.adapters.transformers import Transformers
 from conformance.cases import FORMAT, GOLDEN
+from conformance.make.questions import moonshine
+from conformance.signals import spelled_out
 
-PRESET = "bart_dropout0"
+PRESET, SPOKEN = "bart_dropout0", "training.batch.train#moonshine"  # the one question about sound
 FLAGS = {
     "Loss": "the loss is another one, or divided by something else",
     "Padding": "padding counts in the loss or in the scores",
@@ -50,6 +52,13 @@ def batch(seed: int, weighted: bool = True, more: int = 0, empty: bool = False) 
     return {"inputs": inputs, "labels": labels, "weights": weights}
 
 
+def spoken() -> dict[str, Any]:
+    """Two recordings of two and of one frame, with four and three tokens."""
+    inputs = moonshine.batch([1400, 895], [4, 3])
+    labels = [[*row[1:], 1] for row in inputs["decoder_token_ids"]]
+    return {"inputs": inputs, "labels": labels, "weights": [[1.0, 1.0, 1.0, 0.5], [2.0, 1.0, 1.0, 0.0]]}
+
+
 TWO = [batch(1), batch(2)]
 SGD = {"optimizer": "SGD", "options": {"learning_rate": 0.05}, "steps": 4}
 QUESTIONS: list[tuple[str, str, str, dict[str, Any]]] = [
@@ -70,6 +79,8 @@ QUESTIONS: list[tuple[str, str, str, dict[str, Any]]] = [
     *((f"training.optimizer.clipping#{name}", "Optimizer", "A limit that bites.",
        {"batches": TWO, "optimizer": "SGD", "options": {"learning_rate": 0.2, name: limit}, "steps": 5})
       for name, limit in (("clipnorm", 0.05), ("global_clipnorm", 0.3), ("clipvalue", 0.01))),
+    (SPOKEN, "Gradient", "Moonshine: gradients through attention, norms and three convolutions; frequencies stay.",
+     {"batches": [spoken()], "optimizer": "SGD", "options": {"learning_rate": 0.001}, "steps": 3}),
 ]  # fmt: skip
 
 
@@ -99,23 +110,17 @@ def clipped(gradients: list[Any], options: dict[str, Any]) -> list[Any]:
     return gradients
 
 
-def truth(args: dict[str, Any], dtype: str) -> dict[str, np.ndarray]:
+def truth(args: dict[str, Any], dtype: str, preset: str) -> dict[str, np.ndarray]:
     """The run by transformers. Clipping by tensor takes the tensors as KerasHub has them: one for each name here too."""
     adapter = Transformers(dtype)
-    adapter.load({"preset": GOLDEN / "presets" / PRESET})
+    adapter.load({"preset": GOLDEN / "presets" / preset})
     model, states, losses, hits = adapter.model, {}, [], []
     for step in range(args["steps"]):
         part = args["batches"][step % len(args["batches"])]
-        x = {key: torch.tensor(value) for key, value in part["inputs"].items()}
         y = torch.tensor(part["labels"])
         w = torch.ones(y.shape) if part["weights"] is None else torch.tensor(part["weights"])
         w = w.to(next(model.parameters()).dtype)
-        logits = model(
-            input_ids=x["encoder_token_ids"],
-            attention_mask=x["encoder_padding_mask"].long(),
-            decoder_input_ids=x["decoder_token_ids"],
-            decoder_attention_mask=x["decoder_padding_mask"].long(),
-        ).logits
+        logits = model(**adapter.batch(spelled_out(part["inputs"]))).logits
         each = torch.nn.functional.cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="none")
         loss = (each * w.flatten()).sum() / y.numel()
         losses.append(loss.item())
@@ -140,19 +145,33 @@ def main() -> None:
         "backend": "torch float64",
     }
     for id, flag, told, args in QUESTIONS:
-        right, errors, wanted = truth(args, "float64"), {}, {}
-        keras.load({"preset": GOLDEN / "presets" / PRESET, "preprocessor": None, "keep": False})
-        for name, found in (("keras_hub jax", keras.call("train", args)), ("transformers32", truth(args, "float32"))):
+        errors: dict[str, Any] = {}
+        wanted: dict[str, Any] = {}
+        preset, capability = ("moonshine_tiny", "moonshine") if id == SPOKEN else (PRESET, "probe")
+        right = truth(args, "float64", preset)
+        keras.load({"preset": GOLDEN / "presets" / preset, "preprocessor": None, "keep": False})
+        runs = {
+            "keras_hub jax": keras.call("train", spelled_out(args)),
+            "transformers32": truth(args, "float32", preset),
+        }
+        for name, found in runs.items():
             errors[name] = {key: float(np.abs(found[key] - value).max()) for key, value in right.items()}
         for key, value in right.items():
             floor = max(1e-6, *(float(f"{error[key]:.3g}") for error in errors.values()))
             arrays[f"{id}/{key}"], wanted[key] = value, {"truth": f"{id}/{key}", "floor": floor}
         print(id, errors)
-        load = {"op": "load", "args": {"preset": PRESET, "preprocessor": None, "keep": False}}
+        load = {"op": "load", "args": {"preset": preset, "preprocessor": None, "keep": False}}
         steps = [load, {"op": "train", "args": args, "expect": {"numeric": wanted}}]
         provenance = about | {"date": date.today().isoformat(), "float32_errors": errors}
         cases.append(
-            {"id": id, "about": told, "flags": [flag], "capability": "probe", "steps": steps, "provenance": provenance}
+            {
+                "id": id,
+                "about": told,
+                "flags": [flag],
+                "capability": capability,
+                "steps": steps,
+                "provenance": provenance,
+            }
         )
     flags = {flag: FLAGS[flag] for flag in FLAGS if any(flag in case["flags"] for case in cases)}
     path = (Path(sys.argv[1]) if len(sys.argv) > 1 else GOLDEN / "training") / "steps.json"

@@ -91,5 +91,8 @@ def quirks(backend: str) -> list[Quirk]:
             "mean-over-nothing", _mean_over_nothing(lambda model: "Bart" in type(model).__name__ and model.dropout == 0)
         ),
         Quirk("t5gemma-window", (("refimpl.models.t5gemma.backbone", "T5GemmaBackbone.reach", _window_of_more),)),
-        Quirk("t5-mean-over-nothing", _mean_over_nothing(lambda model: "T5" in type(model).__name__)),
+        Quirk(
+            "t5-mean-over-nothing",
+            _mean_over_nothing(lambda model: any(name in type(model).__name__ for name in ("T5", "Moonshine"))),
+        ),
     ]

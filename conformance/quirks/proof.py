@@ -25,7 +25,7 @@ from conformance.quirks import BACKENDS, all_quirks, switched_on
 from conformance.runner import filled_in, run, run_case, true_input
 
 RECORDED = Path(__file__).parent / "keras_hub.json"
-CAPABILITIES = {"core", "probe", "formats", "trace", "jax-random", "t5gemma"}
+CAPABILITIES = {"core", "probe", "formats", "trace", "jax-random", "t5gemma", "moonshine"}
 UNRECORDED = "KerasHub's answer is not recorded yet: python -m conformance.quirks.record"
 CLOSE = 1e-4  # of the largest number: float32 beside float32, where the case has no noise floor
 

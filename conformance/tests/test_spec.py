@@ -45,7 +45,7 @@ def test_citations_are_found():
 
 def test_goldens_stay_small():
     chapters = [p for p in GOLDEN.rglob("*") if p.is_file() and "_g2p" not in str(p)]
-    assert sum(p.stat().st_size for p in chapters) < 7_000_000  # three architectures, and the tensors inside them
+    assert sum(p.stat().st_size for p in chapters) < 7_700_000  # four architectures, and the tensors inside them
 
 
 def test_recipe_is_the_one_that_is_written_down():

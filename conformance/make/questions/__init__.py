@@ -77,6 +77,7 @@ def all_questions() -> list[dict[str, Any]]:
         generate,
         invariance,
         models,
+        moonshine,
         preprocessing,
         presets,
         samplers,
@@ -103,6 +104,7 @@ def all_questions() -> list[dict[str, Any]]:
         searches,
         t5,
         t5gemma,
+        moonshine,
         covering,
     )
     return [question for room in rooms for question in room.questions()]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from conformance.make.questions import ask, load, step, t5, t5gemma
+from conformance.make.questions import ask, load, moonshine, step, t5, t5gemma
 from conformance.make.questions.batches import DROPOUT0, TINY, batch, rows_of
 
 
@@ -27,6 +27,8 @@ def questions() -> list[dict[str, Any]]:
          t5.batch("t5_gated", [(4, 3), (4, 3)], 4, 3) | {"encoder_padding_mask": [[False] * 4, [True] * 4]}),
         ("t5gemma-two-layers", "T5Gemma with two layers: norms before and behind each part.", "t5gemma_tiny",
          t5gemma.batch([(7, 5), (4, 5)], 7, 5)),
+        ("moonshine", "Moonshine: the stem's blocks, one layer and two.", "moonshine_tiny",
+         moonshine.batch([1400, 895], [3, 2])),
     ]  # fmt: skip
     return [
         ask(f"models.trace.blocks#{slug}", about, "Trace", load(preset), step("trace", {"trace": None}, inputs=inputs),
