@@ -47,7 +47,7 @@ def _written(config: Mapping[str, Any]) -> dict[str, Any]:
     depth, factor = -(-width // heads // multiple) * multiple, config["partial_rotary_factor"]
     if int(depth * factor) % 2:  # transformers would turn one more
         factor = (int(depth * factor) - 0.5) / depth
-    turns = {"rope_theta": config["rope_theta"], "partial_rotary_factor": factor}
+    turns = {"rope_theta": float(config["rope_theta"]), "partial_rotary_factor": float(factor)}
     return _BUILT | {
         "intermediate_size": width * config["feedforward_expansion_factor"],
         "rope_parameters": turns | {"rope_type": "default"},
