@@ -60,7 +60,7 @@ class MoonshineAudioToTextPreprocessor(Seq2SeqLMPreprocessor):
             audio, text = plain(x["audio"]), plain(x.get("text"))
             prompts = [] if text is None else texts_of(text)
             if len(prompts) == 1 and not self._is_one(audio):
-                prompts *= len(audio)
+                prompts *= len(self._sources(audio))
             x = {"audio": audio} | ({} if text is None else {"text": prompts})
         return super().generate_preprocess(x, **lengths)
 
@@ -74,8 +74,11 @@ class MoonshineAudioToTextPreprocessor(Seq2SeqLMPreprocessor):
         return super().generate_postprocess({"decoder_token_ids": ids, "decoder_padding_mask": shown})
 
     def _sources(self, given: Any) -> Any:
-        """Recordings, always as a batch."""
-        return [given] if self._is_one(given) else given
+        """Recordings, always as a batch: a rectangle stays an array."""
+        given = [given] if self._is_one(given) else given
+        rows = recordings(given)
+        is_rectangle = not isinstance(given, (list, tuple)) and np.ndim(given) > 1
+        return np.stack(rows) if is_rectangle else rows
 
     @staticmethod
     def _is_one(given: Any) -> bool:
@@ -89,8 +92,7 @@ class MoonshineAudioToTextPreprocessor(Seq2SeqLMPreprocessor):
 
         Spec: preprocessing.audio.mask, preprocessing.audio.length
         """
-        rows = recordings(given)
-        counts = np.array([len(row) for row in rows])
+        counts = np.array([len(row) for row in given])
         most = LONGEST * self.audio_converter.sampling_rate
         if counts.min() < WINDOW or counts.max() > most:
             raise InputError(
@@ -99,8 +101,8 @@ class MoonshineAudioToTextPreprocessor(Seq2SeqLMPreprocessor):
                 "Leave short ones out, and cut long ones at pauses.",
                 "preprocessing.audio.length",
             )
-        if not isinstance(plain(given), (list, tuple)):
-            sounds = [np.flatnonzero(row != self.audio_converter.padding_value) for row in rows]
+        if isinstance(given, np.ndarray):
+            sounds = [np.flatnonzero(row != self.audio_converter.padding_value) for row in given]
             counts = np.array([max([WINDOW, *(sound[-1:] + 1)]) for sound in sounds])
         values = self.audio_converter(given, padding="longest")
         return {"encoder_input_values": values, "encoder_padding_mask": np.arange(values.shape[1]) < counts[:, None]}

@@ -126,6 +126,15 @@ def test_missing_keys_are_named(preprocessor):
         preprocessor({"audio": SOUND})
 
 
+@pytest.mark.parametrize("given", [None, 3.0, "a.wav", {}, [], [None], [{}], np.array(1.0)])
+def test_what_is_no_batch_of_recordings_is_refused(preprocessor, given):
+    for text in ("1", ["1"]):
+        with pytest.raises((InputError, InputTypeError)):
+            preprocessor.generate_preprocess({"audio": given, "text": text})
+        with pytest.raises((InputError, InputTypeError)):
+            preprocessor({"audio": given, "text": text})
+
+
 def test_silence_within_a_recording_is_no_padding(preprocessor):
     rows = np.stack([SOUND, SOUND, 0 * SOUND])
     rows[0, 500:900] = rows[1, 1700:] = 0
