@@ -27,33 +27,32 @@ _BOTH = {
 
 def _read(given: Mapping[str, Any], file: str) -> dict[str, Any]:
     """What KerasHub has one number for must be the same on both sides."""
-    sides = {side: given.get(side) for side in ("encoder", "decoder")}
-    found: dict[str, Any] = {"tie_word_embeddings": given.get("tie_word_embeddings", True)}
-    shared: dict[str, Any] = {}
-    for side, config in sides.items():
+    found, both = {"tie_word_embeddings": given.get("tie_word_embeddings", True)}, []
+    for side in ("encoder", "decoder"):
+        config = given.get(side)
         if not isinstance(config, dict):
             raise FAMILY.refused(file, f"{side}={config!r:.40}", "an encoder and a decoder")
         found |= {f"{side}_{ours}": config.get(theirs, default) for ours, (theirs, default) in _SIDE.items()}
         layers = range(found[f"{side}_num_layers"] if type(found[f"{side}_num_layers"]) is int else 0)
-        alternating = [("sliding" if n % 2 == 0 else "full") + "_attention" for n in layers]
+        alternating = [("full" if n % 2 else "sliding") + "_attention" for n in layers]
         found[f"{side}_layer_types"] = config.get("layer_types") or alternating
-        activation = config.get("hidden_activation", "gelu_pytorch_tanh")
-        rope = config.get("rope_parameters") or {}
-        one = {ours: config.get(theirs, default) for ours, (theirs, default) in _BOTH.items()}
-        one |= {
-            "hidden_activation": TRANSFORMERS.get(activation, activation)
-            if isinstance(activation, str)
-            else activation,
-            "rope_max_wavelength": rope.get("rope_theta", config.get("rope_theta", 10000.0)),
-        }
-        if rope.get("rope_type", "default") != "default" or config.get("rope_scaling"):
-            raise FAMILY.refused(file, f"{side}.rope_parameters={rope!r:.60}", "rotations that are not scaled")
-        for key, value in one.items():
-            if shared.setdefault(key, value) != value and key != "final_logit_softcapping":  # the encoder has no logits
-                has = f"encoder.{key}={shared[key]!r:.40} beside decoder.{key}={value!r:.40}"
-                raise FAMILY.refused(file, has, "one number for encoder and decoder")
-        shared |= one
-    return found | shared | {"cross_attention_hidden_size": found["encoder_hidden_dim"]}
+        both.append(_shared(config, side, file))
+    for key, value in both[0].items():
+        if value != both[1][key] and key != "final_logit_softcapping":  # the encoder has no logits
+            has = f"encoder.{key}={value!r:.40} beside decoder.{key}={both[1][key]!r:.40}"
+            raise FAMILY.refused(file, has, "one number for encoder and decoder")
+    return found | both[1] | {"cross_attention_hidden_size": found["encoder_hidden_dim"]}
+
+
+def _shared(config: Mapping[str, Any], side: str, file: str) -> dict[str, Any]:
+    """What one side says of both."""
+    activation, rope = config.get("hidden_activation", "gelu_pytorch_tanh"), config.get("rope_parameters") or {}
+    if rope.get("rope_type", "default") != "default" or config.get("rope_scaling"):
+        raise FAMILY.refused(file, f"{side}.rope_parameters={rope!r:.60}", "rotations that are not scaled")
+    return {ours: config.get(theirs, default) for ours, (theirs, default) in _BOTH.items()} | {
+        "hidden_activation": TRANSFORMERS.get(activation, activation) if isinstance(activation, str) else activation,
+        "rope_max_wavelength": rope.get("rope_theta", config.get("rope_theta", 10000.0)),
+    }
 
 
 def _written(config: Mapping[str, Any]) -> dict[str, Any]:
