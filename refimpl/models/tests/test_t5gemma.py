@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from refimpl import errors, samplers
+from refimpl import errors, optimizers, samplers
 from refimpl.models import Seq2SeqLM, T5GemmaBackbone, T5GemmaSeq2SeqLM, T5GemmaSeq2SeqLMPreprocessor, T5GemmaTokenizer
 from refimpl.models.attention import may_attend_near
 from refimpl.presets.sentence_piece_file import CONTROL, NORMAL, UNKNOWN, WORD, model_file
@@ -68,10 +68,13 @@ def test_states_and_logits_are_keras_hubs():
         np.testing.assert_allclose(found, expected, atol=5e-5)
 
 
-def test_the_loss_is_keras_hubs():
+def test_losses_of_fitting_are_keras_hubs():
     lm = by_formula()
     labels, weights = np.array([[0, 8, 9, 2], [0, 4, 2, 1]]), np.array([[1, 1, 1, 1], [1, 1, 1, 0]])
     assert lm.test_on_batch(SOURCE | TARGET, labels, weights)[0] == pytest.approx(2.6807932, abs=1e-5)
+    lm.compile(optimizer=optimizers.SGD(0.05))
+    history = lm.fit(SOURCE | TARGET, labels, sample_weight=weights, batch_size=2, epochs=4, shuffle=False, verbose=0)
+    assert history.history["loss"] == pytest.approx([2.6807933, 1.9668226, 2.0625856, 1.7012472], abs=2e-5)
 
 
 FIRST = [2, 0, 9, 6, 6, 3, 3]
