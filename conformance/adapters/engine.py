@@ -72,8 +72,8 @@ class Engine:
     ) -> dict[str, Any]:
         """Texts, or a batch of ids. Rows whose prompts are of one length go to the engine together."""
         stops = [self.special["eos"]] if stop_token_ids == "auto" else stop_token_ids
-        if isinstance(inputs, dict) and "encoder_token_ids" in inputs:
-            sources, prompts = ragged(inputs, "encoder"), ragged(inputs, "decoder")
+        if isinstance(inputs, dict) and "decoder_token_ids" in inputs:
+            sources, prompts = self.sources_of(inputs), ragged(inputs, "decoder")
             width = len(inputs["decoder_token_ids"][0])
             open_rows = [n for n, prompt in enumerate(prompts) if len(prompt) < width]  # others have no room to go on
             said = self.rows([sources[n] for n in open_rows], [prompts[n] for n in open_rows], width, stops, sampler)
@@ -91,6 +91,10 @@ class Engine:
         rows = self.rows(sources, prompts, length, stops, sampler)
         found = [self.decode_text(row) for row in rows]
         return {"text": found[0] if one else found, "inputs": inputs}
+
+    def sources_of(self, inputs: dict[str, Any]) -> list[Any]:
+        """What each row is made from."""
+        return ragged(inputs, "encoder")
 
     def source(self, text: Any) -> list[int]:
         """Ids between BART's start and end token, or before T5's end token, cut to the encoder's length."""

@@ -1,11 +1,13 @@
 """`transformers` on PyTorch under test: its own tokenizer, forward pass, cache and `generate`, as a user calls them."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from conformance.adapters.engine import Engine, settings_of
+from conformance.adapters.transformers import Transformers
 from conformance.adapters.transformers_trace import recording
 from conformance.messages import UnsupportedError
 from conformance.probes import Recorder
@@ -14,7 +16,7 @@ from conformance.probes import Recorder
 class HuggingFace(Engine):
     """Float32, and the attention that `from_pretrained` chooses if none is named."""
 
-    capabilities = ("engine", "probe", "trace")
+    capabilities = ("engine", "probe", "trace", "t5gemma", "moonshine")
 
     def __init__(self, attention: str | None = None) -> None:
         import torch
@@ -24,6 +26,7 @@ class HuggingFace(Engine):
         self.torch, self.hub, self.attention = torch, transformers, attention
         self.model: Any = None
         self.tokenizer: Any = None
+        self.maker = Transformers("float32")
         transformers.logging.set_verbosity_error()
 
     def start(self) -> dict[str, Any]:
@@ -37,6 +40,20 @@ class HuggingFace(Engine):
             "lacks": self.lacks,
         }
 
+    def load(self, args: dict[str, Any]) -> dict[str, Any]:
+        """T5Gemma and Moonshine come from the preset's arrays: no folder of transformers says all of these models."""
+        folder = Path(args["preset"])
+        config = folder / "config.json"
+        kind = json.loads(config.read_text("utf-8")).get("class_name") if config.is_file() else None
+        if kind not in ("T5GemmaBackbone", "MoonshineBackbone"):
+            return super().load(args)
+        if args.get("dtype") not in (None, "float32"):
+            raise UnsupportedError("loads float32 weights as they are in the file")
+        self.maker.load(args)
+        self.use((self.maker.model, None))
+        self.special = {"pad": 0, "eos": 1, "bos": 2, "decoder_start": 2}
+        return {}
+
     def open(self, folder: Path) -> Any:
         """Model and tokenizer."""
         kind = {} if self.attention is None else {"attn_implementation": self.attention}
@@ -46,6 +63,13 @@ class HuggingFace(Engine):
     def use(self, opened: Any) -> None:
         """From here on this model is asked."""
         self.model, self.tokenizer = opened
+
+    def call(self, op: str, args: dict[str, Any]) -> dict[str, Any]:
+        """One operation; of what came from arrays there is no tokenizer."""
+        ids = op != "generate" or "decoder_token_ids" in args["inputs"]
+        if self.tokenizer is None and (op in ("tokenize", "detokenize", "vocabulary") or not ids):
+            raise UnsupportedError("this preset's tokenizer is not converted")
+        return super().call(op, args)
 
     # -- text ------------------------------------------------------------------------------------------------------
     def encode(self, text: Any) -> list[int]:
@@ -81,6 +105,8 @@ class HuggingFace(Engine):
     # -- arithmetic ------------------------------------------------------------------------------------------------
     def forward(self, inputs: dict[str, Any], **more: Any) -> Any:
         """One call of the model."""
+        if "encoder_input_values" in inputs:
+            return self.sounded(self.maker.batch(inputs), **more)
         names = {
             "encoder_token_ids": "input_ids",
             "encoder_padding_mask": "attention_mask",
@@ -88,6 +114,11 @@ class HuggingFace(Engine):
             "decoder_padding_mask": "decoder_attention_mask",
         }
         tensors = {names[key]: self.torch.tensor(np.array(value, "int64")) for key, value in inputs.items()}
+        with self.torch.no_grad():
+            return self.model(**tensors, **more)
+
+    def sounded(self, tensors: dict[str, Any], **more: Any) -> Any:
+        """One call of a model of sound."""
         with self.torch.no_grad():
             return self.model(**tensors, **more)
 
@@ -99,10 +130,17 @@ class HuggingFace(Engine):
         """Encoder and decoder states."""
         out = self.forward(inputs, output_hidden_states=True)
         states = {"encoder": out.encoder_last_hidden_state, "decoder": out.decoder_hidden_states[-1]}
-        return {f"{side}_sequence_output": state.numpy() for side, state in states.items()}
+        found = {f"{side}_sequence_output": state.numpy() for side, state in states.items()}
+        if "encoder_input_values" in inputs:
+            named = self.maker.batch(inputs)
+            frames = self.model.model.encoder(named["input_values"], attention_mask=named["attention_mask"])
+            found["encoder_attention_mask"] = frames.attention_mask.bool().numpy()
+        return found
 
     def op_cached_logits(self, inputs: dict[str, Any], chunks: list[int]) -> dict[str, Any]:
         """Scores of every decoder position, in chunks over the cache."""
+        if "encoder_input_values" in inputs:
+            return self._cached_over_sound(inputs, chunks)
         found, first, extra = [], 0, {}
         for size in chunks:
             part = {k: v for k, v in inputs.items() if k.startswith("encoder")} if not extra else {}
@@ -113,6 +151,21 @@ class HuggingFace(Engine):
             extra = {"past_key_values": out.past_key_values, "encoder_outputs": encoded}
             found.append(out.logits.numpy())
             first += size
+        return {"logits": np.concatenate(found, axis=1)}
+
+    def _cached_over_sound(self, inputs: dict[str, Any], chunks: list[int]) -> dict[str, Any]:
+        """The same, of which only the encoder takes a mask."""
+        named, found, first, past = self.maker.batch(inputs), [], 0, None
+        with self.torch.no_grad():
+            encoded = self.model.model.encoder(named["input_values"], attention_mask=named["attention_mask"])
+        for size in chunks:
+            part = {
+                "decoder_input_ids": named["decoder_input_ids"][:, first : first + size],
+                "encoder_outputs": encoded,
+            }
+            out = self.sounded(part, use_cache=True, past_key_values=past)
+            past, first = out.past_key_values, first + size
+            found.append(out.logits.numpy())
         return {"logits": np.concatenate(found, axis=1)}
 
     def op_trace(self, inputs: dict[str, Any], forced: Any = None, chunks: Any = None) -> dict[str, Any]:
@@ -127,9 +180,6 @@ class HuggingFace(Engine):
         self, sources: list[list[int]], prompts: list[list[int]], length: int, stops: Any, sampler: Any
     ) -> list[list[int]]:
         """`generate` with the prompt as the decoder's ids."""
-        widest = max(map(len, sources))
-        ids = [row + [self.special["pad"]] * (widest - len(row)) for row in sources]
-        mask = [[1] * len(row) + [0] * (widest - len(row)) for row in sources]
         settings = self.hub.GenerationConfig(
             max_length=length,
             eos_token_id=stops,
@@ -141,15 +191,29 @@ class HuggingFace(Engine):
         if stops is None:
             self.model.generation_config.eos_token_id = None  # else `generate` takes the model's in place of None
         try:
-            out = self.model.generate(
-                input_ids=self.torch.tensor(ids),
-                attention_mask=self.torch.tensor(mask),
-                decoder_input_ids=self.torch.tensor(prompts),
-                generation_config=settings,
-            )
+            out = self.model.generate(**self.sent(sources, prompts), generation_config=settings)
         finally:
             self.model.generation_config.eos_token_id = self.special["eos"]
         return [list(map(int, row)) for row in out]
+
+    def sources_of(self, inputs: dict[str, Any]) -> list[Any]:
+        """Ids, or of sound the whole rows: padding counts in their norm."""
+        if "encoder_input_values" not in inputs:
+            return super().sources_of(inputs)
+        return list(zip(inputs["encoder_input_values"], inputs["encoder_padding_mask"], strict=True))
+
+    def sent(self, sources: list[Any], prompts: list[list[int]]) -> dict[str, Any]:
+        """What `generate` is given."""
+        spoken = {"decoder_token_ids": prompts, "decoder_padding_mask": [[True] * len(row) for row in prompts]}
+        if isinstance(sources[0], tuple):
+            sound = dict(zip(("encoder_input_values", "encoder_padding_mask"), zip(*sources, strict=True), strict=True))
+            found = self.maker.batch(sound | spoken)
+            return {key: found[key] for key in ("input_values", "attention_mask", "decoder_input_ids")}
+        widest = max(map(len, sources))
+        ids = [row + [self.special["pad"]] * (widest - len(row)) for row in sources]
+        mask = [[1] * len(row) + [0] * (widest - len(row)) for row in sources]
+        tensors = {"input_ids": ids, "attention_mask": mask, "decoder_input_ids": prompts}
+        return {key: self.torch.tensor(value) for key, value in tensors.items()}
 
     def op_sample(
         self, sampler: Any, logits: Any, prompt: Any, mask: Any, index: int,
