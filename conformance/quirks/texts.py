@@ -56,8 +56,8 @@ def _any_length(right: Any) -> Any:
 
 def _needs_decoder_text(right: Any) -> Any:
     def generate_preprocess(self: Any, x: Any, **lengths: Any) -> Any:
-        if isinstance(x, Mapping) and "decoder_text" not in x:
-            raise KeyError("decoder_text")
+        if isinstance(x, Mapping) and self.target_key == "decoder_text" and "decoder_text" not in x:
+            raise KeyError("decoder_text")  # Moonshine's own can do without its text
         return right(self, x, **lengths)
 
     return generate_preprocess
