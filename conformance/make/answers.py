@@ -23,12 +23,17 @@ def answers_of(adapter: Any, questions: list[dict[str, Any]], **load_args: Any) 
     found = {}
     for question in questions:
         with tempfile.TemporaryDirectory() as scratch:
-            replies = []
+            replies: list[dict[str, Any]] = []
+            lost: dict[str, Any] | None = None
             for number, step in enumerate(question["steps"]):
                 args = filled_in(step, Path(scratch), number)
                 if args.get("forced") == "truth":
                     args["forced"] = true_tensors(question)
-                replies.append(answer(adapter, step["op"], args | (load_args if step["op"] == "load" else {})))
+                if loads := step["op"] == "load":
+                    args, lost = args | load_args, None
+                # What could not be loaded is not asked: the model of the question before would answer.
+                replies.append(lost or answer(adapter, step["op"], args))
+                lost = replies[-1] if loads and "result" not in replies[-1] else lost
             found[question["id"]] = replies
     return found
 
