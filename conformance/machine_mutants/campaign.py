@@ -2,16 +2,15 @@
 
 import argparse
 import functools
+import hashlib
 import importlib
+import itertools
 import json
 import os
 import pickle
-import random
 import resource
 import signal
 import sys
-import threading
-import time
 import warnings
 from collections import Counter
 from collections.abc import Iterator
@@ -23,9 +22,9 @@ from typing import Any
 
 from conformance.cases import Case, read_cases
 from conformance.machine_mutants.operators import Change, changed, changes_of, config_defaults
+from conformance.machine_mutants.reach import ROOT, Reach, apart, functions_at, reach_of, reach_of_tests
 from conformance.runner import run
 
-ROOT = Path(__file__).parents[2]
 # The definition, room by room: the twins and what only speed needs are tested beside their code.
 ROOMS = {
     "models": "refimpl/models/**/*.py", "autograd": "refimpl/autograd/*.py", "decoding": "refimpl/decoding/*.py",
@@ -36,7 +35,18 @@ ROOMS = {
 NOT_DEFINITION = ("vjp_numba", "vjp_loops", "blas_threads", "sharing", "compiled", "__init__")
 EQUIVALENT = Path(__file__).with_name("equivalent.json")
 SECONDS, BYTES = 60, 8 << 30  # for one mutant
-FOREIGN = ("numpy", "numba", "h5py", "regex", "sentencepiece", "safetensors.numpy", "threadpoolctl")
+FIRST = 30.0, 20.0  # seconds, as traced, of the cases and of the tests that one mutant is asked, the quickest first
+FOREIGN = (
+    "pytest",
+    "hypothesis",
+    "numpy",
+    "numba",
+    "h5py",
+    "regex",
+    "sentencepiece",
+    "safetensors.numpy",
+    "threadpoolctl",
+)
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -90,42 +100,6 @@ class Mutated(MetaPathFinder):
         return spec_from_file_location(name, file, loader=Loader(name, str(file)))
 
 
-def reach_of(cases: list[Case]) -> dict[str, tuple[float, dict[str, set[int]]]]:
-    """Case id -> its seconds and which lines of the definition it runs; each in a process of its own."""
-    import refimpl  # noqa: F401
-
-    found, top = {}, str(ROOT / "refimpl")
-    for case in cases:
-        lines: dict[str, set[int]] = {}
-
-        def trace(frame: Any, event: str, _: Any, lines: dict[str, set[int]] = lines) -> Any:
-            file = frame.f_code.co_filename
-            if not file.startswith(top):
-                return None
-            if event == "line":
-                lines.setdefault(file, set()).add(frame.f_lineno)
-            return trace
-
-        read, write = os.pipe()
-        if not os.fork():
-            began = time.perf_counter()
-            threading.settrace(trace)
-            sys.settrace(trace)
-            bad = asked([case])
-            sys.settrace(None)
-            with os.fdopen(write, "wb") as out:
-                pickle.dump((bad, time.perf_counter() - began, lines), out)
-            os._exit(0)
-        os.close(write)
-        with os.fdopen(read, "rb") as back:
-            bad, seconds, lines = pickle.load(back)
-        os.wait()
-        if bad:
-            raise SystemExit(f"{case.id} fails without any mutant: {bad}.")
-        found[case.id] = seconds, lines
-    return found
-
-
 def asked(cases: list[Case]) -> tuple[str, str] | None:
     """The first of these cases that fails, and its message."""
     from conformance.adapters.refimpl import Refimpl
@@ -137,22 +111,42 @@ def asked(cases: list[Case]) -> tuple[str, str] | None:
     return (bad.case.id, bad.message) if bad else None
 
 
-def judge(change: Change, cases: list[Case]) -> tuple[str, str]:
-    """Which case kills a mutant, and how; in a process of its own that may hang, crash or eat all memory."""
+def tested(tests: list[str]) -> tuple[str, str] | None:
+    """The first of these tests beside the code that fails, and its message."""
+    import pytest
+
+    class First:
+        found: tuple[str, str] | None = None
+
+        def pytest_runtest_logreport(self, report: Any) -> None:
+            if report.failed and not self.found:
+                self.found = report.nodeid, str(report.longrepr).strip().rpartition("\n")[2]
+
+    first = First()
+    words = ["-x", "-q", "-p", "no:cacheprovider", "--rootdir", str(ROOT), *(str(ROOT / test) for test in tests)]
+    code = pytest.main(words, plugins=[first]) if tests else 0
+    return first.found or (("(collection)", f"pytest ended with {code}") if code else None)
+
+
+def judge(change: Change, cases: list[Case], tests: list[str]) -> tuple[str, str]:
+    """Which case or test kills a mutant, and how; in a process of its own that may hang, crash or eat all memory."""
     resource.setrlimit(resource.RLIMIT_AS, (BYTES, BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
     signal.alarm(10 * SECONDS)
     sys.meta_path.insert(0, Mutated(change))
     sys.stdout = sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
     try:
-        return asked(cases) or ("", "")
+        return asked(cases) or tested(tests) or ("", "")
     except BaseException as error:  # at import, before any case
         return "(import)", f"{type(error).__name__}: {error}"
 
 
-def results(todo: list[tuple[Change, list[Case]]], workers: int) -> Iterator[tuple[Change, str, str]]:
+Job = tuple[Change, list[Case], list[str]]
+
+
+def results(todo: list[Job], workers: int) -> Iterator[tuple[Job, str, str]]:
     """Mutants as they are done."""
-    running: dict[int, tuple[Change, Any]] = {}
+    running: dict[int, tuple[Job, Any]] = {}
     waiting = iter(todo)
     while True:
         while len(running) < workers and (job := next(waiting, None)):
@@ -162,22 +156,23 @@ def results(todo: list[tuple[Change, list[Case]]], workers: int) -> Iterator[tup
                 os.write(write, json.dumps([found[0], found[1][:200]]).encode())
                 os._exit(0)
             os.close(write)
-            running[child] = job[0], read
+            running[child] = job, read
         if not running:
             return
         child, status = os.wait()
-        change, read = running.pop(child)
+        job, read = running.pop(child)
         with os.fdopen(read, "rb") as back:
             said = back.read()
         case, message = json.loads(said) if said else ("(timeout)", f"ended by signal {status & 127}")
-        yield change, case, message
+        yield job, case, message
 
 
 def sample(size: int, seed: int) -> list[tuple[str, Change]]:
-    """So many mutants, each room by its share; a larger sample holds the smaller one of the same seed."""
+    """So many mutants, each room by its share. A larger sample holds the smaller one of the same seed, and what is
+    changed in one place of the code leaves the order of all others.
+    """
     pool = [(room, change) for room, changes in all_changes().items() for change in changes]
-    random.Random(seed).shuffle(pool)
-    return pool[:size]
+    return sorted(pool, key=lambda pair: hashlib.sha256(f"{seed} {pair[1].id}".encode()).digest())[:size]
 
 
 def machine_mutants(options: argparse.Namespace) -> int:
@@ -187,8 +182,9 @@ def machine_mutants(options: argparse.Namespace) -> int:
         importlib.import_module(name)
     cases = read_cases()
     options.keep.mkdir(parents=True, exist_ok=True)
-    file, reached = options.keep / "results.jsonl", options.keep / "reach.pickle"
-    reach = _reach(cases, reached)
+    file = options.keep / "results.jsonl"
+    reach = _kept(options.keep / "reach.pickle", cases)
+    beside = _kept(options.keep / "tests.pickle", None)
     kept = [json.loads(row) for row in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
     known = {row["id"]: row for row in kept}
     drawn = sample(options.sample, options.seed)
@@ -196,13 +192,12 @@ def machine_mutants(options: argparse.Namespace) -> int:
     for _, change in drawn:
         old = known.get(change.id)
         if old is None or (options.again and not old["case"]):
-            todo.append((change, _ask(change, cases, reach)))
-    for number, (change, case, message) in enumerate(results(todo, options.workers), 1):
-        none = not any(c is change and found for c, found in todo)
-        known[change.id] = row = {"id": change.id, "case": case, "message": message, "unreached": none}
+            todo.append((change, *_ask(change, cases, reach, beside)))
+    for number, (job, case, message) in enumerate(results(todo, options.workers), 1):
+        known[job[0].id] = row = {"id": job[0].id, "case": case, "message": message, "unreached": not any(job[1:])}
         with file.open("a", encoding="utf-8") as out:
             out.write(json.dumps(row) + "\n")
-        print(f"[{number}/{len(todo)}] {change.id}\n    {case or 'SURVIVES'}: {message:.120}", flush=True)
+        print(f"[{number}/{len(todo)}] {job[0].id}\n    {case or 'SURVIVES'}: {message:.120}", flush=True)
     page = report(drawn, known)
     print(page)
     if options.report:
@@ -210,27 +205,34 @@ def machine_mutants(options: argparse.Namespace) -> int:
     return 0
 
 
-def _reach(cases: list[Case], file: Path) -> dict[str, tuple[float, dict[str, set[int]]]]:
-    """What the cases run, asked in a process of its own: here `refimpl` must stay unread. Kept in `file`."""
-    found = pickle.loads(file.read_bytes()) if file.exists() else {}
-    if new := [case for case in cases if case.id not in found]:
-        if not (child := os.fork()):
-            file.write_bytes(pickle.dumps(found | reach_of(new)))
-            os._exit(0)
-        os.waitpid(child, 0)
-        found = pickle.loads(file.read_bytes())
+def _kept(file: Path, cases: list[Case] | None) -> Reach:
+    """What the cases (or, without, the tests) run, asked in a process of its own: here `refimpl` must stay unread."""
+    found: Reach = pickle.loads(file.read_bytes()) if file.exists() else {}
+    new = [case for case in cases or () if case.id not in found]
+    if new or not found:
+        found |= apart(lambda: reach_of(new, asked) if cases else reach_of_tests())
+        file.write_bytes(pickle.dumps(found))
     return found
 
 
-def _ask(change: Change, cases: list[Case], reach: dict[str, Any]) -> list[Case]:
-    """The cases that run the line (those that run the module, if it is run at import), the quickest first."""
-    file = str(_path(change.module))
+def _ask(change: Change, cases: list[Case], reach: Reach, beside: Reach) -> tuple[list[Case], list[str]]:
+    """The cases that run the line (those that run the module, if it is run at import), the quickest first, drawn ones
+    last; and the tests that call its function.
+    """
+    file = _path(change.module)
+    lines, functions = set(change.lines), functions_at(file)
+    firsts = set().union(*(functions.get(line, set()) for line in lines))
 
-    def runs(case: Case) -> bool:
-        lines = reach[case.id][1].get(file, set())
-        return bool(lines & set(change.lines)) if change.lines else bool(lines)
+    def quickest(found: Reach, wanted: set[int], limit: float) -> list[str]:
+        ran = [name for name, (_, at) in found.items() if at.get(str(file), set()) & wanted or
+               (not lines and str(file) in at)]  # fmt: skip
+        ran.sort(key=lambda name: ("#drawn" in name, found[name][0]))
+        total = itertools.accumulate(found[name][0] for name in ran)
+        return [name for name, seconds in zip(ran, total, strict=True) if seconds <= limit or name == ran[0]]
 
-    return sorted((case for case in cases if runs(case)), key=lambda case: reach[case.id][0])
+    by_id = {case.id: case for case in cases}
+    first = [by_id[name] for name in quickest(reach, lines, FIRST[0]) if name in by_id]
+    return first, quickest(beside, firsts, FIRST[1])
 
 
 def report(drawn: list[tuple[str, Change]], known: dict[str, Any]) -> str:
@@ -243,12 +245,15 @@ def report(drawn: list[tuple[str, Change]], known: dict[str, Any]) -> str:
         kind = "killed" if row["case"] else "equivalent" if change.id in equal else "survived"
         count.update([(room, kind), (room, "all"), ("all", kind), ("all", "all")])
         count.update([(r, "timeouts") for r in (room, "all") if row["case"] == "(timeout)"])
+        count.update([(r, "beside") for r in (room, "all") if "::" in row["case"]])
         count.update([(r, "unreached") for r in (room, "all") if kind == "survived" and row["unreached"]])
-        left += [f"* `{change.id}`" + (" (no case runs it)" if row["unreached"] else "")] if kind == "survived" else []
-    columns = ["room", "mutants", "killed", "of them timeouts", "equivalent", "survived", "of them run by no case"]
-    lines = [f"| {' | '.join([*columns, 'killed of those not equivalent'])} |", "|---" * 8 + "|"]
+        left += [f"* `{change.id}`" + (" (nothing runs it)" if row["unreached"] else "")] if kind == "survived" else []
+    columns = ["room", "mutants", "killed", "of them by tests beside the code", "timeouts", "equivalent", "survived",
+               "of them run by nothing", "killed of those not equivalent"]  # fmt: skip
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    kinds = ("all", "killed", "beside", "timeouts", "equivalent", "survived", "unreached")
     for room in [*ROOMS, "all"]:
-        n = {kind: count[room, kind] for kind in ("all", "killed", "timeouts", "equivalent", "survived", "unreached")}
+        n = {kind: count[room, kind] for kind in kinds}
         share = n["killed"] / max(n["killed"] + n["survived"], 1)
         lines.append(f"| {room} | " + " | ".join(map(str, n.values())) + f" | {share:.1%} |")
     head = "# Mutants by machine\n\n`python -m conformance machine-mutants` wrote this. A timeout counts as killed.\n"
