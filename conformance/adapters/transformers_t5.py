@@ -12,6 +12,8 @@ PARTS = {"query": "q", "key": "k", "value": "v", "output": "o"}
 def config_of(hub: Any, config: dict[str, Any]) -> Any:
     """The configuration. `gelu_python` is the exact form, which no other word gives where it is gated."""
     gate = "gated-" if config["use_gated_activation"] else ""
+    name = config["activation"]
+    name = name["config"].partition(">")[2] if isinstance(name, dict) else name
     return hub.T5Config(
         vocab_size=config["vocabulary_size"],
         d_model=config["hidden_dim"],
@@ -20,7 +22,7 @@ def config_of(hub: Any, config: dict[str, Any]) -> Any:
         num_layers=config["num_layers"],
         num_heads=config["num_heads"],
         layer_norm_epsilon=config["layer_norm_epsilon"],
-        feed_forward_proj=gate + ACTIVATIONS[config["activation"]],
+        feed_forward_proj=gate + ACTIVATIONS[name],
         tie_word_embeddings=config["tie_embedding_weights"],  # here: whether the head is scaled
         attn_implementation="eager",
     )

@@ -19,7 +19,13 @@ def draw(seed: int) -> None:
             rows = content.setdefault(section.name, [])
             known = section.reached().union(*(pairs_of(row) for row in rows if row))
             rows += needed(section, known, seed)
-    ROWS.write_text(json.dumps(content, indent=0), encoding="utf-8")
+    ROWS.write_text(text_of(content), encoding="utf-8")
+
+
+def text_of(content: dict[str, list[dict[str, Any]]]) -> str:
+    """JSON with a line for each row."""
+    inner = {name: ",\n  ".join(map(json.dumps, rows)) for name, rows in content.items()}
+    return "{\n" + ",\n".join(f' "{name}": [\n  {rows}\n ]' for name, rows in inner.items()) + "\n}\n"
 
 
 def pairs_of(row: dict[str, Any]) -> set[Pair]:

@@ -20,7 +20,9 @@ def facts_of(case: Case) -> Iterator[dict[str, Any]]:
         elif "expect" in step or step["op"] == "train":
             found = {**config, "op": step["op"]}
             found |= {name: value for name, value in args.items() if isinstance(value, (str, int, float))}
-            yield found | _inputs(args, config) | _stops(args) | _sampler(args)
+            if step["op"] in ("generate", "sample"):
+                found |= _stops(step["op"], args) | _sampler(args)
+            yield found | _inputs(args, config)
 
 
 def _config(step: dict[str, Any]) -> dict[str, Any]:
@@ -36,8 +38,11 @@ def _config(step: dict[str, Any]) -> dict[str, Any]:
     config["dtype"] = args.get("dtype", "float32")
     inner, width = config.get("intermediate_dim"), config.get("hidden_dim")
     config["inner"] = "none" if not inner else "equal" if inner == width else "unequal"
+    if isinstance(config.get("activation"), dict):
+        config["activation"] = config["activation"]["config"].partition(">")[2]
     if config["family"] == "t5":
-        config["heads_wide"] = "equal" if config["num_heads"] * config["key_value_dim"] == width else "unequal"
+        depth = config["key_value_dim"] or width // config["num_heads"]
+        config["heads_wide"] = "equal" if config["num_heads"] * depth == width else "unequal"
     if config["family"] == "t5gemma":
         return config | _t5gemma(config)
     return config
@@ -47,7 +52,8 @@ def _t5gemma(config: dict[str, Any]) -> dict[str, Any]:
     """How the two sides and their heads relate."""
     heads, shared = config["decoder_num_attention_heads"], config["decoder_num_key_value_heads"]
     kinds = {kind.partition("_")[0] for kind in config["decoder_layer_types"]}
-    return {
+    sides = {config[f"{side}_num_layers"] for side in ("encoder", "decoder")}
+    return ({"num_layers": sides.pop()} if len(sides) == 1 else {}) | {
         "sides_wide": "equal" if config["encoder_hidden_dim"] == config["decoder_hidden_dim"] else "unequal",
         "shared": "all" if shared == 1 else "none" if shared == heads else "some",
         "kinds": "both" if len(kinds) > 1 else next(iter(kinds)),
@@ -97,19 +103,18 @@ def mask_kind(mask: list[list[Any]]) -> str:
     return next(kind for kind in ("empty", "holes", "ragged", "full") if kind in kinds)
 
 
-def _stops(args: dict[str, Any]) -> dict[str, Any]:
+def _stops(op: str, args: dict[str, Any]) -> dict[str, Any]:
     """How many stop tokens there are: `auto`, `none`, or a number."""
-    stops = args.get("stop_token_ids", "auto")
+    stops = args.get("stop_token_ids", "auto" if op == "generate" else None)
     return {"stops": "none" if stops is None else len(stops) if isinstance(stops, list) else stops}
 
 
 def _sampler(args: dict[str, Any]) -> dict[str, Any]:
     """The sampler's name, and its settings beside their defaults."""
     sampler = args.get("sampler", "greedy")
-    if not isinstance(sampler, dict):
-        return {"sampler": str(sampler)}
+    sampler = sampler if isinstance(sampler, dict) else {"class_name": str(sampler)}
     config = sampler.get("config", {})
-    name = sampler.get("class_name", "").partition(">")[2].removesuffix("Sampler").lower()
+    name = sampler["class_name"].rpartition(">")[2].removesuffix("Sampler").replace("_", "").lower()
     warm = config.get("temperature", 1.0)
     found = {"sampler": name, "seeded": "yes" if config.get("seed") is not None else "no"}
     rows = args.get("prompt")

@@ -16,6 +16,7 @@ from conformance.make.goldens import BACKENDS, SCALAR, Goldens
 from conformance.make.kept import kept_cases
 from conformance.make.quantized import Quantized
 from conformance.make.questions import all_questions
+from conformance.make.truth import PROFILE_OF
 from conformance.runner import filled_in
 
 
@@ -73,14 +74,16 @@ def gather(questions: list[dict[str, Any]], cache: str | None) -> dict[str, dict
             new = [q["id"] for q in questions if q["by"] != "hand" and q["id"] not in known]
             if dtype:  # the oracle of the peer itself: forward passes only
                 new = [id for id in new if id in {q["id"] for q in questions if has_numbers(q)}]
+            drawn = {q["id"]: has_numbers(q) for q in questions if "#drawn" in q["id"]}
             if name not in ("torch", "float64"):  # many small ones: transformers and one Keras backend tell the noise
-                new = [id for id in new if id not in {q["id"] for q in questions if "sparse" in q and has_numbers(q)}]
+                new = [id for id in new if not drawn.get(id) and not (name == "tensorflow" and id in drawn)]
             if new:
                 more = ask_apart("keras_hub", {"KERAS_BACKEND": backend}, new, Path(scratch), dtype)
                 found[name] = {"info": more["info"], "answers": known | more["answers"]}
                 file.write_bytes(pickle.dumps(found[name]))
-    for name, adapter in transformers().items():
-        found[name] = {"info": adapter.start(), "answers": answers_of(adapter, numeric)}
+    for name, adapter in transformers().items():  # drawn ones are many, and judged as float32 only
+        asked = [q for q in numeric if name not in PROFILE_OF or "#drawn" not in q["id"]]
+        found[name] = {"info": adapter.start(), "answers": answers_of(adapter, asked)}
     numbers = [q["id"] for q in numeric if has_numbers(q) or any("trace" in s.get("expect", {}) for s in q["steps"])]
     for name in SCALAR if numbers else ():
         with tempfile.TemporaryDirectory() as scratch:

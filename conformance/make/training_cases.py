@@ -5,9 +5,9 @@ Needs the `peers` extra: KERAS_BACKEND=jax python -m conformance.make.training_c
 The updates are written out here from the papers' and Keras's formulas, in float64.
 """
 
-import json
 import os
 import sys
+import tempfile
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,10 @@ from safetensors.numpy import save_file
 from conformance.adapters.keras_hub import KerasHub
 from conformance.adapters.transformers import Transformers
 from conformance.cases import FORMAT, GOLDEN
+from conformance.make.goldens import render
 from conformance.make.questions import moonshine
+from conformance.make.questions.covering import training_questions
+from conformance.runner import filled_in
 from conformance.signals import spelled_out
 
 PRESET, SPOKEN = "bart_dropout0", "training.batch.train#moonshine"  # the one question about sound
@@ -110,10 +113,10 @@ def clipped(gradients: list[Any], options: dict[str, Any]) -> list[Any]:
     return gradients
 
 
-def truth(args: dict[str, Any], dtype: str, preset: str) -> dict[str, np.ndarray]:
+def truth(load: dict[str, Any], args: dict[str, Any], dtype: str) -> dict[str, np.ndarray]:
     """The run by transformers. Clipping by tensor takes the tensors as KerasHub has them: one for each name here too."""
     adapter = Transformers(dtype)
-    adapter.load({"preset": GOLDEN / "presets" / preset})
+    adapter.load(load)
     model, states, losses, hits = adapter.model, {}, [], []
     for step in range(args["steps"]):
         part = args["batches"][step % len(args["batches"])]
@@ -144,38 +147,34 @@ def main() -> None:
         "version": Transformers("float64").start()["version"],
         "backend": "torch float64",
     }
-    for id, flag, told, args in QUESTIONS:
+    asked = [(*question, "moonshine_tiny" if question[0] == SPOKEN else PRESET, None) for question in QUESTIONS]
+    for id, flag, told, args, preset, damage in [*asked, *training_questions()]:
+        load: dict[str, Any] = {"op": "load", "args": {"preset": preset, "preprocessor": None, "keep": False}}
+        load |= {"damage": damage} if damage else {}
         errors: dict[str, Any] = {}
         wanted: dict[str, Any] = {}
-        preset, capability = ("moonshine_tiny", "moonshine") if id == SPOKEN else (PRESET, "probe")
-        right = truth(args, "float64", preset)
-        keras.load({"preset": GOLDEN / "presets" / preset, "preprocessor": None, "keep": False})
-        runs = {
-            "keras_hub jax": keras.call("train", spelled_out(args)),
-            "transformers32": truth(args, "float32", preset),
-        }
+        with tempfile.TemporaryDirectory() as scratch:
+            sent = filled_in(load, Path(scratch), 0)
+            right = truth(sent, args, "float64")
+            keras.load(sent)
+            runs = {
+                "keras_hub jax": keras.call("train", spelled_out(args)),
+                "transformers32": truth(sent, args, "float32"),
+            }
         for name, found in runs.items():
             errors[name] = {key: float(np.abs(found[key] - value).max()) for key, value in right.items()}
         for key, value in right.items():
             floor = max(1e-6, *(float(f"{error[key]:.3g}") for error in errors.values()))
             arrays[f"{id}/{key}"], wanted[key] = value, {"truth": f"{id}/{key}", "floor": floor}
         print(id, errors)
-        load = {"op": "load", "args": {"preset": preset, "preprocessor": None, "keep": False}}
         steps = [load, {"op": "train", "args": args, "expect": {"numeric": wanted}}]
         provenance = about | {"date": date.today().isoformat(), "float32_errors": errors}
-        cases.append(
-            {
-                "id": id,
-                "about": told,
-                "flags": [flag],
-                "capability": capability,
-                "steps": steps,
-                "provenance": provenance,
-            }
-        )
+        capability = {"moonshine_tiny": "moonshine", "t5gemma_tiny": "t5gemma"}.get(preset, "probe")
+        case = {"id": id, "about": told, "flags": [flag], "capability": capability}
+        cases.append(case | {"steps": steps, "provenance": provenance})
     flags = {flag: FLAGS[flag] for flag in FLAGS if any(flag in case["flags"] for case in cases)}
     path = (Path(sys.argv[1]) if len(sys.argv) > 1 else GOLDEN / "training") / "steps.json"
-    path.write_text(json.dumps({"format": FORMAT, "flags": flags, "cases": cases}, indent=1) + "\n", encoding="utf-8")
+    path.write_text(render({"format": FORMAT, "flags": flags, "cases": cases}) + "\n", encoding="utf-8")
     save_file(arrays, path.with_suffix(".safetensors"))
 
 

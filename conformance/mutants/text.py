@@ -130,6 +130,10 @@ MUTANTS = [
            ((TASK, "_saved_task", lambda _right: lambda folder: {}),)),
     Mutant("unknown-keys-dropped", "W11", ("presets.config.unknown-key",),
            ((BACKBONE, "Backbone.__init__", lambda right: lambda self, *a, no_such_key=0, **k: right(self, *a, **k)),)),
+    Mutant("unset-epsilon-is-larger", "W11", ("presets.config.defaults",),
+           ((BACKBONE, "Backbone.__init__", lambda right: lambda self, *a, **k:
+             right(self, *a, **({"layer_norm_epsilon": 1e-5} if "activation" not in k and "num_layers" in k and
+                                type(self).__name__ == "T5Backbone" else {}) | k)),)),
     Mutant("positions-saved-in-half-precision", "W03", ("presets.save.round-trip",),
            ((BACKBONE, "Backbone.write_preset_files", lambda right: lambda self, *a, **k: _rounded(self, right, a, k)),)),
 ]  # fmt: skip

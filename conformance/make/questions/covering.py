@@ -1,5 +1,6 @@
 """Cases drawn by a covering array: each row of `covering.json` gives a value to every dimension of its section."""
 
+import functools
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,6 +10,8 @@ import h5py
 
 from conformance.cases import GOLDEN
 from conformance.make.questions import ask, load, step
+from conformance.make.questions.covering_samplers import sampler_question
+from conformance.make.questions.covering_texts import STOPS, Row, chosen, packed, shown, texts
 
 ROWS = Path(__file__).with_name("covering.json")
 VOCABULARY = 13  # small tables, small answers
@@ -23,48 +26,35 @@ CLAUSES = {
     "cached_logits": "decoding.cache.equals-uncached",
     "generate": "generate.greedy.argmax",
 }
-STOPS = {"none": None, "0": [], "1": [5], "2": [5, 11], "3-": [12, 10, 4]}  # of the script: </s>, h and the like
 PLACES = {  # preset, where each side's layers lie
     "bart": ("bart_dropout0", {"encoder": "layers/transformer_encoder", "decoder": "layers/transformer_decoder"}),
     "t5": ("t5_gated", {"encoder": "layers/t5_transformer_layer", "decoder": "layers/t5_transformer_layer_1"}),
     "t5gemma": ("t5gemma_tiny", {s: f"layers/t5_gemma_{s}_layer" for s in ("encoder", "decoder")}),
 }  # fmt: skip
-Row = dict[str, Any]
+# How Keras writes a function that isn't its own; the plain word would be another function.
+KERAS_HUBS_OWN = {"module": "builtins", "class_name": "function", "config": "keras_hub>gelu_approximate",
+                  "registered_name": "function"}  # fmt: skip
 
 
 def questions() -> list[dict[str, Any]]:
-    """All drawn questions."""
+    """All drawn questions, and those of configurations at their defaults."""
     content = json.loads(ROWS.read_text(encoding="utf-8"))
-    return [
-        texts(n, row) if section == "generate/texts" else question(section.partition("/")[2], n, row)
+    kinds: dict[str, Callable[[int, Row], dict[str, Any]]] = {
+        "generate/texts": texts,
+        "samplers": lambda n, row: sampler_question(n, row, f"Drawn: {shown(row)}.", STOPS),
+        "preprocessing": packed,
+    }
+    return defaults() + [
+        kinds.get(section, functools.partial(question, section.partition("/")[2]))(n, row)
         for section, rows in content.items()
         for n, row in enumerate(rows)
-        if row  # a row that was given up keeps its number
+        if row and section != "training"  # a row that was given up keeps its number; training has its own maker
     ]
-
-
-def texts(number: int, row: Row) -> dict[str, Any]:
-    """One row as texts for the scripted model."""
-    rows = chosen(row["batch"])
-    sources = (["a", "", "bcd", "efgh", "b"] * 2)[:rows]
-    inputs: Any = sources[0] if row["input"] == "one" else sources
-    if row["input"] == "dictionary":
-        prompts = ["j", "g", "k", "d", "n", "m", "", "ab", "p"][:rows]
-        inputs = {"encoder_text": sources} | ({"decoder_text": prompts} if row["prompts"] == "given" else {})
-    args: dict[str, Any] = {} if row["stops"] == "auto" else {"stop_token_ids": STOPS[str(row["stops"])]}
-    asked = step("generate", {"exact": ["text"]}, inputs=inputs, **args)
-    short = load("bart_scripted", encoder_sequence_length=6, decoder_sequence_length=10)
-    return ask(f"generate.stop.ids#drawn-{number:02}", f"Drawn: {shown(row)}.", "Stop Ragged", short, asked)
-
-
-def shown(row: Row) -> str:
-    """A row in words."""
-    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in row.items() if name != "op")
 
 
 def question(family: str, number: int, row: Row) -> dict[str, Any]:
     """One row as a case."""
-    op, config = row["op"], {"bart": bart, "t5": t5, "t5gemma": t5gemma}[family](row)
+    op, config = row["op"], FAMILIES[family](row)
     inputs = batch(row, family)
     preset, damage = PLACES[family][0], changes(family, config)
     args: dict[str, Any] = {"inputs": inputs}
@@ -74,7 +64,7 @@ def question(family: str, number: int, row: Row) -> dict[str, Any]:
         asked = step(op, {"generation": None}, **args, stop_token_ids=None)
     else:
         asked = step(op, {"numeric": NUMERIC[op]}, **args)
-    by = "keras_hub" if op == "generate" else "transformers"
+    by = "keras_hub" if op == "generate" and family != "t5gemma" else "transformers"  # KerasHub's windows are wider
     capability = "t5gemma" if family == "t5gemma" else "core" if op == "generate" else "probe"
     flags = "Arithmetic" if op in ("states", "logits") else "Cache"
     steps = load(preset, None, damage, preprocessor=None), asked
@@ -83,9 +73,35 @@ def question(family: str, number: int, row: Row) -> dict[str, Any]:
     return found | {"sparse": True}
 
 
-def chosen(value: Any) -> int:
-    """A number of a range: its smallest, or 5 of `2-32`."""
-    return {"1-1": 1, "2-32": 5}.get(value) or int(str(value).partition("-")[0])
+OPTIMIZERS = {
+    "SGD": {"learning_rate": 0.05},
+    "Adam": {"learning_rate": 0.02, "epsilon": 0.01},
+    "AdamW": {"learning_rate": 0.02, "epsilon": 0.01, "weight_decay": 2.0},
+}
+
+
+def training_questions() -> list[tuple[str, str, str, Row, str, Any]]:
+    """The rows of training: id, flag, what it is, arguments, preset and its changes. Another maker answers them."""
+    found = []
+    for number, row in enumerate(json.loads(ROWS.read_text(encoding="utf-8"))["training"]):
+        family, name = row["family"], row["optimizer"]
+        whole = row | {
+            "op": "train", "source": "2-32", "target": "2-32", "sides": "unequal", "table": "part", "inner": "unequal",
+            "num_heads": 2, "heads_wide": "unequal", "activation": ["relu", "gelu", "silu"][number % 3],
+            "use_gated_activation": number % 2 > 0, "tie_embedding_weights": number % 4 < 2, "layer_norm_epsilon": 1e-6,
+            "encoder_num_layers": row["num_layers"], "decoder_num_layers": row["num_layers"], "sides_wide": "unequal",
+            "shared": "some", "scalar": "other", "kinds": ["full", "sliding"][number % 2], "rms_norm_eps": 1e-5,
+            "attn_logit_softcapping": 5.0, "final_logit_softcapping": 3.0, "rope_max_wavelength": 500.0,
+        }  # fmt: skip
+        inputs = batch(whole, family)
+        labels = [ids[1:] + ids[:1] for ids in inputs["decoder_token_ids"]]
+        weights = [[m * [1.0, 0.5, 2.0][b % 3] for m in mask] for b, mask in enumerate(inputs["decoder_padding_mask"])]
+        args = {"batches": [{"inputs": inputs, "labels": labels, "weights": weights}], "optimizer": name,
+                "options": OPTIMIZERS[name], "steps": 3}  # fmt: skip
+        config = FAMILIES[family](whole) | ({"dropout_rate": 0.0} if family == "t5gemma" else {})
+        id = f"training.optimizer.{name.lower()}#drawn-{number:02}"
+        found.append((id, "Gradient", f"Drawn: {shown(row)}.", args, PLACES[family][0], changes(family, config)))
+    return found
 
 
 def bart(row: Row) -> Row:
@@ -107,13 +123,14 @@ def t5(row: Row) -> Row:
         "vocabulary_size": VOCABULARY, "num_layers": chosen(row["num_layers"]), "num_heads": heads, "hidden_dim": 6,
         "key_value_dim": 6 // heads if row["heads_wide"] == "equal" else 4,
         "intermediate_dim": 6 + 3 * (row["inner"] == "unequal"), **{name: row[name] for name in same},
+        **({"activation": KERAS_HUBS_OWN} if row["activation"] == "gelu_approximate" else {}),
     }  # fmt: skip
 
 
 def t5gemma(row: Row) -> Row:
     """T5Gemma's configuration: four heads a side."""
     found: Row = {"vocabulary_size": VOCABULARY, "query_pre_attn_scalar": 4 if row["scalar"] == "width" else 7}
-    widths = {"encoder": 6, "decoder": 6 if row["sides_wide"] == "equal" else 8}
+    widths = {"encoder": 8, "decoder": 8 if row["sides_wide"] == "equal" else 12}
     for side, width in widths.items():
         layers = chosen(row[f"{side}_num_layers"])
         kinds = ["sliding", "full"] if row["kinds"] == "both" else [row["kinds"]]
@@ -124,7 +141,10 @@ def t5gemma(row: Row) -> Row:
             f"{side}_layer_types": [f"{kinds[n % len(kinds)]}_attention" for n in range(layers)],
         }  # fmt: skip
     same = ("attn_logit_softcapping", "final_logit_softcapping", "rms_norm_eps", "rope_max_wavelength")
-    return found | {"cross_attention_hidden_size": 6} | {name: row[name] for name in same}
+    return found | {"cross_attention_hidden_size": 8} | {name: row[name] for name in same}
+
+
+FAMILIES: dict[str, Callable[[Row], Row]] = {"bart": bart, "t5": t5, "t5gemma": t5gemma}
 
 
 def changes(family: str, config: Row) -> list[dict[str, Any]]:
@@ -135,6 +155,35 @@ def changes(family: str, config: Row) -> list[dict[str, Any]]:
     return [{"change": "remove-file", "file": "task.json"},  # it would say the old configuration
             {"change": "set", "file": "config.json", "keys": ["config"], "values": values},
             {"change": "fill", "file": "model.weights.h5", "groups": groups}]  # fmt: skip
+
+
+def defaults() -> list[dict[str, Any]]:
+    """Configurations that lack what is at its default, beside the same ones written out."""
+    both = {"op": "logits", "source": "2-32", "target": "2-32", "sides": "unequal", "batch": 2, "source_mask": "ragged"}
+    both |= {"num_layers": 2, "num_heads": 2, "heads_wide": "equal", "inner": "unequal"} | {
+        f"{side}_num_layers": 2 for side in ("encoder", "decoder")
+    }
+    rest: dict[str, Row] = {
+        "t5": {"activation": "relu", "use_gated_activation": True, "layer_norm_epsilon": 1e-6,
+               "tie_embedding_weights": True, "key_value_dim": None, "dropout": 0.1},
+        "t5gemma": {"rms_norm_eps": 1e-6, "query_pre_attn_scalar": 1.0, "hidden_activation": "gelu_approximate",
+                    "tie_word_embeddings": True, "attention_bias": False, "dropout_rate": 0.0, "sliding_window": None,
+                    "attn_logit_softcapping": None, "final_logit_softcapping": None, "rope_max_wavelength": 10000.0},
+    }  # fmt: skip
+    found = []
+    for family, unset in rest.items():
+        row = both | unset | {"kinds": "full", "sides_wide": "equal", "shared": "some", "scalar": "other"}
+        written = changes(family, FAMILIES[family](row) | unset)
+        left = [{"change": "remove-key", "file": "config.json", "keys": ["config", name]} for name in unset]
+        scores = {"inputs": batch(row, family)}
+        again = {"same_as": {"step": 1, "keys": ["logits"]}}
+        found.append(
+            ask(f"presets.config.defaults#{family}", "What is at its default may be left out.", "Load",
+                load(PLACES[family][0], damage=written), step("logits", None, **scores),
+                load(PLACES[family][0], damage=[*written, *left]), step("logits", again, **scores),
+                capability="t5gemma" if family == "t5gemma" else "probe", by="hand")
+        )  # fmt: skip
+    return found
 
 
 def groups_of(family: str, before: Row, config: Row) -> Iterator[tuple[list[str], Row]]:
@@ -195,7 +244,8 @@ def sized(shape: tuple[int, ...], before: Row, config: Row, side: str) -> list[i
         if "rms_norm_eps" in one:
             return [*found, one["encoder_hidden_dim"], one["decoder_hidden_dim"]]
         if "key_value_dim" in one:
-            return [*found, one["num_heads"] * one["key_value_dim"]]
+            heads = one["num_heads"]
+            return [*found, heads * (one["key_value_dim"] or one["hidden_dim"] // heads)]
         return [*found, one["hidden_dim"] // one["num_heads"], one["max_sequence_length"]]
 
     return [dict(zip(pairs(before)[::-1], pairs(config)[::-1], strict=True)).get(size, size) for size in shape]

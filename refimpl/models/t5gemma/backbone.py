@@ -35,7 +35,7 @@ def _are_names(given: Any) -> bool:
 
 @dataclass(frozen=True)
 class T5GemmaConfig(Config):
-    """What T5Gemma is built from. Spec: models.t5gemma.config"""
+    """What T5Gemma is built from. Spec: models.t5gemma.config, presets.config.defaults"""
 
     clause = "models.t5gemma.config"
     vocabulary_size: int = size()
