@@ -64,8 +64,9 @@ def test_null_variants_are_left_alone(null):
 
 
 def test_every_numeric_case_has_floors_for_each_profile():
-    rules = [rule for case in read_cases() if case.chapter != "training" for step in case.steps
-             for rule in step.get("expect", {}).get("numeric", {}).values()]  # fmt: skip
+    """But for training, and for the drawn cases: their producers were asked in float32 and float64 alone."""
+    rules = [rule for case in read_cases() if case.chapter != "training" and "#drawn-" not in case.id
+             for step in case.steps for rule in step.get("expect", {}).get("numeric", {}).values()]  # fmt: skip
     assert rules
     for rule in rules:
         found = {profile: floors(rule, profile) for profile in PROFILES}
