@@ -20,10 +20,10 @@ def read_recording(path: Path, rate: int) -> np.ndarray:
     """
     try:
         samples, found = _read_wav(path)
-    except (wave.Error, EOFError) as error:
+    except (wave.Error, EOFError, RuntimeError) as error:  # the last for a part that ends beyond the file
         samples, found = _read_sound(path, str(error) or "it ends too early")
-    except OSError as error:
-        raise _unreadable(path, str(error.strerror)) from error
+    except (OSError, ValueError) as error:  # the second for a name with a zero byte
+        raise _unreadable(path, str(getattr(error, "strerror", error))) from error
     if found != rate or samples.shape[1] != 1:
         raise InputError(
             f"{path} has {samples.shape[1]} channels of {found} Hz.",

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -36,6 +37,11 @@ def test_a_line_for_each_recording_as_if_it_were_alone(preset, tmp_path, capsys)
     assert [(row["input"], row["output"]) for row in rows] == list(zip(files, alone, strict=True))
 
 
+def _beyond(path):
+    data = write_wav(path).read_bytes()
+    path.write_bytes(data[:12] + b"LIST" + (2**31 - 1).to_bytes(4, "little") + data[12:])
+
+
 def _cut(path):
     path.write_bytes(write_wav(path).read_bytes()[:-1000])
 
@@ -46,6 +52,7 @@ def _cut(path):
         (lambda path: write_wav(path, rate=44_100), "ffmpeg -i a.wav -ac 1 -ar 16000"),
         (lambda path: write_wav(path, channels=2), "2 channels"),
         (_cut, "1900 of 2400 samples"),
+        (_beyond, "too early"),
         (lambda path: path.write_bytes(b""), "too early"),
         (lambda path: path.write_bytes(b"ID3 no wave at all, but a song"), "can't be read"),
         (lambda path: write_wav(path, SOUND[:0]), "empty"),
@@ -61,6 +68,11 @@ def test_what_is_no_recording_is_one_line(write, says, preset, tmp_path, capsys,
     error = capsys.readouterr().err.splitlines()[-1]
     assert says in error
     assert error.startswith("refimpl: ")
+
+
+def test_a_name_with_a_zero_byte_is_named():
+    with pytest.raises(InputError, match="embedded null byte"):
+        read_recording(Path("a\0.wav"), 16_000)
 
 
 def test_a_length_that_a_pipe_could_not_know_is_no_damage(tmp_path):
