@@ -74,11 +74,12 @@ def _source(lm: Any, tokens: Mapping[str, np.ndarray], named: Any) -> tuple[str,
 
 
 def _namer(lm: Any) -> Any:
-    """Ids to tokens, in the vocabulary's words; without preprocessor an id is its own name."""
+    """Ids to tokens, in the vocabulary's words; an id that it lacks, as a model may have more, is its own name."""
+    tokenizer: Any = getattr(lm.preprocessor, "tokenizer", None)
+    known = 0 if tokenizer is None else tokenizer.vocabulary_size()
 
     def named(id: Any) -> Token:
-        text = str(id) if lm.preprocessor is None else lm.preprocessor.tokenizer.id_to_token(int(id))
-        return Token(int(id), str(text))
+        return Token(int(id), str(tokenizer.id_to_token(int(id)) if id < known else id))
 
     return named
 

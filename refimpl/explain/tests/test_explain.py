@@ -16,6 +16,7 @@ from refimpl.explain.page import PARTS, in_script
 from refimpl.models import Seq2SeqLM, T5GemmaBackbone, T5GemmaSeq2SeqLM
 from refimpl.presets.shipped import shipped_preset
 from refimpl.samplers import BeamSampler, ContrastiveSampler, RandomSampler, Sampler, TopKSampler
+from refimpl.tests import speech
 from refimpl.tests.tiny import adversarial, batch, seq2seq, t5
 
 SAMPLERS = {
@@ -220,6 +221,15 @@ def test_a_model_without_layers_and_a_prompt_that_fills_all():
     assert found.steps == []
     assert found.attention.decoder.shape == (2, 3, 9, 9)
     assert "<text" in found.page()
+
+
+def test_ids_that_the_tokenizer_lacks_are_their_own_names():
+    lm = speech.task()  # 16 ids, of which its tokenizer knows 13
+    found = lm.explain(speech.SOUND)
+    names = {token.id: token.text for step in found.steps for token in [c.token for c in step]}
+    assert found.output == lm.generate(speech.SOUND)
+    assert any(id > 12 for id in names)
+    assert all(text == str(id) for id, text in names.items() if id > 12)
 
 
 def test_the_command(tmp_path, capsys):
