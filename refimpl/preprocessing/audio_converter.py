@@ -8,7 +8,14 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from refimpl.errors import AudioLengthWarning, ConfigError, InputError, InputTypeError, PresetError
+from refimpl.errors import (
+    AudioLengthWarning,
+    ConfigError,
+    InputError,
+    InputTypeError,
+    PresetError,
+    SequenceLengthError,
+)
 from refimpl.keras_api.inputs import plain
 from refimpl.presets import open_preset, register
 from refimpl.presets.dtype import dtype_policy
@@ -17,6 +24,8 @@ from refimpl.presets.registry import Configured, classproperty, find_class, pres
 from refimpl.presets.saving import replaced_folder, write_json
 
 SHORTEST, LONGEST = 0.1, 64.0  # seconds that Moonshine was trained on
+LOUDEST = float(np.finfo(np.float32).max)
+MOST = 2**28  # samples of padding, four hours; a length that is a slip would fill the memory
 
 
 class AudioConverter(Configured):
@@ -53,7 +62,15 @@ class AudioConverter(Configured):
                 "Call AudioConverter.from_preset.",
                 "presets.audio-converter.from-preset",
             )
-        return found.from_config({**config, **kwargs})
+        try:
+            return found.from_config({**config, **kwargs})
+        except TypeError as error:
+            raise ConfigError(
+                f"The configuration of {found.__name__} does not fit: {error}.",
+                "Every key must be a parameter of the class.",
+                f"Remove the key from {AUDIO_CONVERTER_FILE} or from the call.",
+                "presets.config.unknown-key",
+            ) from error
 
     def save_to_preset(self, preset_dir: object) -> None:
         """Save the converter alone to a preset folder."""
@@ -86,14 +103,15 @@ class MoonshineAudioConverter(AudioConverter):
         self, sampling_rate: int = 16000, padding_value: float = 0.0, do_normalize: bool = False, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        if type(sampling_rate) is not int or sampling_rate < 1 or not np.isfinite(padding_value):
+        is_number = isinstance(padding_value, (int, float, np.floating)) and abs(padding_value) <= LOUDEST
+        if type(sampling_rate) is not int or sampling_rate < 1 or not is_number:
             raise ConfigError(
                 f"sampling_rate={sampling_rate!r:.40} and padding_value={padding_value!r:.40} were passed.",
-                "The rate is a whole number above 0, the value finite.",
+                "The rate is a whole number above 0, the value a finite number of 32 bits.",
                 "Leave them out for 16000 and 0.0.",
                 "preprocessing.audio.converter",
             )
-        self.sampling_rate, self.padding_value, self.do_normalize = sampling_rate, padding_value, do_normalize
+        self.sampling_rate, self.padding_value, self.do_normalize = sampling_rate, float(padding_value), do_normalize
 
     def __call__(
         self,
@@ -107,7 +125,7 @@ class MoonshineAudioConverter(AudioConverter):
 
         Shapes: (B, N), (B, N, 1), or a list of B of (n,) or (n, 1) -> (B, N, 1) float32.
         Units: `max_length` and `pad_to_multiple_of` in samples.
-        Raises: InputError for another rate, and what `recordings` raises.
+        Raises: InputError for another rate, SequenceLengthError for what is no length, and what `recordings` raises.
         Spec: preprocessing.audio.converter, preprocessing.audio.rate, preprocessing.audio.length
         """
         if sampling_rate is not None and sampling_rate != self.sampling_rate:
@@ -117,6 +135,14 @@ class MoonshineAudioConverter(AudioConverter):
                 f"Resample it to {self.sampling_rate} Hz first, for example with soxr or librosa.",
                 "preprocessing.audio.rate",
             )
+        for count in (max_length, pad_to_multiple_of):
+            if count is not None and not (isinstance(count, (int, np.integer)) and 0 <= count <= MOST):
+                raise SequenceLengthError(
+                    f"max_length={max_length!r:.40} and pad_to_multiple_of={pad_to_multiple_of!r:.40} were passed.",
+                    f"They are whole numbers of samples, from 0 to {MOST}.",
+                    "Leave them out to pad to the longest recording.",
+                    "preprocessing.audio.converter",
+                )
         rows = recordings(inputs)
         seconds = sorted(len(row) / self.sampling_rate for row in rows)
         if seconds[0] < SHORTEST or seconds[-1] > LONGEST:

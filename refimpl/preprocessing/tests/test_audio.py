@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 import refimpl as keras_hub
-from refimpl.errors import AudioLengthWarning, InputError, InputTypeError, MissingInputError
+from refimpl.errors import (
+    AudioLengthWarning,
+    ConfigError,
+    InputError,
+    InputTypeError,
+    MissingInputError,
+    SequenceLengthError,
+)
 from refimpl.models.moonshine.preprocessor import LONGEST, WINDOW, MoonshineAudioToTextPreprocessor
 from refimpl.models.moonshine.tokenizer import MoonshineTokenizer
 from refimpl.tests.pieces import digits
@@ -49,6 +56,25 @@ def test_padding(padding, width):
     assert len(padded) == width
     assert (padded[:2400] == SOUND[:width]).all()
     assert (padded[2400:] == 0.5).all()
+
+
+@pytest.mark.parametrize("given", [-1, 1.5, "a", float("nan"), 10**30, [1]])
+@pytest.mark.parametrize("name", ["max_length", "pad_to_multiple_of"])
+def test_what_is_no_width_is_refused(given, name):
+    with pytest.raises(SequenceLengthError, match=name):
+        Converter()(SOUND[None], padding="max_length", **{name: given})
+
+
+@pytest.mark.parametrize("given", [None, "a", [], [0.0, 0.0], 10**400, float("nan"), float("inf"), 1e39])
+def test_what_is_no_padding_value_is_refused(given):
+    with pytest.raises(ConfigError, match="padding_value"):
+        Converter(padding_value=given)
+
+
+def test_a_key_that_no_converter_has_is_refused(preprocessor, tmp_path):
+    preprocessor.save_to_preset(tmp_path / "saved")
+    with pytest.raises(ConfigError, match="rate"):
+        keras_hub.layers.AudioConverter.from_preset(tmp_path / "saved", rate=16_000)
 
 
 def test_each_recording_of_a_list_is_normalized_by_itself():
