@@ -38,16 +38,18 @@ def require_shapes(arrays: Mapping[str, np.ndarray]) -> None:
         )
 
 
-def as_samples(key: str, value: Any) -> np.ndarray:
-    """Sound of one channel. Shapes: (B, N) or (B, N, 1) -> (B, N, 1). Spec: models.moonshine.audio-values"""
+def as_samples(key: str, value: Any, dtype: Any) -> np.ndarray:
+    """Sound of one channel in `dtype`. Shapes: (B, N) or (B, N, 1) -> (B, N, 1). Spec: models.moonshine.audio-values"""
     try:
         audio = np.asarray(value)
     except ValueError:  # rows of different lengths
         audio = np.empty(0, object)
     audio = audio[..., None] if audio.ndim == 2 else audio
-    finite = audio.dtype.kind == "f" and bool(np.isfinite(audio).all())
+    with np.errstate(over="ignore"):  # what the type can't hold becomes infinite
+        cast = audio.astype(dtype) if audio.dtype.kind == "f" else audio
+    finite = cast is not audio and bool(np.isfinite(cast).all())
     if finite and audio.ndim == 3 and audio.shape[2] == 1:
-        return audio
+        return cast
     raise InputError(
         f"{key} has the shape {audio.shape} and the type {audio.dtype}{'' if finite else ', or is not finite'}.",
         "It must be finite floats of shape (batch, samples, 1), about from -1 to 1.",

@@ -97,7 +97,7 @@ class MoonshineBackbone(Backbone):
     # -- sound -----------------------------------------------------------------------------------------------------
     def as_source(self, given: Any) -> np.ndarray:
         """Samples of one channel. Shapes: (B, N) or (B, N, 1) -> (B, N, 1)."""
-        return as_samples(self.source_key, given).astype(self.dtype)
+        return as_samples(self.source_key, given, self.dtype)
 
     def checked_source(self, source: np.ndarray) -> np.ndarray:
         """There must be a frame. Spec: models.moonshine.audio-length"""

@@ -185,6 +185,7 @@ SOUND = noise(rows=2)["encoder_input_values"]
         (np.zeros((2, 0, 1)), errors.InputError, "shapes"),
         (SOUND[:, :894], errors.SequenceLengthError, "895 samples"),
         (np.where(SOUND > 0.5, np.nan, SOUND), errors.InputError, "not finite"),
+        (SOUND.astype(float) * 1e300, errors.InputError, "not finite"),
         (np.repeat(SOUND, 2, axis=2), errors.InputError, "Mix channels"),
         ((SOUND * 32767).astype(np.int16), errors.InputError, "divide 16-bit integers"),
         ([[0.5, 0.5], [0.5]], errors.InputError, "pad recordings"),
