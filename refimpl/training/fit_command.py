@@ -17,14 +17,13 @@ from refimpl import random
 from refimpl.autograd.blas_threads import spare_threads
 from refimpl.errors import CheckpointError, ConfigError, SavingError
 from refimpl.models import Seq2SeqLM
-from refimpl.preprocessing.audio_file import read_recording
 from refimpl.presets.folder import CONFIG_FILE, STAGED, PresetFolder
 from refimpl.presets.shipped import DEFAULT, shipped_preset
 from refimpl.training.callbacks import CSVLogger, EarlyStopping, Interruption, ModelCheckpoint
 from refimpl.training.curve import draw_learning_curve
 from refimpl.training.grouping import LengthGroups
 from refimpl.training.optimizers import SGD, Adam, AdamW, Optimizer, schedules
-from refimpl.training.rows import read_pairs
+from refimpl.training.rows import read_pairs, with_recordings
 
 HELP = "Fine-tune a preset on pairs of texts, or of recordings and texts."
 EXAMPLES = """examples:
@@ -179,11 +178,12 @@ def _read(path: Path, columns: tuple[str, str], skip_bad: bool, preprocessor: An
     """The columns of a table. Recordings are read into memory. Spec: training.command.audio"""
     sources: list[Any]
     sources, targets, bad = read_pairs(path, columns, skip_bad)
-    if bad:
-        print(f"refimpl: left out {bad} of {bad + len(sources)} rows of {path}", file=sys.stderr)
+    rows = bad + len(sources)
     converter = getattr(preprocessor, "audio_converter", None)
     if converter is not None:
-        sources = [read_recording(path.parent / name, converter.sampling_rate) for name in sources]
+        sources, targets = with_recordings(sources, targets, path.parent, converter.sampling_rate, skip_bad)
+    if rows > len(sources):
+        print(f"refimpl: left out {rows - len(sources)} of {rows} rows of {path}", file=sys.stderr)
     return {preprocessor.source_key: sources, preprocessor.target_key: targets}
 
 

@@ -1,4 +1,4 @@
-"""Pairs of texts from a TSV, CSV, JSON or JSONL file, with the line of each row that can't be read."""
+"""Pairs of texts, or of recordings and texts, from a TSV, CSV, JSON or JSONL file; each bad row is named by line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from refimpl.errors import TrainingDataError
+import numpy as np
+
+from refimpl.errors import InputError, TrainingDataError
+from refimpl.preprocessing.audio_file import read_recording
 
 FORMATS = {".tsv": "tsv", ".csv": "csv", ".jsonl": "json", ".ndjson": "json", ".json": "json"}
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -60,6 +63,27 @@ def read_pairs(path: Path, columns: tuple[str, str], skip_bad: bool = False) -> 
             "training.data.empty",
         )
     return sources, targets, bad
+
+
+def with_recordings(
+    names: list[str], texts: list[str], folder: Path, rate: int, skip_bad: bool
+) -> tuple[list[np.ndarray], list[str]]:
+    """The samples of the recordings, and their texts; `skip_bad` leaves out what can't be read, unless that is all.
+
+    Spec: training.command.audio, training.command.skip-bad
+    """
+    found, kept, problem = [], [], None
+    for name, text in zip(names, texts, strict=True):
+        try:
+            found.append(read_recording(folder / name, rate))
+            kept.append(text)
+        except InputError as error:
+            problem = error
+            if not skip_bad:
+                raise
+    if problem and not found:
+        raise problem
+    return found, kept
 
 
 def _pair(row: Any, columns: tuple[str, str]) -> tuple[str, str]:

@@ -3,8 +3,10 @@
 import pytest
 
 from refimpl.cli import main
+from refimpl.errors import InputError
 from refimpl.models import AudioToText
 from refimpl.tests.speech import SOUND, task, write_wav
+from refimpl.training.rows import with_recordings
 
 
 @pytest.mark.parametrize("options", [[], ["--group-by-length", "--validation-split", "0"]])
@@ -24,16 +26,24 @@ def test_a_table_of_recordings(options, tmp_path, capsys):
     assert isinstance(lm.generate(SOUND), str)
 
 
-def test_a_recording_that_is_not_there_is_named(tmp_path, capsys):
-    (tmp_path / "pairs.tsv").write_text("audio\ttext\nno.wav\t1\n", encoding="utf-8")
+@pytest.mark.parametrize(
+    ("options", "code", "says"),
+    [
+        ([], 1, "no.wav can't be read"),
+        (["--skip-bad"], 0, "left out 1 of 3 rows"),
+    ],
+)
+def test_a_recording_that_is_not_there_is_named_or_left_out(options, code, says, tmp_path, capsys):
+    for n in (1, 2):
+        write_wav(tmp_path / f"{n}.wav")
+    (tmp_path / "pairs.tsv").write_text("audio\ttext\n1.wav\t1\nno.wav\t3\n2.wav\t2\n", encoding="utf-8")
     task().save_to_preset(tmp_path / "preset")
-    paths = [
-        "--data",
-        str(tmp_path / "pairs.tsv"),
-        "--preset",
-        str(tmp_path / "preset"),
-        "--out",
-        str(tmp_path / "out"),
-    ]
-    assert main(["fit", *paths]) == 1
-    assert "no.wav can't be read" in capsys.readouterr().err
+    wanted = {"--data": "pairs.tsv", "--preset": "preset", "--out": "out"}
+    paths = [part for name, file in wanted.items() for part in (name, str(tmp_path / file))]
+    assert main(["fit", *paths, "--epochs", "1", *options]) == code
+    assert says in capsys.readouterr().err
+
+
+def test_a_table_without_a_recording_that_can_be_read_is_refused(tmp_path):
+    with pytest.raises(InputError, match="b.wav"):
+        with_recordings(["a.wav", "b.wav"], ["1", "2"], tmp_path, 16_000, skip_bad=True)
