@@ -59,7 +59,8 @@ def _is_one(value: Any) -> bool:
 def _as_rows(inputs: Any) -> tuple[Mapping[str, Any], bool]:
     """A dictionary of token ids, and whether it held one row, which is made a batch. Spec: generate.input.one-row"""
     arrays = {key: plain(value) for key, value in inputs.items()}
-    if not all(hasattr(array, "__len__") and len(array) and np.ndim(array[0]) == 0 for array in arrays.values()):
+    rows = [array for key, array in arrays.items() if key != "encoder_input_values"]  # samples: (N,) or (N, 1)
+    if not all(hasattr(array, "__len__") and len(array) and np.ndim(array[0]) == 0 for array in rows):
         return inputs, False
     return {key: [array] for key, array in arrays.items()}, True
 

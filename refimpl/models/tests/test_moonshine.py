@@ -93,6 +93,17 @@ def test_what_keras_hub_generates():
     assert found.tolist() == [[1, 7, 2, 9, 2, 9], [1, 9, 2, 9, 2, 9]]
 
 
+def test_one_row_of_samples_gives_one_row():
+    lm, rows = (
+        by_formula(),
+        tones() | {"decoder_token_ids": np.ones((2, 6), int), "decoder_padding_mask": np.eye(6)[[0, 0]]},
+    )
+    lm.compile(sampler="greedy")
+    both = lm.generate(rows, stop_token_ids=None)["decoder_token_ids"]
+    alone = lm.generate({key: value[0] for key, value in rows.items()}, stop_token_ids=None)["decoder_token_ids"]
+    assert alone.tolist() == both[0].tolist()
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_cached_steps_equal_the_whole_pass(kind):
     lm, inputs = wide("float64", **KINDS[kind]), noise()
