@@ -104,11 +104,12 @@ class MoonshineAudioConverter(AudioConverter):
     ) -> None:
         super().__init__(**kwargs)
         is_number = isinstance(padding_value, (int, float, np.floating)) and abs(padding_value) <= LOUDEST
-        if type(sampling_rate) is not int or sampling_rate < 1 or not is_number:
+        if type(sampling_rate) is not int or sampling_rate < 1 or not is_number or type(do_normalize) is not bool:
             raise ConfigError(
-                f"sampling_rate={sampling_rate!r:.40} and padding_value={padding_value!r:.40} were passed.",
-                "The rate is a whole number above 0, the value a finite number of 32 bits.",
-                "Leave them out for 16000 and 0.0.",
+                f"sampling_rate={sampling_rate!r:.40}, padding_value={padding_value!r:.40} and "
+                f"do_normalize={do_normalize!r:.40} were passed.",
+                "The rate is a whole number above 0, the value a finite number of 32 bits, the last True or False.",
+                "Leave them out for 16000, 0.0 and False.",
                 "preprocessing.audio.converter",
             )
         self.sampling_rate, self.padding_value, self.do_normalize = sampling_rate, float(padding_value), do_normalize
@@ -136,7 +137,7 @@ class MoonshineAudioConverter(AudioConverter):
                 "preprocessing.audio.rate",
             )
         for count in (max_length, pad_to_multiple_of):
-            if count is not None and not (isinstance(count, (int, np.integer)) and 0 <= count <= MOST):
+            if count is not None and (type(count) not in (int, np.int64) or not 0 <= count <= MOST):
                 raise SequenceLengthError(
                     f"max_length={max_length!r:.40} and pad_to_multiple_of={pad_to_multiple_of!r:.40} were passed.",
                     f"They are whole numbers of samples, from 0 to {MOST}.",

@@ -51,7 +51,7 @@ STOREYS = [
 # Lines of code that each room may have, without tests. A change may lower them, and raise one with a reason.
 BUDGET = {
     "autograd": 1705, "cli": 367, "decoding": 405, "explain": 711, "keras_api": 405, "kernels": 1650, "lessons": 5,
-    "models": 3040, "preprocessing": 844, "presets": 2847, "random": 200, "samplers": 1010, "tokenizers": 1190,
+    "models": 3040, "preprocessing": 845, "presets": 2847, "random": 200, "samplers": 1010, "tokenizers": 1190,
     "training": 3435,
 }  # fmt: skip
 

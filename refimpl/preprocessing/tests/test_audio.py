@@ -58,7 +58,7 @@ def test_padding(padding, width):
     assert (padded[2400:] == 0.5).all()
 
 
-@pytest.mark.parametrize("given", [-1, 1.5, "a", float("nan"), 10**30, [1]])
+@pytest.mark.parametrize("given", [-1, 1.5, True, "a", float("nan"), 10**30, [1]])
 @pytest.mark.parametrize("name", ["max_length", "pad_to_multiple_of"])
 def test_what_is_no_width_is_refused(given, name):
     with pytest.raises(SequenceLengthError, match=name):
@@ -69,6 +69,12 @@ def test_what_is_no_width_is_refused(given, name):
 def test_what_is_no_padding_value_is_refused(given):
     with pytest.raises(ConfigError, match="padding_value"):
         Converter(padding_value=given)
+
+
+@pytest.mark.parametrize("given", [None, "no", 0])
+def test_what_is_no_switch_is_refused(given):
+    with pytest.raises(ConfigError, match="do_normalize"):
+        Converter(do_normalize=given)
 
 
 def test_a_key_that_no_converter_has_is_refused(preprocessor, tmp_path):
