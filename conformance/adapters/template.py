@@ -43,7 +43,10 @@ class Template:
         if more := set(args) - {"preset", "keep"}:
             raise UnsupportedError(f"load with {', '.join(sorted(more))}")
         folder = Path(args["preset"])
-        kind = json.loads((folder / "config.json").read_text(encoding="utf-8"))["class_name"]
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        if not isinstance(config, dict):
+            raise ValueError("config.json holds no object")
+        kind = config.get("class_name")
         if kind != "BartBackbone":  # the suite has presets of T5, too
             raise UnsupportedError(f"no {kind}")
         self.model = folder  # my_library.load(folder)
