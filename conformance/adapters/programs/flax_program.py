@@ -3,16 +3,14 @@
 python -m conformance run --command "/path/to/python conformance/adapters/programs/flax_program.py"
 """
 
-from pathlib import Path
 from typing import Any
 
 import flax.linen as nn
-import h5py
 import jax
 import jax.numpy as jnp
 import transformers as hf
 from flax_weights import bart, named, t5
-from wire import UnsupportedError, config_of, serve, unpacked
+from wire import UnsupportedError, Weights, config_of, serve, unpacked
 
 MAKERS = {"BartBackbone": (bart, "BartSeq2SeqLM"), "T5Backbone": (t5, "T5Seq2SeqLM")}
 
@@ -28,12 +26,12 @@ class Program:
         if kind not in MAKERS:
             raise UnsupportedError(f"no {kind}")
         make, name = MAKERS[kind]
-        with h5py.File(Path(preset) / "model.weights.h5") as file:
-            self.model, self.params = make(lambda path: file[path][()], config)
+        weights = Weights(preset)
+        self.model, self.params = make(weights, config)
         have, want = jax.tree.leaves(self.params), jax.tree.leaves(self.model.params_shape_tree)
-        if [a.shape for a in have] != [a.shape for a in want]:
-            raise ValueError("the file's arrays have other shapes than the model's")
-        return {"class": name, "params": sum(a.size for a in have)}
+        if weights.unread or [a.shape for a in have] != [a.shape for a in want]:
+            raise ValueError(f"other shapes than the model's, or datasets that it has not: {sorted(weights.unread)}")
+        return {"class": name, "params": weights.count}
 
     def run(self, inputs: dict[str, Any], chunks: Any = None, forced: Any = None) -> dict[str, Any]:
         """All tensors of a pass, by their names."""
@@ -105,11 +103,11 @@ class Program:
 
     def generate(self, inputs: Any, stop_token_ids: Any = "auto", sampler: Any = None, **more: Any) -> dict[str, Any]:
         """Greedy; a logits processor says what a longer prompt has."""
-        if not isinstance(inputs, dict) or "decoder_token_ids" not in inputs or sampler not in {None, "greedy"}:
+        if not isinstance(inputs, dict) or "decoder_token_ids" not in inputs or (sampler or "greedy") != "greedy":
             raise UnsupportedError("it generates greedily, and from token ids")
         if stop_token_ids is not None and (not isinstance(stop_token_ids, list) or len(stop_token_ids) != 1):
             raise UnsupportedError("one stop token, or none")
-        stop = stop_token_ids[0] if stop_token_ids else -1
+        stop = stop_token_ids[0] if stop_token_ids else self.model.config.vocab_size  # which never comes
         prompt, known = jnp.array(inputs["decoder_token_ids"]), jnp.array(inputs["decoder_padding_mask"], bool)
         shortest, total = int(known.sum(1).min()), prompt.shape[1]
 

@@ -3,17 +3,15 @@
 python -m conformance run --command "/path/to/python conformance/adapters/programs/torchtext_program.py"
 """
 
-from pathlib import Path
 from typing import Any
 
-import h5py
 import torch
 from torchtext import __version__
 from torchtext.models import T5Conf, T5Model
 from torchtext.models.t5.modules import T5MultiheadAttention
 from torchtext.prototype.generate import GenerationUtils
 from torchtext_weights import weights
-from wire import UnsupportedError, config_of, serve, unpacked
+from wire import UnsupportedError, Weights, config_of, serve, unpacked
 
 BLOCKS = {"dropout1": "self_attention", "dropout4": "cross_attention", "dropout3": "feed_forward"}
 NORMS = {"norm1": "self_attention_norm", "norm3": "cross_attention_norm", "norm2": "feed_forward_norm"}
@@ -49,8 +47,10 @@ class Program:
                 module.num_heads = heads
                 if module.relative_attention_bias is not None:
                     module.relative_attention_bias = torch.nn.Embedding(module.relative_attention_num_buckets, heads)
-        with h5py.File(Path(preset) / "model.weights.h5") as file:
-            self.model.load_state_dict(weights(lambda path: file[path][()], c))
+        data = Weights(preset)
+        self.model.load_state_dict(weights(data, c))
+        if data.unread:
+            raise ValueError(f"the model has no {sorted(data.unread)}")
         if c["tie_embedding_weights"]:
             self.model.lm_head.weight = self.model.token_embeddings.weight
         return {"class": "T5Seq2SeqLM", "params": sum(p.numel() for p in self.model.parameters())}
@@ -65,18 +65,12 @@ class Program:
             if chunks is None:
                 return self.model(source, target, decoder_padding_mask=target_mask, **more)
             more["encoder_outputs"] = self.model.encoder(source, src_key_padding_mask=source_mask)
-            at, logits, past = 0, [], None
+            at, logits, more["return_past_key_values"] = 0, [], True
             for n in chunks:
                 future = torch.ones(n, at + n, dtype=torch.bool).triu(at + 1)
-                out = self.model(
-                    decoder_tokens=target[:, at : at + n],
-                    decoder_mask=future,
-                    decoder_padding_mask=target_mask[:, : at + n],
-                    past_key_values=past,
-                    return_past_key_values=True,
-                    **more,
-                )
-                at, past = at + n, out["past_key_values"]
+                more |= {"decoder_mask": future, "decoder_padding_mask": target_mask[:, : at + n]}
+                out = self.model(decoder_tokens=target[:, at : at + n], **more)
+                at, more["past_key_values"] = at + n, out["past_key_values"]
                 logits.append(out["decoder_output"])
             return {"decoder_output": torch.cat(logits, 1)}
 
@@ -110,8 +104,8 @@ class Program:
         hooks = [bias.register_forward_hook(hook("encoder.position_bias", (2, 0, 1)))]
         for side in ("encoder", "decoder"):
             stack = getattr(self.model, side)
-            hooks += [stack.dropout1.register_forward_hook(hook(f"{side}.embed"))]
-            hooks += [stack.norm.register_forward_hook(hook(f"{side}.final_norm"))]
+            for name, module in (("embed", stack.dropout1), ("final_norm", stack.norm)):
+                hooks.append(module.register_forward_hook(hook(f"{side}.{name}")))
             for i, layer in enumerate(stack.layers):
                 for name, key in (BLOCKS | NORMS).items():
                     if module := getattr(layer, name):
@@ -123,10 +117,10 @@ class Program:
                 each.remove()
 
     def generate(self, inputs: Any, stop_token_ids: Any = "auto", sampler: Any = None, **more: Any) -> Any:
-        """Greedy, row by row, since the library takes no ragged prompts."""
+        """Greedy, row by row, as it takes no ragged prompts."""
         one = isinstance(stop_token_ids, list) and len(stop_token_ids) == 1
         stop = stop_token_ids[0] if one else -1
-        if not isinstance(inputs, dict) or "decoder_token_ids" not in inputs or sampler not in {"greedy", None}:
+        if not isinstance(inputs, dict) or "decoder_token_ids" not in inputs or (sampler or "greedy") != "greedy":
             raise UnsupportedError("it generates greedily, and from token ids")
         if stop_token_ids is not None and not one:
             raise UnsupportedError("one stop token, or none")

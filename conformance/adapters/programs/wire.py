@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 
 KINDS: dict[type[BaseException], str] = {
@@ -32,6 +33,23 @@ def config_of(preset: str) -> tuple[str | None, dict[str, Any]]:
     if not isinstance(config, dict):
         raise ValueError("config.json holds no object")
     return config.get("class_name"), config.get("config", {})
+
+
+class Weights:
+    """The datasets of a preset: each must be there, none may be left over."""
+
+    def __init__(self, preset: str) -> None:
+        self.arrays: dict[str, Any] = {}
+        with h5py.File(Path(preset) / "model.weights.h5") as file:
+            file.visititems(lambda name, item: self.arrays.update({name: item[()]} if hasattr(item, "shape") else {}))
+        self.unread = set(self.arrays)
+        self.count = sum(array.size for array in self.arrays.values())
+
+    def __call__(self, path: str) -> Any:
+        if path not in self.arrays:
+            raise ValueError(f"the weights have no {path}")
+        self.unread.discard(path)
+        return self.arrays[path]
 
 
 def packed(value: Any) -> Any:
