@@ -32,7 +32,10 @@ def config_of(preset: str) -> tuple[str | None, dict[str, Any]]:
     config = json.loads((Path(preset) / "config.json").read_text(encoding="utf-8"))
     if not isinstance(config, dict):
         raise ValueError("config.json holds no object")
-    return config.get("class_name"), config.get("config", {})
+    sizes = config.get("config", {})
+    if config.get("class_name") == "T5Backbone" and sizes.get("key_value_dim") is None:
+        sizes["key_value_dim"] = sizes["hidden_dim"] // sizes["num_heads"]
+    return config.get("class_name"), sizes
 
 
 class Weights:
