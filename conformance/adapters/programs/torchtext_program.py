@@ -27,6 +27,8 @@ class Program:
         kind, c = config_of(preset)
         if kind != "T5Backbone":
             raise UnsupportedError(f"no {kind}")
+        if c["activation"] not in {"relu", "gelu", "gelu_new"}:
+            raise UnsupportedError(f"no {c['activation']}")
         heads = c["num_heads"]
         conf = T5Conf(
             linear_head=True,

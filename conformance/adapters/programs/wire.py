@@ -22,6 +22,13 @@ KINDS: dict[type[BaseException], str] = {
     NotImplementedError: "not-implemented",
 }
 
+T5_DEFAULTS = {
+    "activation": "relu",
+    "use_gated_activation": True,
+    "layer_norm_epsilon": 1e-6,
+    "tie_embedding_weights": True,
+}
+
 
 class UnsupportedError(Exception):
     """The library has no such thing."""
@@ -33,8 +40,11 @@ def config_of(preset: str) -> tuple[str | None, dict[str, Any]]:
     if not isinstance(config, dict):
         raise ValueError("config.json holds no object")
     sizes = config.get("config", {})
-    if config.get("class_name") == "T5Backbone" and sizes.get("key_value_dim") is None:
-        sizes["key_value_dim"] = sizes["hidden_dim"] // sizes["num_heads"]
+    if config.get("class_name") == "T5Backbone":
+        sizes = T5_DEFAULTS | sizes
+        sizes["key_value_dim"] = sizes.get("key_value_dim") or sizes["hidden_dim"] // sizes["num_heads"]
+        if isinstance(sizes["activation"], dict):  # a function of KerasHub: gelu with tanh
+            sizes["activation"] = "gelu_new"
     return config.get("class_name"), sizes
 
 
