@@ -28,9 +28,9 @@ class Quirk:
 
 def all_quirks(backend: str) -> list[Quirk]:
     """The quirks of KerasHub on one backend, in the order of the rooms."""
-    from conformance.quirks import generating, loading, models, samplers, speculating, texts
+    from conformance.quirks import generating, loading, models, samplers, speculating, texts, training
 
-    rooms = (texts, generating, models, loading, samplers, speculating)
+    rooms = (texts, generating, models, loading, samplers, speculating, training)
     return [quirk for room in rooms for quirk in room.quirks(backend) if backend in quirk.backends]
 
 
