@@ -19,7 +19,7 @@ RECORDS = {
     ("refimpl.models.bart.backbone", "BartBackbone"): "Bart",
     ("refimpl.models.t5.backbone", "T5Backbone"): "T5",
     ("refimpl.models.t5gemma.backbone", "T5GemmaBackbone"): "T5Gemma",
-    ("refimpl.models.moonshine.backbone", "MoonshineBackbone"): "Moonshine",  # with heads of an even width
+    ("refimpl.models.moonshine.backbone", "MoonshineBackbone"): "Moonshine",
 }
 _TASK_METHODS = ("call_decoder_with_cache", "_initialize_cache")
 _BACKBONE_METHODS = (
@@ -38,8 +38,6 @@ def record_of(model: Any) -> str:
     backbone = model.backbone
     name = RECORDS.get(_defining_class(backbone, "attend"), "")
     if not name or backbone.dtype != "float32" or not wanted(model) or not _compiles():
-        return ""
-    if name == "Moonshine" and any(backbone.config.depth(side) % 2 for side in ("encoder", "decoder")):
         return ""
     if (
         replaced(model.sampler, ("__call__",))

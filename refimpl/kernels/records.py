@@ -166,8 +166,8 @@ class Moonshine(Record):
         gated, own = self.backbone.config.side(side, "use_swiglu_activation"), self.attention(side)
         self.activation, pairs, half = SILU if gated else GELU, len(own.frequencies), own.head_dim // 2
         ahead = [*range(0, 2 * pairs, 2), *range(2 * pairs, pairs + half)]
-        order = np.array([*ahead, *(n for n in range(2 * half) if n not in ahead)])
-        self.order = (np.arange(own.heads)[:, None] * 2 * half + order).reshape(-1)
+        order = np.array([*ahead, *(n for n in range(own.head_dim) if n not in ahead)])
+        self.order = (np.arange(own.heads)[:, None] * own.head_dim + order).reshape(-1)
 
         def rotary(length: int) -> Array:
             angles = np.arange(length)[:, None] * np.pad(own.frequencies, (0, half - pairs))

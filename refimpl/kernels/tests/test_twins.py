@@ -69,11 +69,11 @@ def t5gemma(config, n):
 
 
 def moonshine(config, n):
-    """Sides of different heads, made wide enough for pairs to turn."""
+    """Sides of different heads, made wide enough for pairs to turn; of an odd width in the second."""
     width = dict.fromkeys(("filter_dim", "hidden_dim", "intermediate_dim"), config["hidden_dim"])
     layers = {f"{side}_num_layers": config["num_layers"] for side in ("encoder", "decoder")}
     heads = {"encoder_num_heads": config["num_heads"], "decoder_num_heads": max(1, config["num_heads"] - n)}
-    fixed = {"vocabulary_size": config["vocabulary_size"], "pad_head_dim_to_multiple_of": 2}
+    fixed = {"vocabulary_size": config["vocabulary_size"], "pad_head_dim_to_multiple_of": 2 + n % 2}
     return width | layers | heads | fixed | {"feedforward_expansion_factor": 2 + n}
 
 
