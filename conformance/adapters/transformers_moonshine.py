@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from conformance.adapters.transformers_softmax import softmax_in_doubles
+
 NORMS = {
     "encoder": {"self_attention_layer_norm": "input_layernorm", "feedforward_layer_norm": "post_attention_layernorm"},
     "decoder": {"norm1": "input_layernorm", "norm2": "post_attention_layernorm", "norm3": "final_layernorm"},
@@ -132,20 +134,7 @@ def in_doubles(torch: Any, model: Any, read: dict[str, np.ndarray]) -> None:
     for stack, last in ((model.model.encoder, ""), (model.model.decoder, "_1")):
         stack.rotary_emb.turns = torch.tensor(read[f"layers/moonshine_rotary_embedding{last}/vars/0"])
         stack.rotary_emb.forward = MethodType(rotation, stack.rotary_emb)
-    right = module.nn.functional.softmax
-
-    def attention(*args: Any, **named: Any) -> Any:
-        module.nn.functional.softmax = lambda x, dim, dtype: right(
-            x, dim=dim, dtype=torch.promote_types(x.dtype, dtype)
-        )
-        try:
-            return eager(*args, **named)
-        finally:
-            module.nn.functional.softmax = right
-
-    eager = getattr(module.eager_attention_forward, "right", module.eager_attention_forward)
-    attention.right = eager  # type: ignore[attr-defined]
-    module.eager_attention_forward = attention
+    softmax_in_doubles(torch, module)
 
 
 def values_of(model: Any) -> list[Any]:

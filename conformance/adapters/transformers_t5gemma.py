@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from conformance.adapters.transformers_softmax import softmax_in_doubles
+
 SAME = ("num_attention_heads", "num_key_value_heads", "head_dim")
 SIDE = {"hidden_size": "hidden_dim", "intermediate_size": "intermediate_dim", "num_hidden_layers": "num_layers"}
 SIDE |= {name: name for name in SAME}
@@ -66,20 +68,7 @@ def in_doubles(torch: Any, model: Any, wavelength: float) -> None:
             part.forward = MethodType(norm, part)
         if type(part).__name__ == "T5GemmaRotaryEmbedding":
             part.forward = MethodType(rotation, part)
-    right = module.nn.functional.softmax
-
-    def attention(*args: Any, **named: Any) -> Any:
-        module.nn.functional.softmax = lambda x, dim, dtype: right(
-            x, dim=dim, dtype=torch.promote_types(x.dtype, dtype)
-        )
-        try:
-            return eager(*args, **named)
-        finally:
-            module.nn.functional.softmax = right
-
-    eager = getattr(module.eager_attention_forward, "right", module.eager_attention_forward)
-    attention.right = eager  # type: ignore[attr-defined]
-    module.eager_attention_forward = attention
+    softmax_in_doubles(torch, module)
 
 
 def values_of(model: Any) -> list[Any]:
