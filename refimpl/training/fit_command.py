@@ -153,13 +153,9 @@ def _data(arguments: argparse.Namespace, preprocessor: Any) -> tuple[Columns, Co
             "Pass for example --columns question,answer.",
             "training.command.columns",
         )
-    pairs, judged = (
-        None if path is None else _read(path, columns, arguments.skip_bad, preprocessor)
-        for path in (arguments.data, arguments.validation_data)
-    )
-    assert pairs is not None  # --data is required
-    if judged:
-        return pairs, judged
+    pairs = _read(arguments.data, columns, arguments.skip_bad, preprocessor)
+    if arguments.validation_data:
+        return pairs, _read(arguments.validation_data, columns, arguments.skip_bad, preprocessor)
     rows = len(pairs[keys[0]])
     cut = rows - int(rows * arguments.validation_split)
     if not 0 < cut <= rows:
