@@ -8,6 +8,7 @@ import numpy as np
 
 from refimpl.errors import InputError, InputTypeError
 from refimpl.keras_api.inputs import plain
+from refimpl.preprocessing.audio_converter import is_recording
 from refimpl.terminal import is_terminal, say
 
 
@@ -51,9 +52,7 @@ def as_batch(inputs: Any) -> tuple[Any, bool]:
 
 def _is_one(value: Any) -> bool:
     """A text, or the samples of a recording."""
-    return isinstance(value, (str, bytes)) or (
-        isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind == "f"
-    )
+    return isinstance(value, (str, bytes)) or is_recording(value)
 
 
 def _as_rows(inputs: Any) -> tuple[Mapping[str, Any], bool]:

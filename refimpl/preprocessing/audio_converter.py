@@ -13,14 +13,13 @@ from refimpl.errors import (
     ConfigError,
     InputError,
     InputTypeError,
-    PresetError,
     SequenceLengthError,
 )
 from refimpl.keras_api.inputs import plain
 from refimpl.presets import open_preset, register
 from refimpl.presets.dtype import dtype_policy
 from refimpl.presets.folder import AUDIO_CONVERTER_FILE
-from refimpl.presets.registry import Configured, classproperty, find_class, presets_of, serialized
+from refimpl.presets.registry import Configured, classproperty, part_of, presets_of, serialized
 from refimpl.presets.saving import replaced_folder, write_json
 
 SHORTEST, LONGEST = 0.1, 64.0  # seconds that Moonshine was trained on
@@ -53,15 +52,8 @@ class AudioConverter(Configured):
         Spec: presets.audio-converter.from-preset
         """
         folder = open_preset(preset)
-        described, config = folder.described(AUDIO_CONVERTER_FILE)
-        found = find_class(described, str(folder.path / AUDIO_CONVERTER_FILE))
-        if not issubclass(found, cls):
-            raise PresetError(
-                f"The converter of {folder} is a {found.__name__}.",
-                f"{cls.__name__}.from_preset takes a preset whose converter is a {cls.__name__}.",
-                "Call AudioConverter.from_preset.",
-                "presets.audio-converter.from-preset",
-            )
+        clause = "presets.audio-converter.from-preset"
+        found, _, config = part_of(cls, folder, AUDIO_CONVERTER_FILE, "converter", clause)
         try:
             return found.from_config({**config, **kwargs})
         except TypeError as error:
@@ -168,6 +160,11 @@ class MoonshineAudioConverter(AudioConverter):
         """What the constructor takes."""
         names = ("sampling_rate", "padding_value", "do_normalize")
         return super().get_config() | {name: getattr(self, name) for name in names}
+
+
+def is_recording(given: Any) -> bool:
+    """Whether that is one recording, by its samples. Shapes: (n,)."""
+    return isinstance(given, np.ndarray) and given.ndim == 1 and given.dtype.kind == "f"
 
 
 def recordings(inputs: Any) -> list[np.ndarray]:

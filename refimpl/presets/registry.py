@@ -69,6 +69,23 @@ def find_class(described: Mapping[str, Any], file: str) -> Any:
     )
 
 
+def part_of(cls: Any, folder: PresetFolder, file: str, kind: str, clause: str) -> tuple[Any, Mapping[str, Any], Any]:
+    """The class that a preset's file names, which must be `cls` or derive from it, what names it and its configuration.
+
+    Raises: PresetError for another one.
+    """
+    described, config = folder.described(file)
+    found = find_class(described, str(folder.path / file))
+    if not issubclass(found, cls):
+        raise PresetError(
+            f"The {kind} of {folder} is a {found.__name__}.",
+            f"{cls.__name__}.from_preset takes a preset whose {kind} is a {cls.__name__}.",
+            f"Call {found.__name__}.from_preset.",
+            clause,
+        )
+    return found, described, config
+
+
 class Configured:
     """Something that is built from its configuration."""
 

@@ -8,13 +8,13 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from refimpl.errors import ConfigError, InputTypeError, PresetError, RefimplError
+from refimpl.errors import ConfigError, InputTypeError, RefimplError
 from refimpl.keras_api.inputs import on_tensors
 from refimpl.presets import PresetFolder, open_preset
 from refimpl.presets.dtype import dtype_policy, policy_name
 from refimpl.presets.export import write_tokenizer
 from refimpl.presets.folder import TOKENIZER_ASSETS, TOKENIZER_FILE
-from refimpl.presets.registry import classproperty, find_class, presets_of, serialized
+from refimpl.presets.registry import classproperty, part_of, presets_of, serialized
 from refimpl.presets.saving import EXPORTED, replaced_folder, write_json
 
 _LONGEST = 2**20  # tokens; a preset that asks for more would fill the memory
@@ -201,15 +201,7 @@ class Tokenizer:
         Spec: presets.tokenizer.from-preset
         """
         folder = open_preset(preset)
-        described, config = folder.described(TOKENIZER_FILE)
-        found = find_class(described, str(folder.path / TOKENIZER_FILE))
-        if not issubclass(found, cls):
-            raise PresetError(
-                f"The tokenizer of {folder} is a {found.__name__}.",
-                f"{cls.__name__}.from_preset takes a preset whose tokenizer is a {cls.__name__}.",
-                f"Call {found.__name__}.from_preset.",
-                "presets.tokenizer.from-preset",
-            )
+        found, described, config = part_of(cls, folder, TOKENIZER_FILE, "tokenizer", "presets.tokenizer.from-preset")
         tokenizer = found.from_config({**config, **kwargs})
         tokenizer.load_extension(described.get("refimpl"))
         tokenizer.load_assets(folder)

@@ -18,8 +18,7 @@ from refimpl.models.backbone import Backbone
 from refimpl.models.config import Config, number, size, switch
 from refimpl.models.encoder_decoder import Batch
 from refimpl.models.inputs import as_samples, require_samples
-from refimpl.models.moonshine.layout import STEM, layout
-from refimpl.models.moonshine.preprocessor import WINDOW
+from refimpl.models.moonshine.layout import STEM, WINDOW, layout
 from refimpl.models.moonshine.transformers import FAMILY
 from refimpl.models.weights import Scope
 from refimpl.presets import register

@@ -4,7 +4,7 @@ Source: keras-hub 0.32.0 models/moonshine (shapes, initializers, order of creati
     modeling_moonshine.py (names of the modules)
 """
 
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from refimpl.presets.layout import Layout, Place
 from refimpl.random import truncated_normal
 
 STEM = ((127, 64), (7, 3), (3, 2))  # window and stride of the three convolutions
+WINDOW = reduce(lambda seen, each: (seen - 1) * each[1] + each[0], reversed(STEM), 1)  # samples behind one frame
 
 
 def layout(config: Any) -> Layout:

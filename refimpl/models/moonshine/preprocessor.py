@@ -10,14 +10,14 @@ import numpy as np
 
 from refimpl.errors import InputError, InputTypeError
 from refimpl.keras_api.inputs import on_tensors, plain
+from refimpl.models.moonshine.layout import WINDOW
 from refimpl.models.moonshine.tokenizer import MoonshineTokenizer
 from refimpl.preprocessing.arguments import generated
-from refimpl.preprocessing.audio_converter import MoonshineAudioConverter, recordings
+from refimpl.preprocessing.audio_converter import MoonshineAudioConverter, is_recording, recordings
 from refimpl.preprocessing.seq_2_seq_lm_preprocessor import Arrays, Seq2SeqLMPreprocessor
 from refimpl.presets import register
 from refimpl.tokenizers.tokenizer import texts_of
 
-WINDOW = 127 + 64 * (7 - 1) + 64 * 3 * (3 - 1)  # samples behind the first frame of the three convolutions
 LONGEST = 180  # seconds; the encoder's attention grows with their square, to gigabytes from here on
 
 
@@ -80,9 +80,7 @@ class MoonshineAudioToTextPreprocessor(Seq2SeqLMPreprocessor):
         is_rectangle = not isinstance(given, (list, tuple)) and np.ndim(given) > 1
         return np.stack(rows) if is_rectangle else rows
 
-    @staticmethod
-    def _is_one(given: Any) -> bool:
-        return isinstance(given, np.ndarray) and given.ndim == 1 and given.dtype.kind == "f"
+    _is_one = staticmethod(is_recording)
 
     def _encoder_inputs(self, given: Any, length: int | None, frame: Any) -> Arrays:
         """The rectangle of samples, and which of them belong to a recording.
