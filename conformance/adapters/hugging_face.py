@@ -104,9 +104,9 @@ class HuggingFace(Engine):
 
     # -- arithmetic ------------------------------------------------------------------------------------------------
     def forward(self, inputs: dict[str, Any], **more: Any) -> Any:
-        """One call of the model."""
+        """One call of the model, by KerasHub's names."""
         if "encoder_input_values" in inputs:
-            return self.sounded(self.maker.batch(inputs), **more)
+            return self.called(self.maker.batch(inputs), **more)
         names = {
             "encoder_token_ids": "input_ids",
             "encoder_padding_mask": "attention_mask",
@@ -114,11 +114,10 @@ class HuggingFace(Engine):
             "decoder_padding_mask": "decoder_attention_mask",
         }
         tensors = {names[key]: self.torch.tensor(np.array(value, "int64")) for key, value in inputs.items()}
-        with self.torch.no_grad():
-            return self.model(**tensors, **more)
+        return self.called(tensors, **more)
 
-    def sounded(self, tensors: dict[str, Any], **more: Any) -> Any:
-        """One call of a model of sound."""
+    def called(self, tensors: dict[str, Any], **more: Any) -> Any:
+        """One call of the model, by its own names."""
         with self.torch.no_grad():
             return self.model(**tensors, **more)
 
@@ -163,7 +162,7 @@ class HuggingFace(Engine):
                 "decoder_input_ids": named["decoder_input_ids"][:, first : first + size],
                 "encoder_outputs": encoded,
             }
-            out = self.sounded(part, use_cache=True, past_key_values=past)
+            out = self.called(part, use_cache=True, past_key_values=past)
             past, first = out.past_key_values, first + size
             found.append(out.logits.numpy())
         return {"logits": np.concatenate(found, axis=1)}

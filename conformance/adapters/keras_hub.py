@@ -40,7 +40,7 @@ class KerasHub(KerasApi):
         }
 
     def build(self, args: dict[str, Any]) -> Any:
-        """Moonshine's own files can't be read back without a dtype: the divergence `moonshine-dtype`."""
+        """Moonshine's own files can't be read back without a dtype: the divergence `moonshine-own-folder`."""
         config = Path(args["preset"]) / "config.json"
         if "dtype" not in args and config.exists() and "MoonshineBackbone" in config.read_text(encoding="utf-8"):
             args = args | {"dtype": "float32"}
