@@ -1,5 +1,7 @@
 """Every case against `refimpl`; the case's id is the test's id."""
 
+import functools
+
 import pytest
 
 from conformance.adapters.refimpl import Refimpl
@@ -16,16 +18,16 @@ ASKED = [
 ]
 
 
-@pytest.fixture(scope="module")
-def subject(request):
-    adapter = Refimpl(jit_compile=request.param)
-    yield adapter, adapter.start()["capabilities"]
-    adapter.stop()
+@functools.cache
+def subject(compiled):
+    """One adapter for all cases: a fixture would load every preset again for each of them."""
+    adapter = Refimpl(jit_compile=compiled)
+    return adapter, adapter.start()["capabilities"]
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-@pytest.mark.parametrize(("subject", "case"), ASKED, indirect=["subject"])
-def test_case(subject, case):
-    adapter, capabilities = subject
+@pytest.mark.parametrize(("compiled", "case"), ASKED)
+def test_case(compiled, case):
+    adapter, capabilities = subject(compiled)
     (verdict,) = run(adapter, [case], capabilities)
     assert verdict.verdict == "pass", verdict.message

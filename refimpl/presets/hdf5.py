@@ -31,7 +31,7 @@ class Hdf5Weights:
 
     def __init__(self, paths: Mapping[str, Path], index: Index | None = None) -> None:
         self._paths, self._index = paths, index
-        self._files: dict[str, h5py.File] = {}
+        self._opened: dict[str, dict[str, Any]] = {}  # of each file: what stands at a path; the file itself at ""
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -39,7 +39,7 @@ class Hdf5Weights:
             for name, path in self._paths.items():
                 with readable(path):
                     # Without the lock that HDF5 would take: nothing is written, and some file systems have none.
-                    self._files[name] = stack.enter_context(h5py.File(path, "r", locking=False))
+                    self._opened[name] = {"": stack.enter_context(h5py.File(path, "r", locking=False))}
             self._stack = stack.pop_all()
         return self
 
@@ -72,9 +72,9 @@ class Hdf5Weights:
         """The dataset of a weight, under its present path or one that older versions of Keras wrote."""
         group, _, number = place.rpartition("/")
         for path in legacy_paths(group):
-            for file in self._files if self._index is None else self._index.get(f"/{path}", ()):
+            for file in self._opened if self._index is None else self._index.get(f"/{path}", ()):
                 with readable(self._paths[file]):
-                    dataset = walk(self._files[file], f"{path}/{number}")
+                    dataset = walk(self._opened[file], f"{path}/{number}")
                 if dataset is not None:
                     return file, dataset
         raise WeightsError(
@@ -91,15 +91,15 @@ class Hdf5Weights:
         state, which `save_weights` of a task keeps beside them.
         """
         extra: list[str] = []
-        for name, file in self._files.items():
-
-            def visit(place: str, node: object, name: str = name) -> None:
-                weight = isinstance(node, h5py.Dataset) and node.dtype.kind not in "iu"
-                if weight and (name, place) not in taken and not place.startswith("optimizer/"):
-                    extra.append(place)
-
+        for name, opened in self._opened.items():
             with readable(self._paths[name]):
-                file.visititems(visit)
+                places: list[str] = []
+                opened[""].visit(places.append)
+                for place in places:
+                    wanted = (name, place) in taken or place.startswith("optimizer/")
+                    node = None if wanted else opened[""][place]
+                    if isinstance(node, h5py.Dataset) and node.dtype.kind not in "iu":
+                        extra.append(place)
         if extra:
             raise WeightsError(
                 f"{self._somewhere()} holds {len(extra)} dataset(s) that no weight takes: "
@@ -125,25 +125,33 @@ def legacy_paths(group: str) -> list[str]:
     return paths + [re.sub(r"^layers/", "_layer_checkpoint_dependencies/", path) for path in paths]
 
 
-def walk(file: h5py.File, place: str) -> h5py.Dataset | None:
+def walk(opened: dict[str, Any], place: str) -> h5py.Dataset | None:
     """Walk to a dataset over hard links only; a link out of the file would be a way to read other files.
 
     Raises: UnsafePresetError.
     Spec: presets.weights.no-links
     """
-    node: Any = file
-    for part in place.split("/"):
-        link = node.get(part, getlink=True) if isinstance(node, h5py.Group) else None
-        if link is None:
+    node = _node(opened, place)
+    if node is None:
+        return None
+    if not isinstance(node, h5py.Dataset):
+        raise _unsafe(opened[""].filename, place, "is not a dataset", "presets.weights.no-links")
+    if node.external or node.is_virtual:
+        raise _unsafe(opened[""].filename, place, "keeps its data in other files", "presets.weights.no-links")
+    return node
+
+
+def _node(opened: dict[str, Any], place: str) -> h5py.Group | h5py.Dataset | None:
+    """What stands at a path. A group is opened once for all that stands in it."""
+    if place not in opened:
+        above, _, name = place.rpartition("/")
+        group = _node(opened, above)
+        if not isinstance(group, h5py.Group) or (link := group.get(name, getlink=True)) is None:
             return None
         if not isinstance(link, h5py.HardLink):
-            raise _unsafe(file.filename, place, f"is a {type(link).__name__}", "presets.weights.no-links")
-        node = node[part]
-    if not isinstance(node, h5py.Dataset):
-        raise _unsafe(file.filename, place, "is not a dataset", "presets.weights.no-links")
-    if node.external or node.is_virtual:
-        raise _unsafe(file.filename, place, "keeps its data in other files", "presets.weights.no-links")
-    return node
+            raise _unsafe(opened[""].filename, place, f"is a {type(link).__name__}", "presets.weights.no-links")
+        opened[place] = group[name]
+    return opened[place]
 
 
 def segment_of(dataset: h5py.Dataset, shape: Shape, path: Path) -> Segment:
