@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from refimpl.autograd.blas_threads import spare_threads
 from refimpl.errors import InputError
 from refimpl.models import Seq2SeqLM
@@ -69,20 +71,27 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _recordings(arguments: argparse.Namespace, lm: Seq2SeqLM) -> Iterator[tuple[list[str], Any]]:
-    """Each recording alone, as what is beside it in a batch would be padding, and heard.
+    """Each recording alone, as what is beside it in a batch would be padding, and heard."""
+    for path in arguments.audio:
+        yield [str(path)], [recording(lm, path, arguments.text)]
 
+
+def recording(lm: Seq2SeqLM, path: Path, text: Any) -> np.ndarray:
+    """The samples of a recording, for a model of speech.
+
+    Shapes: -> (N,).
+    Raises: InputError for another model, or if a text was passed as well.
     Spec: cli.generate.audio
     """
     converter = getattr(lm.preprocessor, "audio_converter", None)
-    if converter is None or arguments.text:
+    if converter is None or text:
         raise InputError(
-            f"--audio was passed {'beside texts' if arguments.text else f'for a {type(lm).__name__}'}.",
+            f"--audio was passed {'beside a text' if text else f'for a {type(lm).__name__}'}.",
             "A model takes recordings or texts, and not both.",
-            "Pass --preset with a model of speech, such as golden/presets/moonshine_digits_en, and no texts.",
+            "Pass --preset with a model of speech, such as golden/presets/moonshine_digits_en, and no text.",
             "cli.generate.audio",
         )
-    for path in arguments.audio:
-        yield [str(path)], [read_recording(path, converter.sampling_rate)]
+    return read_recording(path, converter.sampling_rate)
 
 
 def _texts(arguments: argparse.Namespace) -> Iterator[tuple[list[str], Any]]:

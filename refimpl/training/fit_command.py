@@ -72,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--clipnorm", type=float, metavar="NORM", help="limit of the norm of all gradients together")
     add("--patience", type=_whole, metavar="N", help="stop when N epochs brought nothing better")
     add("--seed", type=int, default=0, metavar="N", help="of order, split, dropout and new weights (default: 0)")
-    add("--encoder-length", type=_whole, metavar="N", help="cut inputs to N tokens")
+    add("--encoder-length", type=_whole, metavar="N", help="cut input texts to N tokens")
     add("--decoder-length", type=_whole, metavar="N", help="cut outputs to N tokens")
     add("--skip-bad", action="store_true", help="leave out rows that can't be read, and say how many")
     add("--resume", action="store_true", help="go on from the last finished epoch in --out")
@@ -190,6 +190,13 @@ def _set_lengths(lm: Seq2SeqLM, arguments: argparse.Namespace) -> None:
             "Texts must become tokens.",
             "Use a preset with tokenizer.json and its assets.",
             "training.command.rows",
+        )
+    if arguments.encoder_length and hasattr(lm.preprocessor, "audio_converter"):
+        raise ConfigError(
+            f"--encoder-length {arguments.encoder_length} was passed for a {type(lm).__name__}.",
+            "A recording is taken whole: its end would be lost, and the text say what is not heard.",
+            "Leave it out, and cut long recordings at pauses.",
+            "training.command.audio",
         )
     for side in ("encoder", "decoder"):
         length = getattr(arguments, f"{side}_length")

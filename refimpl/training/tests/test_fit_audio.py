@@ -31,6 +31,7 @@ def test_a_table_of_recordings(options, tmp_path, capsys):
     [
         ([], 1, "no.wav can't be read"),
         (["--skip-bad"], 0, "left out 1 of 3 rows"),
+        (["--encoder-length", "900"], 1, "A recording is taken whole"),
     ],
 )
 def test_a_recording_that_is_not_there_is_named_or_left_out(options, code, says, tmp_path, capsys):
