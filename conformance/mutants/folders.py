@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from conformance.mutants import Mutant
-from conformance.mutants.edges import named
+from conformance.mutants.models import named
 from conformance.mutants.text import BACKBONE, BPE, PREPROCESSOR
 
 TOKENIZER, SAVING = "refimpl.tokenizers.tokenizer", "refimpl.presets.saving"

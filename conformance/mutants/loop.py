@@ -7,7 +7,7 @@ import numpy as np
 
 from conformance.mutants import Mutant
 from conformance.mutants.arithmetic import CACHE, STACKS, result
-from conformance.mutants.edges import cached
+from conformance.mutants.models import cached
 
 STEP, SAMPLER, LM = "refimpl.decoding.generate_step", "refimpl.samplers.sampler", "refimpl.models.seq_2_seq_lm"
 PREPROCESSOR = "refimpl.preprocessing.seq_2_seq_lm_preprocessor"
