@@ -93,13 +93,10 @@ class Hdf5Weights:
         extra: list[str] = []
         for name, opened in self._opened.items():
             with readable(self._paths[name]):
-                places: list[str] = []
-                opened[""].visit(places.append)
-                for place in places:
-                    wanted = (name, place) in taken or place.startswith("optimizer/")
-                    node = None if wanted else opened[""][place]
-                    if isinstance(node, h5py.Dataset) and node.dtype.kind not in "iu":
-                        extra.append(place)
+                file, places = opened[""], list[str]()
+                file.visit(places.append)
+                left = [p for p in places if (name, p) not in taken and not p.startswith("optimizer/")]
+                extra += [p for p in left if isinstance(file[p], h5py.Dataset) and file[p].dtype.kind not in "iu"]
         if extra:
             raise WeightsError(
                 f"{self._somewhere()} holds {len(extra)} dataset(s) that no weight takes: "
@@ -125,27 +122,17 @@ def legacy_paths(group: str) -> list[str]:
     return paths + [re.sub(r"^layers/", "_layer_checkpoint_dependencies/", path) for path in paths]
 
 
-def walk(opened: dict[str, Any], place: str) -> h5py.Dataset | None:
-    """Walk to a dataset over hard links only; a link out of the file would be a way to read other files.
+def walk(opened: dict[str, Any], place: str) -> Any:
+    """Walk to a group or dataset over hard links only; a link out of the file would be a way to read other files.
+
+    None if nothing is there. What was `opened` on the way is kept: a group holds many datasets.
 
     Raises: UnsafePresetError.
     Spec: presets.weights.no-links
     """
-    node = _node(opened, place)
-    if node is None:
-        return None
-    if not isinstance(node, h5py.Dataset):
-        raise _unsafe(opened[""].filename, place, "is not a dataset", "presets.weights.no-links")
-    if node.external or node.is_virtual:
-        raise _unsafe(opened[""].filename, place, "keeps its data in other files", "presets.weights.no-links")
-    return node
-
-
-def _node(opened: dict[str, Any], place: str) -> h5py.Group | h5py.Dataset | None:
-    """What stands at a path. A group is opened once for all that stands in it."""
     if place not in opened:
         above, _, name = place.rpartition("/")
-        group = _node(opened, above)
+        group = walk(opened, above)
         if not isinstance(group, h5py.Group) or (link := group.get(name, getlink=True)) is None:
             return None
         if not isinstance(link, h5py.HardLink):
@@ -158,8 +145,12 @@ def segment_of(dataset: h5py.Dataset, shape: Shape, path: Path) -> Segment:
     """Where a dataset's numbers stand in its file, from its header alone.
 
     Raises: WeightsError, UnsafePresetError.
-    Spec: presets.weights.shape, presets.weights.stored-whole
+    Spec: presets.weights.shape, presets.weights.stored-whole, presets.weights.no-links
     """
+    if not isinstance(dataset, h5py.Dataset):
+        raise _unsafe(str(path), str(dataset.name), "is not a dataset", "presets.weights.no-links")
+    if dataset.external or dataset.is_virtual:
+        raise _unsafe(str(path), str(dataset.name), "keeps its data in other files", "presets.weights.no-links")
     stored = _stored_type(dataset)
     if dataset.shape != shape or stored is None:
         raise WeightsError(

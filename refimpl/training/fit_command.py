@@ -121,8 +121,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
     _save_best(lm, arguments.out)
     print(f"saved {arguments.out}")
-    problem = draw_learning_curve(log, arguments.out / "learning_curve.png")
-    if problem:
+    if problem := draw_learning_curve(log, arguments.out / "learning_curve.png"):
         print(f"refimpl: no learning curve: {problem}", file=sys.stderr)
     return 0
 
@@ -175,8 +174,7 @@ def _read(path: Path, columns: tuple[str, str], skip_bad: bool, preprocessor: An
     sources: list[Any]
     sources, targets, bad = read_pairs(path, columns, skip_bad)
     rows = bad + len(sources)
-    converter = getattr(preprocessor, "audio_converter", None)
-    if converter is not None:
+    if converter := getattr(preprocessor, "audio_converter", None):
         sources, targets = with_recordings(sources, targets, path.parent, converter.sampling_rate, skip_bad)
     if rows > len(sources):
         print(f"refimpl: left out {rows - len(sources)} of {rows} rows of {path}", file=sys.stderr)
@@ -199,8 +197,7 @@ def _set_lengths(lm: Seq2SeqLM, arguments: argparse.Namespace) -> None:
             "training.command.audio",
         )
     for side in ("encoder", "decoder"):
-        length = getattr(arguments, f"{side}_length")
-        if length:
+        if length := getattr(arguments, f"{side}_length"):
             setattr(lm.preprocessor, f"{side}_sequence_length", length)
 
 
