@@ -8,7 +8,7 @@ from typing import Any
 
 from conformance.divergences import read_divergences
 from conformance.fuzz.options import add_arguments as fuzz_arguments
-from conformance.machine_mutants import campaign as machine
+from conformance.machine_mutants.options import add_arguments as machine_arguments
 from conformance.matrix import command as matrix_command
 from conformance.run_command import add_arguments, run_cases
 
@@ -25,7 +25,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """0 if all is well, 1 if a case, a mutant or a link is not, 2 for a wrong command line, 3 for a broken adapter."""
     options = parser().parse_args(words)
     commands = {"run": run_cases, "trace": trace, "make": make, "mutants": mutants, "fuzz": fuzz,
-                "divergences": divergences, "machine-mutants": machine.machine_mutants, "coverage": coverage,
+                "divergences": divergences, "machine-mutants": machine_mutants, "coverage": coverage,
                 "matrix": matrix_command.matrix}  # fmt: skip
     return commands[options.command_name](options)
 
@@ -60,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
     four.add_argument("--only", default="", metavar="NAME-PREFIX")
     four.add_argument("--workers", type=int, default=2, metavar="N", help="processes")
     four.add_argument("--keep", type=Path, metavar="FILE", help="write results there, and go on from what is there")
-    machine.add_arguments(commands.add_parser("machine-mutants", help="change the definition's syntax, place by place"))
+    machine_arguments(commands.add_parser("machine-mutants", help="change the definition's syntax, place by place"))
     reach = commands.add_parser("coverage", help="which pairs of conditions no case reaches")
     reach.add_argument("--quiet", action="store_true", help="only the percentages")
     reach.add_argument("--draw", type=int, metavar="SEED", help="append rows for what is missing (then `make`)")
@@ -105,6 +105,13 @@ def mutants(options: argparse.Namespace) -> int:
     from conformance.mutants.campaign import run_mutants
 
     return run_mutants(options.only, options.workers, options.keep)
+
+
+def machine_mutants(options: argparse.Namespace) -> int:
+    """Change the definition's syntax, place by place."""
+    from conformance.machine_mutants.campaign import machine_mutants as run
+
+    return run(options)
 
 
 def coverage(options: argparse.Namespace) -> int:

@@ -99,6 +99,8 @@ def _located(off: Errors, alone: Errors, order: Sequence[str]) -> Located | None
     before = known[known.index(tensor) - 1] if known.index(tensor) else ""
     told = f"{tensor} is the first to differ ({_size(off[tensor])}"
     told += f", after {off[before]:.3g} at {before})" if before else ")"
+    if not before and order.index(tensor):
+        told += "; what comes before it was not shown: answer `states` or `trace`, and its block is named"
     if alone:
         told += "; fed with the truth's input every block is right, so what it was fed with differs"
     elif before and order.index(tensor) - order.index(before) > 1:
@@ -135,9 +137,9 @@ def locate_in_cache(adapter: Any, case: Case) -> Located | None:
 
 
 def explained(adapter: Any, info: dict[str, Any], verdicts: Iterable[Verdict]) -> list[Verdict]:
-    """The verdicts, those of numeric failures with the first difference."""
+    """The verdicts, those of failures that come from numbers with the first difference."""
     found = list(verdicts)
-    failed = [v for v in found if v.verdict == "fail" and any(step["op"] in NUMERIC for step in v.case.steps)]
+    failed = [v for v in found if v.verdict == "fail" and (v.numeric or _from_numbers(v.case))]
     if not failed or not {"probe", "trace"} & set(info.get("capabilities", ())):
         return found
     tensors = "trace" in info.get("capabilities", ())
@@ -148,7 +150,13 @@ def explained(adapter: Any, info: dict[str, Any], verdicts: Iterable[Verdict]) -
         cached = next(
             (place for case in cases if "one-layer" in case.id and (place := locate_in_cache(adapter, case))), None
         )
-    return [replace(v, block=place.told) if v in failed and (place := _place(v, located, cached)) else v for v in found]
+    return [replace(v, block=told) if v in failed and (told := _told(v, located, cached)) else v for v in found]
+
+
+def _from_numbers(case: Case) -> bool:
+    """Whether tokens or losses are wanted, which numbers decide; and not an error, or what was loaded."""
+    wanted = [step.get("expect", {}) for step in case.steps if step["op"] in NUMERIC]
+    return any({"generation", "numeric", "trace"} & set(each) for each in wanted)
 
 
 def _cached(case: Case) -> bool:
@@ -156,11 +164,13 @@ def _cached(case: Case) -> bool:
     return case.chapter == "decoding" or any(step["op"] == "cached_logits" for step in case.steps)
 
 
-def _place(verdict: Verdict, located: list[tuple[Case, Located]], cached: Located | None) -> Located | None:
-    """The place that fits a failed case best: the one that its own preset shows."""
+def _told(verdict: Verdict, located: list[tuple[Case, Located]], cached: Located | None) -> str:
+    """The first difference that fits a failed case best: the one that its own preset shows, else that of another."""
     preset = verdict.case.steps[0].get("args", {}).get("preset")
-    same = [place for case, place in located if case.steps[0]["args"]["preset"] == preset]
-    return next(iter([*same, *(place for _, place in located)]), cached)
+    for case, place in located:
+        if case.steps[0]["args"]["preset"] == preset:
+            return place.told
+    return next((f"on {case.id}: {place.told}" for case, place in located), cached.told if cached else "")
 
 
 def faulty(adapter: Any, verdicts: Sequence[Verdict]) -> str:

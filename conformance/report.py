@@ -11,13 +11,16 @@ from conformance.runner import VERDICTS, Verdict
 
 
 def table(verdicts: Sequence[Verdict]) -> str:
-    """One row a chapter, one column a verdict; the last two are worst error / floor and 99th percentile / floor."""
+    """One row a chapter, one column a verdict; the last two are worst error / floor and 99th percentile / floor of what
+    passed: the figures of a failure stand beside it.
+    """
     chapters = list(dict.fromkeys(v.case.chapter for v in verdicts))
     used = [name for name in VERDICTS if any(v.verdict == name for v in verdicts)]
     rows = [["chapter", "cases", *used, "worst error/floor", "99th percentile"]]
     for chapter in [*chapters, "all"]:
         members = [v for v in verdicts if chapter in ("all", v.case.chapter)]
-        figures = [[v.ratio for v in members], [v.ratio_99 for v in members]]
+        passed = [v for v in members if v.verdict == "pass"]
+        figures = [[v.ratio for v in passed], [v.ratio_99 for v in passed]]
         counts = [str(sum(v.verdict == name for v in members)) for name in used]
         rows.append([chapter, str(len(members)), *counts, *map(_largest, figures)])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -28,6 +31,21 @@ def _largest(ratios: Sequence[float | None]) -> str:
     """The largest ratio that there is."""
     known = [ratio for ratio in ratios if ratio is not None]
     return f"{max(known):.2f}" if known else ""
+
+
+def reasons(verdicts: Sequence[Verdict]) -> str:
+    """Why cases were not asked, and which are known to fail; and what a floor is, if there are figures."""
+    found: dict[str, list[str]] = {}
+    for v in verdicts:
+        if v.verdict in ("unsupported", "expected failure"):
+            found.setdefault(f"{v.verdict}: {v.message.partition(' | ')[0]}", []).append(v.case.id)
+    order = sorted(found.items(), key=lambda pair: (pair[0].startswith("unsupported"), -len(pair[1])))
+    lines = [f"{len(ids):4d} {why}" + (f" ({', '.join(ids)})" if len(ids) < 3 else "") for why, ids in order]
+    if any(why.startswith("expected failure: divergence") for why in found):
+        lines.append("divergences stand, under their names, in conformance/spec/divergences.md")
+    if any(v.numeric for v in verdicts):
+        lines.append("error/floor: the error in units of what honest float32 strays from the truth; up to 4 passes")
+    return "\n".join(lines)
 
 
 def details(verdicts: Sequence[Verdict], backend: str) -> str:

@@ -92,6 +92,8 @@ def tell(options: argparse.Namespace, info: dict[str, Any], verdicts: list[Verdi
     profile = "" if options.profile == "float32" else f", judged as {options.profile}"
     print(f"{info.get('implementation')} {info.get('version')} ({info.get('backend')}){profile}\n")
     print(report.table(verdicts))
+    if why := report.reasons(verdicts):
+        print(f"\n{why}")
     how = f"--command '{options.command}'" if options.command else f"--backend {options.backend}"
     how += f" --profile {options.profile}" if profile else ""
     if text := report.details(verdicts, how):

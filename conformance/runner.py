@@ -83,7 +83,7 @@ def run_case(adapter: Any, case: Case, capabilities: set[str], profile: str = "f
     """Verdict, message and worst ratios of one case."""
     partial = "engine" in capabilities  # it does a part of what the API promises, and says what it does not
     if case.capability not in capabilities and not (partial and case.capability == "core"):
-        return Outcome("unsupported", f"needs the capability {case.capability}")
+        return Outcome("unsupported", f"needs the capability {case.capability}, which the adapter does not declare")
     replies: list[dict[str, Any]] = []
     worst: tuple[float | None, float | None] = (None, None)
     notes: list[str] = []

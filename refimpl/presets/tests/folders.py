@@ -1,9 +1,12 @@
 """Folders in every form that is read, made from one tiny model, by other hands than refimpl's own writers."""
 
+import atexit
 import contextlib
+import functools
 import json
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import h5py
@@ -18,6 +21,14 @@ WEIGHTS = LM.backbone.params
 
 
 def keras_folder(path):
+    return shutil.copytree(_saved(), path, dirs_exist_ok=True)
+
+
+@functools.cache
+def _saved():
+    """One folder for all copies; it goes with the process."""
+    path = Path(tempfile.mkdtemp()) / "preset"
+    atexit.register(shutil.rmtree, path.parent)
     LM.save_to_preset(path)
     return path
 
