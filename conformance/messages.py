@@ -49,7 +49,10 @@ def encode(value: Any) -> Any:
 def decode(value: Any) -> Any:
     """The inverse of `encode`: float arrays as NumPy arrays, the rest as it is."""
     if isinstance(value, dict) and set(value) == {"dtype", "shape", "data"}:
-        return np.array(value["data"], value["dtype"]).reshape(value["shape"])
+        found, shape = np.array(value["data"], value["dtype"]), tuple(value["shape"])
+        if found.size != np.prod(shape, dtype=int):
+            raise ValueError(f"`data` of an answer holds {found.size} numbers; its `shape` {shape} has room for others")
+        return found.reshape(shape)
     if isinstance(value, dict):
         return {key: decode(item) for key, item in value.items()}
     return [decode(item) for item in value] if isinstance(value, list) else value

@@ -15,10 +15,10 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
   python -m conformance fuzz --b my_adapter:MyLibrary --models bart --calls logits,generate
   python -m conformance fuzz --b my_adapter:MyLibrary --replay fuzz-campaign/findings/FILE
 """
-    command.epilog += "exit codes: 0 no difference was found, 1 some were, 2 wrong command line"
+    command.epilog += "exit codes: 0 no difference was found, 1 some were, 2 wrong command line, 3 no unit ended"
     command.add_argument("--a", default="refimpl", help="the one whose float64 is the truth of numbers")
     command.add_argument("--b", default="keras_hub", help="the other one; both as in `run --backend`")
-    command.add_argument("--seconds", type=float, default=60.0)
+    command.add_argument("--seconds", type=float, default=60.0, help="begin no unit after; one that was begun may end")
     command.add_argument("--units", type=int, metavar="N", help="end after this many units, too")
     command.add_argument("--examples", type=int, default=25, metavar="N", help="questions of one unit")
     command.add_argument("--calls", default=",".join(CALLS), help=f"some of {','.join(CALLS)}")

@@ -3,10 +3,12 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from refimpl.autograd.blas_threads import spare_threads
-from refimpl.cli.generate import lines, recording, tell_of_single_words, utf8
+from refimpl.cli.generate import check_kind, lines, tell_of_single_words, utf8
 from refimpl.models import Seq2SeqLM
+from refimpl.preprocessing.audio_file import read_recording
 from refimpl.presets.shipped import DEFAULT, shipped_preset
 
 HELP = "Show how a text is generated: tokens, likeliest choices, attention, beams, cache."
@@ -32,11 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Generate, looking on, and print or write. Spec: cli.explain"""
-    lm = Seq2SeqLM.from_preset(shipped_preset() if arguments.preset is None else arguments.preset)
+    lm: Any = Seq2SeqLM.from_preset(shipped_preset() if arguments.preset is None else arguments.preset)
     lm.compile(sampler=arguments.sampler)
+    check_kind(lm, arguments.audio, arguments.text)
     given = arguments.text
     if arguments.audio:
-        given = recording(lm, arguments.audio, arguments.text)
+        given = read_recording(arguments.audio, lm.preprocessor.audio_converter.sampling_rate)
     elif given is None:
         given = next(lines(), "")
     if arguments.preset is None:

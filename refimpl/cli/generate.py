@@ -9,8 +9,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from refimpl.autograd.blas_threads import spare_threads
 from refimpl.errors import InputError
 from refimpl.models import Seq2SeqLM
@@ -56,6 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
             "cli.errors",
         )
     lm = Seq2SeqLM.from_preset(shipped_preset() if arguments.preset is None else arguments.preset)
+    check_kind(lm, arguments.audio, arguments.text)
     given = arguments.audio or arguments.text
     lm.compile(sampler=arguments.sampler, jit_compile="auto" if 0 < len(given) <= _FEW else True)
     told = arguments.preset is not None
@@ -70,28 +69,27 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _recordings(arguments: argparse.Namespace, lm: Seq2SeqLM) -> Iterator[tuple[list[str], Any]]:
+def _recordings(arguments: argparse.Namespace, lm: Any) -> Iterator[tuple[list[str], Any]]:
     """Each recording alone, as what is beside it in a batch would be padding, and heard."""
     for path in arguments.audio:
-        yield [str(path)], [recording(lm, path, arguments.text)]
+        yield [str(path)], [read_recording(path, lm.preprocessor.audio_converter.sampling_rate)]
 
 
-def recording(lm: Seq2SeqLM, path: Path, text: Any) -> np.ndarray:
-    """The samples of a recording, for a model of speech.
+def check_kind(lm: Any, audio: Any, text: Any) -> None:
+    """A model of speech takes recordings, any other takes texts.
 
-    Shapes: -> (N,).
-    Raises: InputError for another model, or if a text was passed as well.
+    Raises: InputError.
     Spec: cli.generate.audio
     """
-    converter = getattr(lm.preprocessor, "audio_converter", None)
-    if converter is None or text:
+    hears = hasattr(lm.preprocessor, "audio_converter")
+    if hears != bool(audio) or (audio and text):
         raise InputError(
-            f"--audio was passed {'beside a text' if text else f'for a {type(lm).__name__}'}.",
-            "A model takes recordings or texts, and not both.",
-            "Pass --preset with a model of speech, such as golden/presets/moonshine_digits_en, and no text.",
+            f"{'--audio was' if audio else 'Text was'} passed{' beside text' if audio and text else ''} "
+            f"for a {type(lm).__name__}.",
+            f"It takes {'recordings' if hears else 'texts'}.",
+            f"Pass {'--audio FILE.wav, and no text' if hears else 'texts, or --preset with a model of speech'}.",
             "cli.generate.audio",
         )
-    return read_recording(path, converter.sampling_rate)
 
 
 def _texts(arguments: argparse.Namespace) -> Iterator[tuple[list[str], Any]]:

@@ -64,13 +64,24 @@ def _one_row(lm: Any, inputs: Any, max_length: int | None) -> Mapping[str, np.nd
 
 
 def _source(lm: Any, tokens: Mapping[str, np.ndarray], named: Any) -> tuple[str, list[Token]]:
-    """The text of the source and its tokens; of sound the number of samples and of each frame."""
+    """The text of the source and its tokens; of sound its length, and when each frame begins."""
     source, mask = (x[0] for x in source_of(lm.backbone, tokens))
     if source.ndim > 1:
-        return f"{len(source):,} samples", [Token(n, str(n)) for n in range(lm.backbone.source_length(len(source)))]
+        return _sound(
+            len(source), lm.backbone.source_length(len(source)), getattr(lm.preprocessor, "audio_converter", None)
+        )
     given = {"decoder_token_ids": source, "decoder_padding_mask": mask}
     text = lm.preprocessor.generate_postprocess(given) if lm.preprocessor is not None else ""
     return text, [named(id) for id in source]
+
+
+def _sound(samples: int, frames: int, converter: Any) -> tuple[str, list[Token]]:
+    """The length of a recording and its frames, in seconds where the rate is known."""
+    rate = getattr(converter, "sampling_rate", 0)
+    if not rate:
+        return f"{samples:,} samples", [Token(n, str(n)) for n in range(frames)]
+    begins = np.arange(frames) * samples / rate / frames
+    return f"{samples / rate:.2f} seconds of sound", [Token(n, f"{begin:.2f}s") for n, begin in enumerate(begins)]
 
 
 def _namer(lm: Any) -> Any:

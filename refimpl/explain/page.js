@@ -67,28 +67,31 @@ function drawMap() {
   const { rows, columns, name } = STACKS[at.stack];
   const names = Math.min(10, Math.max(...[...rows, ...columns].map((token) => shown(token).length), 1));
   const [left, top] = [9 * names + 8, 8 * names + 12];
-  const size = Math.max(14, Math.min(46, Math.floor(($("map").clientWidth - left - 10) / columns.length), Math.floor(640 / rows.length)));
+  const size = Math.max(columns.length > 40 ? 6 : 14, Math.min(46, Math.floor(($("map").clientWidth - left - 10) / columns.length), Math.floor(640 / rows.length)));
+  const high = Math.max(size, Math.min(16, Math.floor(640 / rows.length))); // of a row
+  const every = columns.length > 40 ? 10 : 1; // of a crowd, as of sound, every tenth has room for its name
   const most = highest(weights());
-  const parts = [element("rect", { class: "frame", x: left, y: top, width: size * columns.length, height: size * rows.length })];
+  const parts = [element("rect", { class: "frame", x: left, y: top, width: size * columns.length, height: high * rows.length })];
   columns.forEach((token, s) => {
+    if (s % every) return;
     const cx = left + (s + 0.7) * size;
     parts.push(element("text", { x: cx, y: top - 6, transform: `rotate(-90 ${cx} ${top - 6})` }, cut(shown(token), 10)));
   });
   rows.forEach((token, t) => {
-    const y = top + t * size;
-    const label = element("text", { x: left - 6, y: y + size * 0.68, "text-anchor": "end", class: t === at.row ? "pick here" : "pick" }, cut(shown(token), 10));
+    const y = top + t * high;
+    const label = element("text", { x: left - 6, y: y + high * 0.68, "text-anchor": "end", class: t === at.row ? "pick here" : "pick" }, cut(shown(token), 10));
     label.addEventListener("click", () => look(t));
-    parts.push(label);
+    if (t % (rows.length > 40 ? 10 : 1) === 0 || t === at.row) parts.push(label);
     (weights()[t] ?? []).forEach((value, s) => {
       if (value < most / 250) return; // could not be seen
-      const cell = element("rect", { class: "cell pick", x: left + s * size + 0.5, y: y + 0.5, width: size - 1, height: size - 1,
+      const cell = element("rect", { class: "cell pick", x: left + s * size + 0.5, y: y + 0.5, width: size - 1, height: high - 1,
         "fill-opacity": (value / most).toFixed(3) }, element("title", {}, `${shown(token)} looks at ${shown(columns[s])}: ${percent(value / PARTS)}`));
       cell.addEventListener("click", () => look(t));
       parts.push(cell);
     });
   });
-  parts.push(element("rect", { class: "row", x: left, y: top + at.row * size, width: size * columns.length, height: size }));
-  picture($("map"), left + size * columns.length + 8, top + size * rows.length + 8, `${name}, layer ${at.layer}, head ${at.head}: heat map`, parts);
+  parts.push(element("rect", { class: "row", x: left, y: top + at.row * high, width: size * columns.length, height: high }));
+  picture($("map"), left + size * columns.length + 8, top + high * rows.length + 8, `${name}, layer ${at.layer}, head ${at.head}: heat map`, parts);
 }
 
 function drawReadout() {
@@ -101,7 +104,7 @@ function drawReadout() {
 function drawAll() { // every head of the stack, small
   const maps = D.attention[at.stack];
   const heads = maps[0]?.length ?? 0;
-  $("all-title").textContent = `${STACKS[at.stack].name}: all ${maps.length} layers (down) and ${heads} heads (across)`;
+  $("all-title").textContent = `${STACKS[at.stack].name}: layers down (${maps.length}), heads across (${heads})`;
   $("all").style.gridTemplateColumns = `repeat(${heads}, minmax(1.5rem, 5.5rem))`;
   const [r, g, b] = getComputedStyle(document.body).getPropertyValue("--accent").match(/\w\w/g).map((pair) => parseInt(pair, 16));
   $("all").replaceChildren(...maps.flatMap((layer, l) => layer.map((map, h) => {
@@ -195,7 +198,7 @@ function drawCache() {
     `Cache: ${source} source columns, ${filled} of ${READ.length} decoder columns`, parts);
   $("cache-about").textContent = `To choose ${D.steps.length ? shown(D.target[D.prompt + at.step]) : "a token"} the decoder read `
     + `${fresh === 1 ? `one token, ${shown(D.target[filled - 1])}` : `the ${fresh} tokens that were given`}, and kept its keys and values: `
-    + `2 (key and value) × ${layers} layers × ${heads} heads × ${wide} = ${many(numbers)} numbers a token. The cache now holds ${filled} of its ${many(columns)} columns, `
+    + `2 (key and value) × layers (${layers}) × heads (${heads}) × ${wide} = ${many(numbers)} numbers a token. The cache now holds ${filled} of its ${many(columns)} columns (the picture shows those that were used in the end), `
     + `${many(filled * numbers * bytes)} bytes, beside ${many(source * numbers * bytes)} bytes of the source, computed once. `
     + `Without it ${filled === 1 ? "one token" : `all ${filled} tokens`} would be read at this step. A row is the keys or the values of a layer.`;
 }

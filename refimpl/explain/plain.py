@@ -63,6 +63,12 @@ def _attention(e: Explanation, every_head: bool) -> list[str]:
         maps = {f"{name}, mean of all layers and heads": weights.mean(axis=(0, 1))}
         if every_head:
             maps = {f"{name}, layer {n}, head {h}": weights[n, h] for n, h in np.ndindex(*weights.shape[:2])}
+        if 2 * len(columns) > WIDE:
+            lines += [
+                "",
+                f"{name}: {len(columns)} columns are too wide for text; the page that --out writes shows them",
+            ]
+            continue
         for title, found in maps.items():
             lines += ["", title, *_heat_map(found, rows, columns)]
     return lines

@@ -50,7 +50,7 @@ STOREYS = [
 
 # Lines of code that each room may have, without tests. A change may lower them, and raise one with a reason.
 BUDGET = {
-    "autograd": 1705, "cli": 382, "decoding": 405, "explain": 711, "keras_api": 405, "kernels": 1644, "lessons": 5,
+    "autograd": 1705, "cli": 383, "decoding": 405, "explain": 731, "keras_api": 405, "kernels": 1644, "lessons": 5,
     "models": 3040, "preprocessing": 842, "presets": 2864, "random": 200, "samplers": 1010, "tokenizers": 1174,
     "training": 3435,
 }  # fmt: skip
@@ -117,6 +117,15 @@ def test_rooms_keep_to_their_budgets():
         if parts[0] == "refimpl" and parts[1] in lines:
             lines[parts[1]] += len(path.read_text(encoding="utf-8").splitlines())
     assert {room: n for room, n in lines.items() if n > BUDGET[room]} == {}
+
+
+def test_no_architecture_redefines_what_loss_and_kernels_repeat():
+    """They call the hooks; an override of what calls the hooks they would not notice."""
+    folders = [path for path in CODE if path.parts[-3:-2] == ("models",)]
+    named = {node.name for path in folders for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+             if isinstance(node, ast.FunctionDef)}  # fmt: skip
+    assert len(folders) > 8
+    assert not named & {"logits", "encode", "decode", "cross_keys_values"}
 
 
 def test_top_level_holds_nothing_else():

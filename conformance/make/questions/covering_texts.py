@@ -1,5 +1,6 @@
 """Drawn cases of texts: for the scripted model, and for preprocessors."""
 
+import re
 from typing import Any
 
 from conformance.make.questions import ask, load, refused, step
@@ -48,8 +49,27 @@ def packed(number: int, row: Row) -> dict[str, Any]:
 
 
 def shown(row: Row) -> str:
-    """A row in words."""
-    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in row.items() if name != "op")
+    """A row in words: `3 or more layers, source mask holes` and so on."""
+    return ", ".join(_words(name, str(value)) for name, value in row.items() if name != "op")
+
+
+COUNTED = {
+    "num_layers": "layers",
+    "num_heads": "heads",
+    "source": "source tokens",
+    "target": "target tokens",
+    "batch": "rows",
+}
+
+
+def _words(name: str, value: str) -> str:
+    """A dimension and its value: a number or a range of what is counted, or a kind."""
+    found = re.fullmatch(r"(\d+)-(\d*)", value)
+    number = value
+    if found:
+        least, most = found.groups()
+        number = least if least == most else f"{least} to {most}" if most else f"{least} or more"
+    return f"{number} {COUNTED[name]}" if name in COUNTED else f"{name.replace('_', ' ')} {number}"
 
 
 def chosen(value: Any) -> int:
