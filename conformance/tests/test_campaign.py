@@ -47,6 +47,7 @@ def test_results_are_kept_and_not_asked_again(tmp_path, capsys):
     assert run_mutants("gelu-tanh", keep=file) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_mutant_is_judged():
     found = judge("gelu-tanh")

@@ -79,6 +79,7 @@ def test_without_feeding_the_error_is_followed_to_where_it_grows():
     assert "encoder.layer.1.feed_forward_norm" in states.told, "between the two nothing was shown"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "tensor"),
     [("causal-mask-forgets-the-cache", "decoder.layer.0.self_attention"),

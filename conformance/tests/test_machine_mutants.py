@@ -62,6 +62,7 @@ def test_reports_tell_survivors(text, found):
     assert ("| models | 1 | 1 |" in page) is bool(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("cases", "tests", "killer"),
     [("models.logits#t5-gated", [], "models.logits#t5-gated-ragged"), ("nothing", [T5_TEST], T5_TEST)],

@@ -20,6 +20,7 @@ MARKED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("link", MARKED)
 def test_divergence_is_explained(link):

@@ -58,6 +58,7 @@ def test_code_is_kept_until_a_file_or_a_setting_changes(package):
     assert package(3, NUMBA_BOUNDSCHECK="1") == [30, 0]
 
 
+@pytest.mark.slow
 def test_no_folder_and_no_compiler_cost_time_alone(package, tmp_path):
     assert package(3, NUMBA_DISABLE_JIT="1") == [30, None]
     (tmp_path / "refimpl" / "kernels" / "__pycache__").touch()  # where a folder would be made

@@ -17,6 +17,7 @@ def run(first, count):
     return json.loads(done.stdout.splitlines()[-1].removeprefix("endings "))
 
 
+@pytest.mark.slow
 def test_damaged_presets():
     endings = run(0, 40)
     assert sum(endings.values()) == 40

@@ -81,6 +81,7 @@ def test_hugging_face(preset, tmp_path):
     assert Seq2SeqLM.from_preset(links[0].parent).backbone.count_params() == folders.LM.count_params()
 
 
+@pytest.mark.slow
 def test_kaggle(preset, tmp_path):
     """With and without version; without connection the cache alone will do, for the newest version too."""
     pytest.importorskip("kagglehub")
@@ -103,6 +104,7 @@ def test_kaggle(preset, tmp_path):
     assert answers[2][0][0] == "HubError"
 
 
+@pytest.mark.slow
 def test_sharded_and_transformers_from_a_hub(tmp_path):
     """Shards are fetched by their index; a transformers checkpoint by what its folder has."""
     pytest.importorskip("huggingface_hub")

@@ -84,6 +84,7 @@ def fail_at(folder, faults, at, shard):
     return wanted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shard", [None, pytest.param(15_000 / 1024**3, marks=pytest.mark.slow)])
 def test_each_kind_of_step_may_fail(folder, faults, shard):
     names = steps_of(folder, faults, shard)

@@ -156,6 +156,7 @@ def test_skipped_rows_are_counted(data, preset, tmp_path, capsys):
     assert "left out 1 of 9 rows" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_schedules_and_optimizers(data, preset, tmp_path):
     for n, options in enumerate((["--cosine"], ["--cosine", "--warmup-steps", 2], ["--warmup-steps", 2])):
         assert fit(data, preset, tmp_path / str(n), "--epochs", 1, "--optimizer", "adamw", *options) == 0
@@ -167,6 +168,7 @@ def test_schedules_and_optimizers(data, preset, tmp_path):
     assert np.isfinite([float(line.split(",")[2]) for log in logs for line in log.splitlines()[1:]]).all()
 
 
+@pytest.mark.slow
 def test_from_scratch_draws_new_weights_by_the_seed(data, preset, tmp_path):
     for name, seed in (("one", 1), ("again", 1), ("other", 2)):
         assert (
@@ -195,6 +197,7 @@ def test_rows_of_like_lengths_share_a_batch():
     assert [len(batch[0]) for batch in first] != sorted(len(batch[0]) for batch in first)
 
 
+@pytest.mark.slow
 def test_grouped_rows_can_be_resumed(data, preset, tmp_path):
     options = ("--group-by-length", "--optimizer", "adamw", "--weight-decay", 0.1)
     fit(data, preset, tmp_path / "whole", "--epochs", 3, *options)

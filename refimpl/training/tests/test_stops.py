@@ -94,6 +94,7 @@ def test_a_log_that_is_none_is_named_by_its_callback(tmp_path):
         fitted(task(), callbacks=[CSVLogger(tmp_path / "log.csv", append=True)])
 
 
+@pytest.mark.slow
 def test_an_epoch_that_was_logged_and_not_saved_is_logged_once(data, preset, tmp_path):  # noqa: F811
     for name, epochs in (("whole", 3), ("parts", 2)):
         assert fit(data, preset, tmp_path / name, "--epochs", epochs) == 0
