@@ -8,13 +8,14 @@ from conformance.adapters.refimpl import Refimpl
 from conformance.cases import read_cases
 from conformance.runner import run
 
-# Texts and folders know no kernels: there the definition is asked once more in the slower stage only.
-COMPUTED = ("decoding", "generate", "invariance", "models", "samplers", "training")
+# Texts, folders and samplers alone know no kernels: there the definition is asked once more in the slower stage only,
+# and so is all that was drawn.
+COMPUTED = ("decoding", "generate", "invariance", "models", "training")
 ASKED = [
     pytest.param(compiled, case, id=f"{name}-{case.id}", marks=[pytest.mark.slow] * (not compiled and late))
     for compiled, name in ((True, "twin"), (False, "definition"))
     for case in read_cases()
-    for late in [case.chapter not in COMPUTED]
+    for late in [case.chapter not in COMPUTED or "#drawn" in case.id]
 ]
 
 

@@ -4,6 +4,7 @@ import copy
 
 import h5py
 import numpy as np
+import pytest
 
 from conformance.cases import GOLDEN
 from conformance.damage import damaged
@@ -14,6 +15,7 @@ from conformance.make.questions import all_questions
 H5 = "model.weights.h5"
 
 
+@pytest.mark.slow
 def test_every_question_is_answered_as_it_is_asked():
     """A question that was changed without `make` shows here."""
     questions = all_questions()
@@ -22,6 +24,7 @@ def test_every_question_is_answered_as_it_is_asked():
     assert sorted(set(ids) - set(kept_cases(GOLDEN, questions))) == []
 
 
+@pytest.mark.slow
 def test_a_changed_question_is_asked_again():
     question = next(q for q in all_questions() if q["id"] == "models.logits#one-layer-ragged")
     case = kept_cases(GOLDEN, [question])[question["id"]]

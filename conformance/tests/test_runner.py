@@ -235,7 +235,10 @@ BREAKS = {
 }
 
 
-@pytest.mark.parametrize("fault", BREAKS.values(), ids=BREAKS)
+@pytest.mark.parametrize(
+    "fault",
+    [pytest.param(fault, id=name, marks=[pytest.mark.slow] * (name != "ends")) for name, fault in BREAKS.items()],
+)
 def test_no_answer_never_passes_and_spoils_no_other_case(fault, tmp_path):
     program = tmp_path / "port.py"
     program.write_text(

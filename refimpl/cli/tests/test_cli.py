@@ -111,7 +111,10 @@ def shell(command, **environment):
     )
 
 
-@pytest.mark.parametrize("redirection", ["<&-", "air >&-", "air 2>&-", "air <&- >&- 2>&-"])
+@pytest.mark.parametrize(
+    "redirection",
+    ["<&-", *(pytest.param(way, marks=pytest.mark.slow) for way in ("air >&-", "air 2>&-", "air <&- >&- 2>&-"))],
+)
 def test_closed_streams_are_no_error(preset, redirection):
     done = shell(f"generate --preset {preset} {redirection}")
     assert (done.returncode, done.stderr) == (0, b"")

@@ -169,6 +169,7 @@ print(lm.generate(["a plane at air", "air"], max_length=9))
 """
 
 
+@pytest.mark.slow
 def test_without_kernels_only_speed_is_lost(tmp_path):
     """The package without this room gives the same text."""
     root = Path(refimpl.__file__).parent

@@ -156,7 +156,7 @@ def test_built_in_names_are_there():
 def test_how_a_recording_is_written_down_is_explained():
     lm, sound = speaking(), np.random.default_rng(0).uniform(-0.5, 0.5, 2000)
     found = lm.explain(sound)
-    assert found.input == "2,000 samples"
+    assert found.input == "0.12 seconds of sound"
     assert found.output == lm.generate(sound)
     weights = found.attention
     assert [x.shape for x in (weights.encoder, weights.decoder, weights.cross)] == [

@@ -62,6 +62,7 @@ def preset(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_hugging_face(preset, tmp_path):
     """Only what is needed is fetched, once; later the cache alone will do; a missing thing is named."""
     pytest.importorskip("huggingface_hub")

@@ -182,6 +182,7 @@ def test_draws_differ_from_call_to_call():
     assert len(outputs) == 5
 
 
+@pytest.mark.slow
 # Probability of a false alarm 1e-9 each: chi-square with 3, 2 and 1 degrees of freedom.
 @pytest.mark.parametrize(
     ("sampler", "expected", "limit"),

@@ -202,6 +202,7 @@ def _columns(prompt, index, k):
         yield n, cache
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("base", "settings", "expected"),
     [

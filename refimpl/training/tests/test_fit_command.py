@@ -206,6 +206,7 @@ def test_grouped_rows_can_be_resumed(data, preset, tmp_path):
     assert same(*(Seq2SeqLM.from_preset(tmp_path / name / "last") for name in ("whole", "parts")))
 
 
+@pytest.mark.slow
 def test_epochs_before_a_stop_count_for_patience(data, preset, tmp_path):
     options = ("--patience", 2, "--learning-rate", 0.0, "--validation-split", 0.25)  # nothing ever gets better
     fit(data, preset, tmp_path / "whole", "--epochs", 9, *options)

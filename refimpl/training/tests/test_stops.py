@@ -77,7 +77,14 @@ def test_a_damaged_state_is_named_and_changes_nothing(state, damage):
 
 
 @pytest.mark.parametrize(
-    "log", [b"\xff\xfe\0garbage\nval_loss,x\n", b"epoch,val_loss\n0,abc\n", b"epoch,loss\n0,abc\n", b"loss\n1\n"]
+    "log",
+    [
+        b"\xff\xfe\0garbage\nval_loss,x\n",
+        *(
+            pytest.param(text, marks=pytest.mark.slow)
+            for text in (b"epoch,val_loss\n0,abc\n", b"epoch,loss\n0,abc\n", b"loss\n1\n")
+        ),
+    ],
 )
 def test_a_damaged_log_is_named(log, data, preset, tmp_path, capsys):  # noqa: F811
     out = tmp_path / "out"
@@ -104,6 +111,7 @@ def test_an_epoch_that_was_logged_and_not_saved_is_logged_once(data, preset, tmp
     assert log.read_text() == (tmp_path / "whole" / "log.csv").read_text()
 
 
+@pytest.mark.slow
 def test_the_best_epoch_is_kept_until_it_is_saved(data, preset, tmp_path, capsys):  # noqa: F811
     out = tmp_path / "out"
     (out / "task.json").mkdir(parents=True)  # in the way of a file
