@@ -204,16 +204,16 @@ def _kept(file: Path, cases: list[Case] | None) -> Reach:
 
 
 def _ask(change: Change, cases: list[Case], reach: Reach, beside: Reach) -> tuple[list[Case], list[str]]:
-    """The cases that run the line (those that run the module, if it is run at import), the quickest first, drawn ones
-    last; and the tests that call its function.
+    """The cases that run the line (those that run the module, if nothing is seen to run the line, as at import), the
+    quickest first, drawn ones last; and the tests that call its function.
     """
     file = _path(change.module)
     lines, functions = set(change.lines), functions_at(file)
     firsts = set().union(*(functions.get(line, set()) for line in lines))
 
     def quickest(found: Reach, wanted: set[int], limit: float) -> list[str]:
-        ran = [name for name, (_, at) in found.items() if at.get(str(file), set()) & wanted or
-               (not lines and str(file) in at)]  # fmt: skip
+        ran = [name for name, (_, at) in found.items() if at.get(str(file), set()) & wanted]
+        ran = ran or [name for name, (_, at) in found.items() if str(file) in at]
         ran.sort(key=lambda name: ("#drawn" in name, found[name][0]))
         total = itertools.accumulate(found[name][0] for name in ran)
         return [name for name, seconds in zip(ran, total, strict=True) if seconds <= limit or name == ran[0]]

@@ -16,8 +16,9 @@ def compute_dtype(dtype: Any) -> str:
     """
     if dtype is None:
         return "float32"
+    named = policy_name(dtype) or repr(dtype)  # `get_config` writes a policy
     try:
-        name = dtype if isinstance(dtype, str) else np.dtype(dtype).name
+        name = named if isinstance(named, str) else np.dtype(named).name
     except (TypeError, ValueError):
         name = repr(dtype)
     if name not in COMPUTE_DTYPES:

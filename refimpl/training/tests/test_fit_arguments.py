@@ -3,6 +3,7 @@
 import numpy as np
 
 from refimpl.training.data import Samples
+from refimpl.training.optimizers import Adam
 from refimpl.training.tests.small import TEXTS, fitted, task, tokens
 
 
@@ -46,3 +47,15 @@ def test_a_weight_on_what_the_decoder_mask_hides_counts():
     each = lm(x)
     true = np.log(np.exp(each.astype(np.float64)).sum(-1)) - np.take_along_axis(each, labels[..., None], -1)[..., 0]
     assert abs(total - true.mean()) < 1e-4 * abs(true.mean())
+
+
+def test_an_optimizer_says_what_it_was_made_of():
+    made = Adam(0.25, beta_1=0.0, clipnorm=2.0, weight_decay=0.5, name="mine")
+    config = made.get_config()
+    assert (config["learning_rate"], config["clipnorm"], config["weight_decay"]) == (0.25, 2.0, 0.5)
+    assert (config["name"], config["clipvalue"], config["global_clipnorm"], config["beta_1"]) == (
+        "mine",
+        None,
+        None,
+        0.0,
+    )

@@ -1,0 +1,60 @@
+"""Names, lengths and files that preprocessors, tokenizers and converters keep."""
+
+import numpy as np
+import pytest
+
+from refimpl import layers, models
+from refimpl.preprocessing.arguments import LONGEST, length_of
+from refimpl.presets.sentence_piece_file import CONTROL, NORMAL, UNKNOWN, WORD, model_file
+from refimpl.tests import speech, tiny
+from refimpl.tests.pieces import digits
+
+
+def gemma_words():
+    """A model of two words with T5Gemma's frame."""
+    pieces = [("<pad>", 0.0, CONTROL), ("<eos>", 0.0, CONTROL), ("<bos>", 0.0, CONTROL), ("<unk>", 0.0, UNKNOWN)]
+    pieces += [("▁the", -2.0, NORMAL), ("▁fox", -2.0, NORMAL)]
+    return model_file(pieces, WORD, frame={"pad": 0, "eos": 1, "bos": 2, "unk": 3})
+
+
+def test_the_longest_length_is_taken_and_one_more_is_refused():
+    assert length_of(2**20, 7, "sequence_length") == LONGEST == 2**20
+    assert tiny.tokenizer(sequence_length=2**20).sequence_length == 2**20
+    with pytest.raises(ValueError, match="1048577"):
+        tiny.tokenizer(sequence_length=2**20 + 1)
+    with pytest.raises(ValueError, match="1048577"):
+        length_of(2**20 + 1, 7, "sequence_length")
+
+
+def test_names_and_flags_come_back_from_a_configuration():
+    converter, tokenizer = layers.MoonshineAudioConverter(), models.MoonshineTokenizer(digits())
+    heard = models.MoonshineAudioToTextPreprocessor(converter, tokenizer, name="heard", trainable=False)
+    assert (heard.name, heard.trainable) == ("heard", False)
+    assert tiny.seq2seq().preprocessor.trainable is True
+    gemma = models.T5GemmaTokenizer(gemma_words(), sequence_length=9, name="words")
+    assert (gemma.sequence_length, gemma.name) == (9, "words")
+
+
+def test_silence_and_near_silence_are_numbers():
+    """`(x - mean) / sqrt(variance + 1e-7)`, worked by hand."""
+    convert = layers.MoonshineAudioConverter(do_normalize=True)
+    assert np.isfinite(convert([np.zeros(2000, np.float32)])).all()
+    quiet = np.float32([3e-4, -3e-4] * 1000)
+    found = np.asarray(convert([quiet]))[0, :, 0]
+    np.testing.assert_allclose(found, quiet / np.sqrt(9e-8 + 1e-7), rtol=1e-4)
+
+
+def test_assets_of_a_preset_are_read_into_a_tokenizer(tmp_path):
+    tiny.seq2seq().save_to_preset(tmp_path / "p")
+    other = tiny.tokenizer()
+    other.load_preset_assets(tmp_path / "p")
+    assert other.get_vocabulary() == tiny.tokenizer().get_vocabulary()
+    fresh = models.BartTokenizer(vocabulary={"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3, "<mask>": 4}, merges=[])
+    fresh.load_preset_assets(tmp_path / "p")
+    assert fresh.vocabulary_size() == tiny.tokenizer().vocabulary_size()
+
+
+def test_a_converter_that_is_saved_says_what_it_was(tmp_path):
+    speech.task().save_to_preset(tmp_path / "p")
+    found = models.MoonshineAudioToTextPreprocessor.from_preset(tmp_path / "p")
+    assert found.audio_converter.get_config()["sampling_rate"] == 16_000
