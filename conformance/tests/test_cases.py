@@ -20,15 +20,16 @@ ASKED = [
 
 
 @functools.cache
-def subject(compiled):
+def subject():
     """One adapter for all cases: a fixture would load every preset again for each of them."""
-    adapter = Refimpl(jit_compile=compiled)
+    adapter = Refimpl()
     return adapter, adapter.start()["capabilities"]
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize(("compiled", "case"), ASKED)
 def test_case(compiled, case):
-    adapter, capabilities = subject(compiled)
+    adapter, capabilities = subject()
+    adapter.jit_compile = compiled
     (verdict,) = run(adapter, [case], capabilities)
     assert verdict.verdict == "pass", verdict.message
