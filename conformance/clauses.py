@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CHAPTERS = (
-    "tokenizers", "preprocessing", "models", "decoding", "generate", "samplers", "presets", "training", "autograd",
-    "kernels", "invariance", "task", "cli",
+    "tokenizers", "preprocessing", "models", "decoding", "generate", "samplers", "presets", "training",
+    "invariance", "task", "cli",
 )  # fmt: skip
 SPEC = Path(__file__).parent / "spec"
 ID = re.compile(r"(?:" + "|".join(CHAPTERS) + r")(?:\.[a-z0-9]+(?:-[a-z0-9]+)*){1,2}")

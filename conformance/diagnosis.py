@@ -20,7 +20,7 @@ from conformance.runner import Verdict, filled_in, true_input
 # Rooms in the order in which data flow: a fault shows first in its own, then in those that use it. What is saved and
 # loaded again passes through all others, so presets come after them.
 FLOW = ("tokenizers", "preprocessing", "models", "decoding", "samplers", "generate", "presets", "invariance", "task",
-        "training", "autograd", "kernels", "cli")  # fmt: skip
+        "training", "cli")  # fmt: skip
 NUMERIC = ("logits", "states", "cached_logits", "trace", "generate", "train")
 CHUNKS = [3, 1, 1, 3]
 ELSEWHERE = 1e5  # floors; honest half precision strays by less

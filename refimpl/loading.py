@@ -3,8 +3,6 @@
 A process that forks while another of its threads compiles would leave Numba's lock locked in the child for ever. So
 whoever imports Numba or calls a function for the first time holds `LOADING`, and a fork waits for it. This module is
 imported with the package, before there can be such a thread.
-
-Spec: autograd.fork
 """
 
 import concurrent.futures.thread  # noqa: F401  (so that its locks, and logging's, know of each fork from its beginning)

@@ -34,8 +34,6 @@ def one_thread() -> Iterator[None]:
     """BLAS has one thread in the block, and as many as before when the last such block of any thread ends.
 
     BLAS's threads wait for each other at every product, spinning; beside other work that costs more than it brings.
-
-    Spec: autograd.threads
     """
     global _inside, _limit
     with _lock:

@@ -31,8 +31,6 @@ def keep_mask(shape: tuple[int, ...], rate: float, stream: int) -> np.ndarray:
     """True where an element is kept, which is so with probability `1 - rate`.
 
     Element i is kept if a hash of i and `stream` (64 bits) is at least `rate`: nothing is stored, any order will do.
-
-    Spec: autograd.dropout.mask
     """
     x = np.arange(math.prod(shape), dtype=np.uint32)
     x += first_element(shape, stream)

@@ -7,7 +7,7 @@ products are as large as they can be.
 
 In the derivations `g` is the gradient of the result, a prime marks a gradient, and repeated indices are summed over.
 
-Spec: invariance.rows, autograd.tape.plain-arrays
+Spec: invariance.rows
 """
 
 from __future__ import annotations

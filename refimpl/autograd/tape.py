@@ -10,8 +10,6 @@ A primitive is a function on arrays (`@primitive`), followed by its vector-Jacob
 plain arrays it is that function and nothing else; called with a node anywhere, it runs the second one, which computes
 the value again in its own way (large matrix products) and returns with it `pull`: from the gradient of the value to
 the gradients of the arguments.
-
-Spec: autograd.tape.plain-arrays, autograd.tape.frees
 Source: reverse accumulation; Griewank & Walther 2008, "Evaluating Derivatives", chapter 3
 """
 
@@ -108,10 +106,7 @@ class Tape:
         return node
 
     def backward(self, result: Node) -> None:
-        """Give every variable the gradient of the sum of `result`. Each step is forgotten as soon as it was used.
-
-        Spec: autograd.tape.frees
-        """
+        """Give every variable the gradient of the sum of `result`. Each step is forgotten as soon as it was used."""
         result.receive(np.ones_like(result.value), owned=True)
         while self._steps:
             node, parents, pull = self._steps.pop()

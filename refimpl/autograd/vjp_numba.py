@@ -2,8 +2,6 @@
 
 Matrix products are NumPy's, everything else is in `vjp_loops`. These files may be deleted: only time is lost. A test
 compares each twin with its definition.
-
-Spec: autograd.twins
 """
 
 from __future__ import annotations

@@ -43,8 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Generate and print, batch by batch.
 
-    Spec: cli.generate.one-line-each, cli.generate.standard-input, cli.generate.single-words, kernels.auto,
-        cli.generate.audio
+    Spec: cli.generate.one-line-each, cli.generate.standard-input, cli.generate.single-words, cli.generate.audio
     """
     if not 1 <= arguments.batch_size <= _MOST_LINES:
         raise InputError(

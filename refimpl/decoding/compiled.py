@@ -17,10 +17,7 @@ except ModuleNotFoundError:
 
 
 def compiled_steps(model: Any, batch: Mapping[str, np.ndarray], index: int) -> Any:
-    """A batch ready for the sampler's loop, in compiled form; None where the definition must run.
-
-    Spec: kernels.twin, kernels.deleted
-    """
+    """A batch ready for the sampler's loop, in compiled form; None where the definition must run."""
     record = eligibility.record_of(model) if eligibility else ""
     if not record:
         return None

@@ -6,7 +6,7 @@ cache; keys and values stay where they are.
 
 A source is encoded once: all tokens of all rows are rows of one product.
 
-Spec: kernels.twin, kernels.step, kernels.encode, decoding.cache.equals-uncached, generate.padding-inert
+Spec: decoding.cache.equals-uncached, generate.padding-inert
 """
 
 from typing import Any
@@ -126,10 +126,7 @@ class DecoderSteps:
         return self._logits(states) if head else np.empty((len(states), 0), np.float32), states
 
     def _logits(self, states: np.ndarray) -> np.ndarray:
-        """Shapes: (R, E) -> (R, V). Where the sampler only looks for the best of one row, the others' may be too high.
-
-        Spec: kernels.short-list
-        """
+        """Shapes: (R, E) -> (R, V). If the sampler looks for the best of one row alone, others may be too high."""
         cap = self._backbone.logit_cap
         x, table = map(typed, self._backbone.head(self._weights.scope, states))
         if self.best_only and len(x) == 1 and cap is None and table.size >= WORTH_A_LIST:

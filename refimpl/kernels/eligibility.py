@@ -1,8 +1,6 @@
 """Which models the kernels can run: those whose methods are this project's own.
 
 Nothing here imports Numba, so that asking costs nothing.
-
-Spec: kernels.twin, kernels.replaced-methods
 """
 
 import os
@@ -56,10 +54,7 @@ def _compiles() -> bool:
 
 
 def wanted(model: Any) -> bool:
-    """What `compile` was told. "auto" asks for the model's size alone: a row gets the same bits in any batch.
-
-    Spec: kernels.auto
-    """
+    """What `compile` was told. "auto" asks for the model's size alone: a row gets the same bits in any batch."""
     choice = getattr(model, "jit_compile", True)
     return model.backbone.count_params() >= _WORTH_COMPILING if choice == "auto" else bool(choice)
 

@@ -3,8 +3,6 @@
 Code is kept on disk by Numba, which looks at a function's own file alone to see whether what it kept is still good. As
 functions of several files call each other, the name by which Numba keeps the code of a function ends with a
 fingerprint of all these files and of Numba's settings. Where no folder can be written, each process compiles again.
-
-Spec: kernels.cache
 """
 
 import os

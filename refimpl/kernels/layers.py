@@ -4,8 +4,6 @@ Its blocks have one form: norm, projections, what is done to them (attention, or
 sum. A row is a token at a position of a sequence, so the columns of a prompt are rows of one step as well, and padding
 is no row. Threads share each stage by heads, columns or rows and wait for each other between stages; who computed a
 number does not change it.
-
-Spec: kernels.step, kernels.encode, kernels.order
 """
 
 import math

@@ -3,7 +3,7 @@
 The compiler chooses in which order it takes the sum, but there is one piece of code for every row and output. So a row
 has the same bits alone and beside others, in one thread or in several.
 
-Spec: kernels.order, invariance.rows
+Spec: invariance.rows
 """
 
 import numpy as np

@@ -1,8 +1,6 @@
 """Architectures as kernels see them: what stands where in a layer, by the names of the architecture's layout.
 
 An architecture that the kernels can run is one more record here, and a line in `eligibility`.
-
-Spec: kernels.architecture
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,4 @@
-"""Twins of the samplers' loops: rows that have stopped cost nothing, and beams are ranked without sorting all of them.
-
-Spec: kernels.samplers, kernels.finished-rows
-"""
+"""Twins of the samplers' loops: rows that have stopped cost nothing, and beams are ranked without a whole sort."""
 
 import copy
 from collections.abc import Callable, Iterator, Sequence

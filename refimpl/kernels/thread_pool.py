@@ -2,8 +2,6 @@
 
 Those of `generate` end with the call, so calls share nothing, and a process may fork between calls. This file alone
 speaks LLVM: Numba has no word for an atomic counter.
-
-Spec: kernels.threads
 """
 
 import os

@@ -2,8 +2,6 @@
 
 What is skipped cannot be chosen, and what remains is computed as the definition computes it. Where a shortcut is not
 sure, the definition is asked.
-
-Spec: kernels.samplers
 """
 
 from typing import Any

@@ -1,8 +1,6 @@
 """What kernels take: typed arrays in named tuples. A model's weights are read where they lie.
 
 What an architecture does not have is an empty array. A copy is made only of what lies in another order.
-
-Spec: kernels.memory
 """
 
 from collections.abc import Callable

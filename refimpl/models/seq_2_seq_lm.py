@@ -61,7 +61,7 @@ class Seq2SeqLM(Task):
         Raises: SamplerNameError for an unknown sampler, ConfigError for an unknown optimizer, loss or metric, or for
             another `jit_compile`, InputTypeError for other arguments of Keras's that would mean something.
         Spec: samplers.get.names, task.compile.default-sampler, task.compile.jit-compile,
-            kernels.auto, training.compile.auto, training.compile.keras-only
+            training.compile.auto, training.compile.keras-only
         """
         refuse_keras_only(kwargs)
         check_jit_compile(jit_compile)

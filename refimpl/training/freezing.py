@@ -6,7 +6,7 @@ from __future__ import annotations
 class Freezing:
     """A model whose layers can be frozen, one by one (`get_layer(name).trainable = False`) or all together.
 
-    Spec: training.trainable.parts, autograd.tape.frozen
+    Spec: training.trainable.parts
     """
 
     frozen: set[str]

@@ -43,7 +43,7 @@ def run(
 
     Rows meet in sums only, so that shards of them can be worked on beside each other, each with a tape of its own.
 
-    Spec: autograd.tape.frozen, training.fit.dropout
+    Spec: training.fit.dropout
     """
     short = TrainingBatch(batch.inputs, batch.labels, loss.shares(batch.labels, batch.weights))
     short = short if whole_logits else short.trimmed(backbone.inert_padding)

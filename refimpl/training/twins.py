@@ -38,8 +38,6 @@ def twins_for(jit_compile: Any, backbone: Any, batch: TrainingBatch) -> Twins:
     """The twins; none where the definition shall run, or nothing else can.
 
     `jit_compile=False` never takes them; anything else does where the batch is large enough for it to pay.
-
-    Spec: autograd.twins
     """
     positions = batch.labels.size + batch.rows * backbone.source_length(batch.inputs["encoder_padding_mask"].shape[1])
     wanted = bool(jit_compile) and positions * backbone.count_params() >= _WORTH_COMPILING

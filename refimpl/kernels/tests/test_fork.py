@@ -32,6 +32,6 @@ sys.exit(f"the children ended with {ends}" if any(ends) else 0)
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_child_of_a_process_that_compiles_generates(tmp_path):
-    """No kernel is on disk, so that the thread compiles while the process forks. Spec: kernels.threads"""
+    """No kernel is on disk, so that the thread compiles while the process forks."""
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
     subprocess.run([sys.executable, "-W", "ignore", "-c", SCRIPT], check=True, env=environment, timeout=400)
