@@ -1,11 +1,11 @@
 """Saving is all or nothing: wherever it is broken off, the folder holds the old preset or the new one."""
 
 import errno
+import itertools
 import json
 import os
 import signal
 import sys
-from itertools import product
 from pathlib import Path
 
 import h5py
@@ -101,9 +101,13 @@ def test_each_kind_of_step_may_fail(folder, faults, shard):
 @pytest.mark.parametrize("error", [FULL, RuntimeError("h5py"), KeyboardInterrupt()])
 @pytest.mark.parametrize("shard", [None, 15_000 / 1024**3])
 def test_every_step_may_fail(folder, faults, error, shard):
+    """Of many steps alike in a row, as of datasets that are written, the first and the last."""
     faults["error"] = error
-    for at in range(len(steps_of(folder, faults, shard))):
-        fail_at(folder, faults, at + 1, shard)
+    names = ["", *steps_of(folder, faults, shard), ""]
+    edges = [at for at in range(1, len(names) - 1) if len({*names[at - 1 : at + 2]}) > 1]
+    assert len(edges) > 30
+    for at in edges:
+        fail_at(folder, faults, at, shard)
 
 
 MOVES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir")
@@ -136,20 +140,27 @@ SHARD = 15_000 / 1024**3
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("old", "new", "events"),
-    [(None, SHARD, MOVES), *((*sizes, (*MOVES, "open")) for sizes in product((None, SHARD), repeat=2))],
+    ("old", "new", "events", "first", "stride"),
+    [
+        (None, SHARD, MOVES, 1, 1),
+        *((*sizes, (*MOVES, "open"), n + 1, 4) for n, sizes in enumerate(itertools.product((None, SHARD), repeat=2))),
+    ],
 )
-def test_killed_at_every_step(folder, old, new, events):
-    """The process dies; afterwards the old preset is there or the new one, and the next save puts all in its place."""
+def test_killed_at_every_step(folder, old, new, events, first, stride):
+    """The process dies; afterwards the old preset is there or the new one, and the next save puts all in its place.
+
+    Every move by itself; of the many steps that open files, each fourth, from another one on for each kind of folder.
+    """
     endings = []
-    done = False
-    while not done:
+    for step in itertools.count(first, stride):
         folders.LM.save_to_preset(folder, max_shard_size=old)
         assert which(folder) == "old"
         assert not leftovers(folder)
-        done = killed_at(folder, len(endings) + 1, events, max_shard_size=new)
+        done = killed_at(folder, step, events, max_shard_size=new)
         endings.append(which(folder))
         check_users_files(folder)
+        if done:
+            break
     assert endings == sorted(endings, reverse=True)  # first old, then new
     assert endings.count("old") > 4
     assert endings.count("new") > 5
