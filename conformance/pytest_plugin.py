@@ -110,7 +110,8 @@ class CaseItem(pytest.Item):
 
         option = self.config.getoption
         command, backend = option("--conformance-command"), option("--conformance-backend")
-        return details([verdict], f"--command '{command}'" if command else f"--backend {backend}")
+        how = f"--command '{command}'" if command else f"--backend {backend}"
+        return details([verdict], f"python -m conformance run {how}")
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """The verdict instead of a traceback through the suite."""

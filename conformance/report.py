@@ -48,7 +48,7 @@ def reasons(verdicts: Sequence[Verdict]) -> str:
     return "\n".join(lines)
 
 
-def details(verdicts: Sequence[Verdict], backend: str) -> str:
+def details(verdicts: Sequence[Verdict], command: str) -> str:
     """Each bad verdict: what differs, what failing it means, and the line that runs it again."""
     parts = []
     for v in verdicts:
@@ -58,7 +58,7 @@ def details(verdicts: Sequence[Verdict], backend: str) -> str:
         lines += [f"  first difference: {v.block}"] if v.block else []
         lines += [f"  asked: {v.case.about}"]
         lines += [f"  {flag}: {meaning}" for flag, meaning in v.case.flags.items()]
-        lines.append(f"  again: python -m conformance run {backend} --only '{v.case.id}'")
+        lines.append(f"  again: {command} --only '{v.case.id}'")
         parts.append("\n".join(lines))
     return "\n\n".join(parts)
 
@@ -94,7 +94,7 @@ def write_json(path: Path, info: dict[str, Any], verdicts: Sequence[Verdict]) ->
     path.write_text(json.dumps(content(info, verdicts), indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
-def write_html(path: Path, info: dict[str, Any], verdicts: Sequence[Verdict], how: str) -> None:
+def write_html(path: Path, info: dict[str, Any], verdicts: Sequence[Verdict], command: str) -> None:
     """One page for readers: the published matrix, with this run as its only column."""
     from conformance.matrix.page import page
 
@@ -102,7 +102,7 @@ def write_html(path: Path, info: dict[str, Any], verdicts: Sequence[Verdict], ho
     name = str(info.get("implementation", "-"))
     rows = [{key: value for key, value in row.items() if value not in (None, "")} for row in found["cases"]]
     about = {"slug": name, "label": name, "version": "-", "backend": "-", **info, "asked": date.today().isoformat()}
-    path.write_text(page([about | {"again": f"python -m conformance run {how}", "cases": rows}]), "utf-8")
+    path.write_text(page([about | {"again": command, "cases": rows}]), "utf-8")
 
 
 def write_junit(path: Path, info: dict[str, Any], verdicts: Sequence[Verdict]) -> None:

@@ -96,10 +96,12 @@ def tell(options: argparse.Namespace, info: dict[str, Any], verdicts: list[Verdi
         print(f"\n{why}")
     how = f"--command '{options.command}'" if options.command else f"--backend {options.backend}"
     how += f" --profile {options.profile}" if profile else ""
-    if text := report.details(verdicts, how):
+    backend = f"KERAS_BACKEND={info.get('backend')} " if info.get("implementation") == "keras_hub" else ""
+    command = f"{backend}python -m conformance run {how}"
+    if text := report.details(verdicts, command):
         print("\n" + text)
     for kind, write in (("json", report.write_json), ("junit", report.write_junit)):
         if path := getattr(options, kind):
             write(path, info, verdicts)
     if options.html:
-        report.write_html(options.html, info, verdicts, how)
+        report.write_html(options.html, info, verdicts, command)

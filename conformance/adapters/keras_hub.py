@@ -1,5 +1,6 @@
 """KerasHub under test, on the backend that KERAS_BACKEND names."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ class KerasHub(KerasApi):
     """KerasHub itself: what it does beside what it promises is in spec/divergences.md."""
 
     def __init__(self) -> None:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow tells of GPUs before every table
         import keras
         import keras_hub
 
