@@ -152,7 +152,7 @@ MUTANTS = [
     Mutant("cut-off JSON is an empty object", "W11", ("presets.folder.json",), ((FOLDER, "parse_json", lambda right: lambda text, file: _lax_json(right, text, file)),)),
     Mutant("a missing file is empty", "W01", ("presets.folder.missing-file",), ((FOLDER, "PresetFolder.text", lambda right: lambda self, name: right(self, name) if self.has(name) else "{}"),)),
     Mutant("the path is a name", "W11", ("presets.identifier.local",), (("refimpl.models.task", "open_preset", lambda right: lambda preset: right(Path(preset).name if isinstance(preset, str) else preset)),)),
-    Mutant("any tokenizer for any class", "W11", ("presets.tokenizer.from-preset",), ((TOKENIZER, "find_class", lambda right: lambda *a: _plain_tokenizer()),)),
+    Mutant("any tokenizer for any class", "W11", ("presets.tokenizer.from-preset",), ((TOKENIZER, "part_of", lambda right: lambda _cls, *a: (_plain_tokenizer(), *right(object, *a)[1:])),)),
     Mutant("backbone of the base class", "W11", ("presets.backbone.from-preset",), ((BACKBONE, "find_class", lambda right: lambda *a: _subclass(right(*a))),)),
     Mutant("task of the base class", "W11", ("presets.task.subclass",), (("refimpl.models.task", "Task._class_for", lambda right: classmethod(lambda cls, folder: _subclass(right.__func__(cls, folder)))),)),
     Mutant("preprocessor of the base class", "W11", ("presets.preprocessor.from-preset",), ((PREPROCESSOR, "Seq2SeqLMPreprocessor._class_for", lambda right: classmethod(lambda cls, folder: _subclass(right.__func__(cls, folder)))),)),

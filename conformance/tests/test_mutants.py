@@ -38,6 +38,12 @@ def test_afterwards_refimpl_is_right_again():
     assert not any(v.bad for v in run(adapter, cases, adapter.capabilities))
 
 
+def test_every_mutant_has_its_place():
+    for mutant in MUTANTS:
+        with mutant.active():
+            pass
+
+
 def test_a_mutant_whose_place_is_gone_says_so():
     gone = Mutant("gone", "-", (), (("refimpl.errors", "NoSuchThing", lambda right: right),))
     with pytest.raises(LookupError, match="mend the mutant"), gone.active():
