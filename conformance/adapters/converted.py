@@ -1,5 +1,6 @@
 """The suite's presets as Hugging Face folders, which engines other than KerasHub read. Made here, without `refimpl`."""
 
+import itertools
 import json
 import shutil
 import tempfile
@@ -25,13 +26,15 @@ class Converted:
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="conformance-")
         self._made: dict[str, Path] = {}
+        self._numbers = itertools.count()
 
     def folder(self, preset: Path, keep: bool = True) -> Path:
         """The converted folder of a preset. A preset that will change (`keep=False`) is converted each time."""
         key = str(preset)
         if key not in self._made or not keep:
-            self._made[key] = Path(self._folder.name) / f"{preset.name}-{len(self._made)}"
-            convert(preset, self._made[key])
+            target = Path(self._folder.name) / f"{preset.name}-{next(self._numbers)}"
+            convert(preset, target)
+            self._made[key] = target
         return self._made[key]
 
     def close(self) -> None:
