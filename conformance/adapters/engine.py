@@ -138,7 +138,9 @@ class Engine:
 
 
 def ragged(inputs: dict[str, Any], side: str) -> list[list[int]]:
-    """The ids under the mask, row by row."""
+    """The ids under the mask, row by row. Raises: UnsupportedError for a hole, which no list of tokens has."""
+    if any(list(mask) != sorted(mask, reverse=True) for mask in inputs[f"{side}_padding_mask"]):
+        raise UnsupportedError("takes lists of tokens, which have no holes")
     pairs = zip(inputs[f"{side}_token_ids"], inputs[f"{side}_padding_mask"], strict=True)
     return [[token for token, real in zip(ids, mask, strict=True) if real] for ids, mask in pairs]
 
