@@ -16,9 +16,9 @@ def compute_dtype(dtype: Any) -> str:
     """
     if dtype is None:
         return "float32"
-    named = policy_name(dtype) or repr(dtype)  # `get_config` writes a policy
+    named = policy_name(dtype)  # `get_config` writes a policy
     try:
-        name = named if isinstance(named, str) else np.dtype(named).name
+        name = named if isinstance(named, str) else np.dtype(repr(dtype) if named is None else named).name
     except (TypeError, ValueError):
         name = repr(dtype)
     if name not in COMPUTE_DTYPES:
