@@ -166,9 +166,10 @@ def _cached(case: Case) -> bool:
 
 def _told(verdict: Verdict, located: list[tuple[Case, Located]], cached: Located | None) -> str:
     """The first difference that fits a failed case best: the one that its own preset shows, else that of another."""
-    preset = verdict.case.steps[0].get("args", {}).get("preset")
+    load = verdict.case.steps[0]
+    preset = load.get("args", {}).get("preset")
     for case, place in located:
-        if case.steps[0]["args"]["preset"] == preset:
+        if "damage" not in load and case.steps[0]["args"]["preset"] == preset:
             return place.told
     return next((f"on {case.id}: {place.told}" for case, place in located), cached.told if cached else "")
 
