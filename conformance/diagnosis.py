@@ -167,9 +167,9 @@ def _cached(case: Case) -> bool:
 def _told(verdict: Verdict, located: list[tuple[Case, Located]], cached: Located | None) -> str:
     """The first difference that fits a failed case best: the one that its own preset shows, else that of another."""
     load = verdict.case.steps[0]
-    preset = load.get("args", {}).get("preset")
+    own = None if "damage" in load else load.get("args", {}).get("preset")
     for case, place in located:
-        if "damage" not in load and case.steps[0]["args"]["preset"] == preset:
+        if case.steps[0]["args"]["preset"] == own:
             return place.told
     return next((f"on {case.id}: {place.told}" for case, place in located), cached.told if cached else "")
 

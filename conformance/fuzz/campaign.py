@@ -38,15 +38,16 @@ def fuzz(options: argparse.Namespace) -> int:
         pool.close()
     print(f"{len(ledger.done)} units ({len(ledger.done) - before} new), {ledger.asked} questions, "
           f"{len(ledger.signatures)} kinds of difference in {options.out / 'findings'}")  # fmt: skip
-    asked_nothing = len(ledger.done) == before
-    if asked_nothing:
+    complete = options.units is not None and len(ledger.done) >= options.units
+    idle = len(ledger.done) == before and not complete
+    if idle:
         print("No unit ended in the time; give it more --seconds, or fewer --examples.", file=sys.stderr)
     for path in sorted((options.out / "findings").glob("*.json")):
         found = json.loads(path.read_text(encoding="utf-8"))
         print(
             f"  {found['signature']}\n    {found['told']:.200}\n    again: python -m conformance fuzz --replay {path}"
         )
-    return int(bool(ledger.signatures)) or 3 * asked_nothing
+    return 1 if ledger.signatures else 3 if idle else 0
 
 
 def give_out(pool: Any, ledger: Ledger, seconds: float, most: int | None = None, grace: float = 120.0) -> None:

@@ -10,6 +10,7 @@ A primitive is a function on arrays (`@primitive`), followed by its vector-Jacob
 plain arrays it is that function and nothing else; called with a node anywhere, it runs the second one, which computes
 the value again in its own way (large matrix products) and returns with it `pull`: from the gradient of the value to
 the gradients of the arguments.
+
 Source: reverse accumulation; Griewank & Walther 2008, "Evaluating Derivatives", chapter 3
 """
 

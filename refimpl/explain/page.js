@@ -1,6 +1,7 @@
 "use strict";
 const D = JSON.parse(document.getElementById("data").textContent);
 const PARTS = 10000; // attention comes in ten-thousandths
+const CROWD = 40; // tokens that have room for their names; of more, as of sound, every tenth is named
 const $ = (id) => document.getElementById(id);
 const READ = D.target.slice(0, -1); // the last token was never read
 const STACKS = {
@@ -67,13 +68,13 @@ function drawMap() {
   const { rows, columns, name } = STACKS[at.stack];
   const names = Math.min(10, Math.max(...[...rows, ...columns].map((token) => shown(token).length), 1));
   const [left, top] = [9 * names + 8, 8 * names + 12];
-  const size = Math.max(columns.length > 40 ? 6 : 14, Math.min(46, Math.floor(($("map").clientWidth - left - 10) / columns.length), Math.floor(640 / rows.length)));
+  const every = (tokens) => tokens.length > CROWD ? 10 : 1;
+  const size = Math.max(columns.length > CROWD ? 6 : 14, Math.min(46, Math.floor(($("map").clientWidth - left - 10) / columns.length), Math.floor(640 / rows.length)));
   const high = Math.max(size, Math.min(16, Math.floor(640 / rows.length))); // of a row
-  const every = columns.length > 40 ? 10 : 1; // of a crowd, as of sound, every tenth has room for its name
   const most = highest(weights());
   const parts = [element("rect", { class: "frame", x: left, y: top, width: size * columns.length, height: high * rows.length })];
   columns.forEach((token, s) => {
-    if (s % every) return;
+    if (s % every(columns)) return;
     const cx = left + (s + 0.7) * size;
     parts.push(element("text", { x: cx, y: top - 6, transform: `rotate(-90 ${cx} ${top - 6})` }, cut(shown(token), 10)));
   });
@@ -81,7 +82,7 @@ function drawMap() {
     const y = top + t * high;
     const label = element("text", { x: left - 6, y: y + high * 0.68, "text-anchor": "end", class: t === at.row ? "pick here" : "pick" }, cut(shown(token), 10));
     label.addEventListener("click", () => look(t));
-    if (t % (rows.length > 40 ? 10 : 1) === 0 || t === at.row) parts.push(label);
+    if (t % every(rows) === 0 || t === at.row) parts.push(label);
     (weights()[t] ?? []).forEach((value, s) => {
       if (value < most / 250) return; // could not be seen
       const cell = element("rect", { class: "cell pick", x: left + s * size + 0.5, y: y + 0.5, width: size - 1, height: high - 1,

@@ -60,15 +60,15 @@ def _attention(e: Explanation, every_head: bool) -> list[str]:
         weights = getattr(e.attention, name)
         if not weights.size:
             continue
-        maps = {f"{name}, mean of all layers and heads": weights.mean(axis=(0, 1))}
-        if every_head:
-            maps = {f"{name}, layer {n}, head {h}": weights[n, h] for n, h in np.ndindex(*weights.shape[:2])}
         if 2 * len(columns) > WIDE:
             lines += [
                 "",
                 f"{name}: {len(columns)} columns are too wide for text; the page that --out writes shows them",
             ]
             continue
+        maps = {f"{name}, mean of all layers and heads": weights.mean(axis=(0, 1))}
+        if every_head:
+            maps = {f"{name}, layer {n}, head {h}": weights[n, h] for n, h in np.ndindex(*weights.shape[:2])}
         for title, found in maps.items():
             lines += ["", title, *_heat_map(found, rows, columns)]
     return lines

@@ -28,7 +28,7 @@ def _fingerprint() -> str:
 
 
 _FINGERPRINT = _fingerprint()
-_ANY_ORDER = {"contract", "reassoc", "nsz"}  # a sum may begin with a negative zero
+_ANY_ORDER = {"contract", "reassoc", "nsz"}  # a sum may begin with a negative zero; `nnan` would lose NaN
 
 
 @overload

@@ -4,6 +4,8 @@ Each line w of the head is also kept in eight bits a number: w = scale q + rest.
 x = step p + error, the score w.x lies near scale step (q.p), a sum of whole numbers. By Cauchy and Schwarz it is not
 farther than |rest| |x| + |w| |error| from it. The tokens that may be the best by that get their scores from the head
 itself, by the product that computes all scores; the others can't win. It reads a quarter of the head's bytes.
+A head that is changed in place while a text is generated may be missed by the rest of it.
+
 Source: Weber, Schek & Blott 1998, "A Quantitative Analysis and Performance Study for Similarity-Search Methods"
 """
 

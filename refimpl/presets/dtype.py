@@ -16,11 +16,12 @@ def compute_dtype(dtype: Any) -> str:
     """
     if dtype is None:
         return "float32"
-    named = policy_name(dtype)  # `get_config` writes a policy
-    try:
-        name = named if isinstance(named, str) else np.dtype(repr(dtype) if named is None else named).name
-    except (TypeError, ValueError):
-        name = repr(dtype)
+    name = policy_name(dtype)  # `get_config` writes a policy
+    if not isinstance(name, str):
+        try:
+            name = np.dtype(dtype).name
+        except (TypeError, ValueError):
+            name = repr(dtype)
     if name not in COMPUTE_DTYPES:
         raise ConfigError(
             f"dtype={dtype!r} was passed.",

@@ -96,7 +96,8 @@ class Hdf5Weights:
                 file, places = opened[""], list[str]()
                 file.visit(places.append)
                 left = [p for p in places if (name, p) not in taken and not p.startswith("optimizer/")]
-                extra += [p for p in left if isinstance(file[p], h5py.Dataset) and file[p].dtype.kind not in "iu"]
+                datasets = [p for p in left if file.get(p, getclass=True) is h5py.Dataset]
+                extra += [p for p in datasets if file[p].dtype.kind not in "iu"]
         if extra:
             raise WeightsError(
                 f"{self._somewhere()} holds {len(extra)} dataset(s) that no weight takes: "
@@ -124,7 +125,6 @@ def legacy_paths(group: str) -> list[str]:
 
 def walk(opened: dict[str, Any], place: str) -> Any:
     """Walk to a group or dataset over hard links only; a link out of the file would be a way to read other files.
-
     None if nothing is there. What was `opened` on the way is kept: a group holds many datasets.
 
     Raises: UnsafePresetError.
