@@ -22,7 +22,7 @@ _MOST = 1024  # candidates; with more the whole head is read
 _RIVAL = 1e-5  # scores as near as this are told apart by the definition, which needs all of them
 
 
-@jit
+@jit(any_order=True)
 def quantize(table: Array, codes: Array, about: Array, first: int, stop: int) -> None:
     """Codes of the lines from `first` to `stop`, and `about` each: scale, norm of the rest, norm of the line.
 
