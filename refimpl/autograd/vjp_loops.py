@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from refimpl.kernels.jit import jit
+from refimpl.kernels.jit import jit, jit_in_any_order
 from refimpl.kernels.row_ops import GELU, GELU_TANH, below, density, exp, lower, normalize, sigmoid, tanh_gate, total
 from refimpl.kernels.row_ops import layer_norm as layer_norm_row
 from refimpl.kernels.row_ops import rms_norm as rms_norm_row
@@ -117,7 +117,7 @@ def rms_norm(first: int, end: int, normed: Any, epsilon: Any, y: Any) -> None:
         stats[r, 0], stats[r, 1] = _ZERO, rms_norm_row(x[r], gain, epsilon, y[r])
 
 
-@jit(any_order=True)
+@jit_in_any_order
 def norm_slope(first: int, end: int, g: Any, normed: Any, centred: bool, slope: Any, sums: Any) -> None:
     """The gradient of each row, and the rows' sums for gain and shift. Shapes: g, slope (R, E), sums (2, E)."""
     gain, width = normed.gain, _F(g.shape[1])
@@ -164,7 +164,7 @@ def attend(first: int, end: int, scores: Any, may: Any, bias: Any, mask: Any, us
                 _drop(flat, mask, (b * heads + h) * times * spots, used[b, h].reshape(-1))
 
 
-@jit(any_order=True)
+@jit_in_any_order
 def attend_slope(first: int, end: int, weights: Any, mask: Any, used: Any, slope: Any) -> None:
     """From the gradients of what dropout left, in `slope`, those of the scores; and once more what it left.
 

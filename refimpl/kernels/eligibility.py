@@ -10,8 +10,6 @@ import numpy as np
 
 _OWN = ("refimpl.models.", "refimpl.samplers.")
 _WORTH_COMPILING = 10_000_000  # parameters; a smaller model answers before Numba is even imported
-GREEDY = ("refimpl.samplers.greedy_sampler", "GreedySampler")
-GREEDY_METHODS = ("get_next_token", "compute_probabilities", "steps")
 # By module and name of the class whose definition a record of `records` repeats.
 RECORDS = {
     ("refimpl.models.bart.backbone", "BartBackbone"): "Bart",
@@ -22,7 +20,7 @@ RECORDS = {
 _TASK_METHODS = ("call_decoder_with_cache", "_initialize_cache")
 _BACKBONE_METHODS = (
     "decode", "decoder_layer", "attend", "transform", "feed_forward", "norm", "position_bias", "cross_keys_values",
-    "attention", "logits", "scope", "embed", "head", "final_norm",
+    "attention", "attention_of", "logits", "scope", "embed", "head", "final_norm",
 )  # fmt: skip
 
 
@@ -35,17 +33,18 @@ def record_of(model: Any) -> str:
     """
     backbone = model.backbone
     name = RECORDS.get(_defining_class(backbone, "attend"), "")
-    if not name or backbone.dtype != "float32" or not wanted(model) or not _compiles():
-        return ""
-    if (
-        replaced(model.sampler, ("__call__",))
-        or replaced(model, _TASK_METHODS)
-        or replaced(backbone, _BACKBONE_METHODS)
-    ):
-        return ""
-    if any(type(w) is not np.ndarray or w.dtype != np.float32 for w in backbone.params.values()):
-        return ""
-    return name
+    fits = (
+        name
+        and wanted(model)
+        and _compiles()
+        and backbone.dtype == "float32"
+        and all(type(w) is np.ndarray and w.dtype == np.float32 for w in backbone.params.values())
+        and min(backbone.depth("encoder"), backbone.depth("decoder")) > 0
+        and not replaced(model.sampler, ("__call__",))
+        and not replaced(model, _TASK_METHODS)
+        and not replaced(backbone, _BACKBONE_METHODS)
+    )
+    return name if fits else ""
 
 
 def _compiles() -> bool:

@@ -8,9 +8,8 @@ fingerprint of all these files and of Numba's settings. Where no folder can be w
 import os
 import zlib
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar
 
 from numba import njit
 
@@ -28,27 +27,24 @@ def _fingerprint() -> str:
 
 
 _FINGERPRINT = _fingerprint()
-_ANY_ORDER = {"contract", "reassoc", "nsz"}  # a sum may begin with a negative zero; `nnan` would lose NaN
 
 
-@overload
-def jit(function: F) -> F: ...
-
-
-@overload
-def jit(*, any_order: bool) -> Callable[[F], F]: ...
-
-
-def jit(function: Any = None, *, any_order: bool = False) -> Any:
+def jit(function: F) -> F:
     """Decorator: compile a function when it is first called. A product and its sum may be rounded once.
 
-    Sums keep the order in which they are written, so that a number has the same bits in vectors and beside them. With
-    `any_order` they may be taken in any: that is for one sum that one piece of code takes, as in a dot product.
+    Sums keep the order in which they are written, so that a number has the same bits in vectors and beside them.
     """
-    if function is None:
-        return partial(jit, any_order=any_order)
+    return _compiled(function, {"contract"})
+
+
+def jit_in_any_order(function: F) -> F:
+    """The same, with sums in any order: for one sum that one piece of code takes, as in a dot product."""
+    return _compiled(function, {"contract", "reassoc", "nsz"})  # with `nnan`, NaN would be lost
+
+
+def _compiled(function: Any, fastmath: set[str]) -> Any:
     function.__qualname__ += f"-{_FINGERPRINT}"
-    settings = {"nogil": True, "error_model": "numpy", "fastmath": _ANY_ORDER if any_order else {"contract"}}
+    settings = {"nogil": True, "error_model": "numpy", "fastmath": fastmath}
     try:
         return njit(cache=True, **settings)(function)
     except RuntimeError:  # no folder for the code

@@ -11,27 +11,31 @@ from typing import Any
 
 import numpy as np
 
-from refimpl.kernels.jit import jit
+from refimpl.kernels.jit import jit, jit_in_any_order
 from refimpl.kernels.matmul import matmul
 from refimpl.kernels.row_ops import activate, layer_norm, rms_norm, softmax
 from refimpl.kernels.thread_pool import Crew, share, wait
-from refimpl.kernels.weights import Array, Block, Kind, Lines, Norm, Rows, Work
+from refimpl.kernels.weights import Array, Block, Dense, Kind, Layer, Lines, Rows, Work
 
 OWN, SOURCE, FEED_FORWARD = range(3)
 UNIT = 16  # columns that one thread has at least: a cache line
 
 
 @jit
-def layer(
-    blocks: tuple[Block, ...], kind: Kind, rows: Rows, cache: tuple[Lines, Lines], work: Work, crew: Crew
+def layers(
+    stack: list[Layer], kind: Kind, rows: Rows, caches: list[tuple[Lines, Lines]], work: Work, crew: Crew
 ) -> None:
-    """All blocks of a layer, the result in `work.x`. The encoder's has none for the source.
+    """All layers of a stack, the result in `work.x`. Shapes: rows.positions (R), work.x (R, E)."""
+    for n in range(len(stack)):
+        layer(stack[n], kind, rows, caches[n % len(caches)], work, crew)
 
-    Shapes: blocks (3), rows.positions (R), work.x (R, E).
-    """
+
+@jit
+def layer(weights: Layer, kind: Kind, rows: Rows, cache: tuple[Lines, Lines], work: Work, crew: Crew) -> None:
+    """All blocks of a layer. The encoder's has none for the source. Shapes: as `layers`."""
     count = len(rows.positions)
-    for part in range(len(blocks)):
-        block = blocks[part]
+    for part in range(len(weights.blocks)):
+        block = weights.blocks[part]
         if len(block.output.kernel):
             first, end = share(count, 1, crew)
             for r in range(first, end):
@@ -40,17 +44,16 @@ def layer(
             first, end = share(len(block.inputs[0].kernel), UNIT, crew)
             if part != FEED_FORWARD:
                 first, end = share(kind.key_value_heads, 1, crew)
-            for n in range(len(block.inputs)):
+            for n in range(1 if part == SOURCE else len(block.inputs)):
                 width = 1 if part == FEED_FORWARD else len(block.inputs[n].kernel) // kind.key_value_heads
                 if len(block.inputs[n].kernel):
                     matmul(work.n, block.inputs[n], work.projected[n], first * width, end * width)
             if part == FEED_FORWARD:
                 _activate(block, kind, count, work, first, end)
             else:
-                _attend(part, kind, rows, cache, work, crew)
+                _attend(part, weights.reach, kind, rows, cache[part], work, crew)
             wait(crew)
-            first, end = share(work.y.shape[1], UNIT, crew)
-            matmul(work.projected[0], block.output, work.y, first, end)
+            project(work.projected[0], block.output, work.y, crew)
             wait(crew)
             first, end = share(count, 1, crew)
             for r in range(first, end):
@@ -58,12 +61,19 @@ def layer(
 
 
 @jit
-def normalize(x: Array, norm: Norm, epsilon: Any, out: Array) -> None:
-    """A norm without a shift is an RMS norm; one without a gain is none. Shapes: (E)."""
-    if len(norm.shift):
-        layer_norm(x, norm.gain, norm.shift, epsilon, out)
-    elif len(norm.gain):
-        rms_norm(x, norm.gain, epsilon, out)
+def project(x: Array, dense: Dense, out: Array, crew: Crew) -> None:
+    """A thread's share of the outputs. Shapes: x (R, K or more) -> out (R, N)."""
+    first, end = share(len(dense.kernel), UNIT, crew)
+    matmul(x, dense, out, first, end)
+
+
+@jit
+def normalize(x: Array, norm: Array, epsilon: Any, out: Array) -> None:
+    """Layer norm, RMS norm or none, by how many lines it has. Shapes: x, out (E), norm (2 or 1, E) or (0, 0)."""
+    if len(norm) == 2:
+        layer_norm(x, norm[0], norm[1], epsilon, out)
+    elif len(norm) == 1:
+        rms_norm(x, norm[0], epsilon, out)
     else:
         for e in range(len(x)):
             out[e] = x[e]
@@ -89,7 +99,7 @@ def _activate(block: Block, kind: Kind, count: int, work: Work, first: int, end:
 
 
 @jit
-def _attend(part: int, kind: Kind, rows: Rows, cache: tuple[Lines, Lines], work: Work, crew: Crew) -> None:
+def _attend(part: int, reach: int, kind: Kind, rows: Rows, cache: Lines, work: Work, crew: Crew) -> None:
     """A thread's heads of attention, queries replaced by what they found. Keys and values are kept first if they are
     the rows' own.
     """
@@ -101,21 +111,26 @@ def _attend(part: int, kind: Kind, rows: Rows, cache: tuple[Lines, Lines], work:
             _rotate(queries[r, first * group * depth : end * group * depth], work.rotary[rows.positions[r]], depth)
             _rotate(keys[r, first * depth : end * depth], work.rotary[rows.positions[r]], depth)
         for c in range(first * depth, end * depth):
-            cache[OWN].keys[rows.lines[r], rows.slots[r], c] = keys[r, c]
-            cache[OWN].values[rows.lines[r], rows.slots[r], c] = values[r, c]
-    span, distances = rows.spans[part], work.bias.shape[1] if part == OWN else 0
+            cache.keys[rows.lines[r], rows.slots[r], c] = keys[r, c]
+            cache.values[rows.lines[r], rows.slots[r], c] = values[r, c]
+    span, biased = rows.spans[part], part == OWN and work.bias.shape[1] > 0  # spec: models.t5.position-bias
     for r in range(len(rows.positions)):
-        start, stop = span.starts[r], span.stops[r]
-        lines = Lines(cache[part].keys[start:stop], cache[part].values[start:stop])
+        start, stop, position = span.starts[r], span.stops[r], rows.positions[r]
+        while part == OWN and start < stop and position - span.positions[start] > reach:
+            start += 1
+        while part == OWN and start < stop and span.positions[stop - 1] - position > reach:
+            stop -= 1
+        lines = Lines(cache.keys[start:stop], cache.values[start:stop])
         slots, scores = span.slots[r % len(span.slots), start:stop], work.scores[crew.rank, : stop - start]
         for head in range(first * group, end * group):
-            bias = work.bias[head, :distances]
-            _begin_scores(scores, bias, work.origin, span.positions[start:stop], rows.positions[r])
+            for t in range(stop - start):
+                distance = span.positions[start + t] - position
+                scores[t] = work.bias[head, work.origin + distance] if biased else np.float32(0.0)
             query = queries[r, head * depth : (head + 1) * depth]
             _attend_head(query, lines, slots, scores, kind, head // group * depth)
 
 
-@jit(any_order=True)
+@jit_in_any_order
 def _dot(x: Array, y: Array) -> Any:
     """The sum of products. Shapes: both (D)."""
     s = np.float32(0.0)
@@ -147,17 +162,6 @@ def _attend_head(query: Array, lines: Lines, slots: Array, scores: Array, kind: 
         weight, value = scores[t], lines.values[t, slots[t], column:end]
         for d in range(len(query)):
             query[d] += weight * value[d]
-
-
-@jit
-def _begin_scores(scores: Array, bias: Array, origin: int, positions: Array, position: int) -> None:
-    """Begin the scores of a query with the biases of its distances; without any, with 0.
-
-    Shapes: bias (span) with that of distance 0 at `origin`, or (0); positions of the keys and scores (T).
-    Spec: models.t5.position-bias
-    """
-    for t in range(len(scores)):
-        scores[t] = bias[positions[t] - position + origin] if len(bias) else np.float32(0.0)
 
 
 @jit

@@ -8,13 +8,13 @@ Spec: invariance.rows
 
 import numpy as np
 
-from refimpl.kernels.jit import jit
+from refimpl.kernels.jit import jit_in_any_order
 from refimpl.kernels.weights import Array, Dense
 
 _ROWS = 32  # rows that stay in the second cache while all weights pass by
 
 
-@jit(any_order=True)
+@jit_in_any_order
 def matmul(x: Array, dense: Dense, out: Array, first: int, stop: int) -> None:
     """`out = x W^T + b` for the outputs from `first` to `stop`, two rows by four outputs at a time, so that each number
     that is read serves several products. The four stand a quarter of all outputs apart: memory is then read in four

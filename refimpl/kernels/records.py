@@ -4,12 +4,13 @@ An architecture that the kernels can run is one more record here, and a line in 
 """
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from refimpl.kernels.row_ops import GELU, GELU_TANH, RELU, SILU
-from refimpl.kernels.weights import NO_MATRIX, NO_VECTOR, Array, Block, Dense, Kind, Layer, Model, Norm, Stack, typed
+from refimpl.kernels.weights import NO_MATRIX, NO_VECTOR, Array, Block, Dense, Kind, Layer, Model, Stack, listed, typed
 
 ACTIVATIONS = {"relu": RELU, "gelu": GELU, "gelu_approximate": GELU_TANH, "silu": SILU}
 
@@ -24,17 +25,9 @@ class Record:
     def __init__(self, backbone: Any) -> None:
         self.backbone, self.params = backbone, dict(backbone.params)
 
-    def norms(self, layer: str, part: str) -> dict[str, Norm]:
+    def norms(self, layer: str, part: str) -> dict[str, Array]:
         """The norms around a part of a layer, by their names in `Block`."""
         raise NotImplementedError
-
-    def width(self, side: str) -> int:
-        """E of a stack."""
-        return int(self.backbone.hidden_dim)
-
-    def attention(self, side: str) -> Any:
-        """The attention of a stack, as `refimpl.models.attention` describes it."""
-        return self.backbone.attention
 
     def model(self) -> Model:
         """All that kernels read."""
@@ -44,20 +37,22 @@ class Record:
         """A weight."""
         return typed(self.params[name])
 
-    def _dense(self, path: str, inputs: int) -> Dense:
-        """A projection by outputs, its heads joined, with its bias if it has one; no copy if it lies so, as a rule."""
-        kernel, bias = typed(self.params[f"{path}/kernel"].reshape(inputs, -1).T), NO_VECTOR
+    def _dense(self, path: str, axes: int = 1) -> Dense:
+        """A projection by outputs, heads joined, with its bias if it has one; no copy if it lies so, as a rule. So many
+        axes of the kernel are inputs.
+        """
+        kernel, bias = self.params[f"{path}/kernel"], NO_VECTOR
         if f"{path}/bias" in self.params:
             bias = self.array(f"{path}/bias").reshape(-1)
-        return Dense(kernel, bias)
+        return Dense(typed(kernel.reshape(prod(kernel.shape[:axes]), -1).T), bias)
 
-    def _three(self, paths: Sequence[str], inputs: int) -> tuple[Dense, Dense, Dense]:
+    def _three(self, paths: Sequence[str]) -> tuple[Dense, Dense, Dense]:
         """Up to three projections."""
-        first, second, third = (*[self._dense(path, inputs) for path in paths], Dense(), Dense())[:3]
+        first, second, third = (*map(self._dense, paths), Dense(), Dense())[:3]
         return first, second, third
 
     def _stack(self, side: str) -> Stack:
-        own, backbone = self.attention(side), self.backbone
+        own, backbone = self.backbone.attention_of(side), self.backbone
         scalars = (np.float32(x) for x in (own.scale, self.epsilon, own.soft_cap or 0.0))
         kind = Kind(own.heads, own.cached_heads, own.head_dim, self.activation, *scalars)
 
@@ -66,31 +61,29 @@ class Record:
             return np.zeros((kind.heads, 0), np.float32) if found is None else np.ascontiguousarray(found[:, 0])
 
         def rotary(length: int) -> Array:
-            if own.wavelength is None:
+            if own.frequencies is None:
                 return NO_MATRIX
-            half = kind.depth // 2
-            angles = np.arange(length)[:, None] * own.wavelength ** (-np.arange(half) / half)
+            angles = np.arange(length)[:, None] * np.pad(own.frequencies, (0, kind.depth // 2 - len(own.frequencies)))
             return np.concatenate([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
 
-        return Stack([self._layer(side, n) for n in range(backbone.depth(side))], kind, self.width(side), bias, rotary)
+        found = [self._layer(side, n) for n in range(backbone.depth(side))]
+        dense = [each for layer in found for block in layer.blocks for each in (*block.inputs, block.output)]
+        inner, products = found[0].blocks[-1].output.kernel.shape[1], sum(each.kernel.size for each in dense)
+        sources = [each.blocks[1].inputs[1:] for each in found]
+        return Stack(listed(found), sources, kind, backbone.width(side), inner, products, bias, rotary)
 
     def _layer(self, side: str, n: int) -> Layer:
-        path, own = self.backbone.layer_name.format(side, n), self.attention(side)
-        names, inner, reach = own.names, own.heads * own.head_dim, self.backbone.reach(side, n)
-        reach = np.iinfo(np.int32).max if reach is None else reach
+        path, names = self.backbone.layer_name.format(side, n), self.backbone.attention_of(side).names
+        reach = self.backbone.reach(side, n)
 
-        def attention(part: str, count: int) -> Block:
-            inputs = self._three([f"{path}/{part}/{name}" for name in names[:count]], self.width(side))
-            return Block(inputs, self._dense(f"{path}/{part}/{names[3]}", inner), **self.norms(path, part))
+        def attention(part: str) -> Block:
+            inputs = self._three([f"{path}/{part}/{name}" for name in names[:3]])
+            return Block(inputs, self._dense(f"{path}/{part}/{names[3]}", -1), **self.norms(path, part))
 
-        inputs = self._three([f"{path}/{name}" for name in self.wide], self.width(side))
-        output = self._dense(f"{path}/{self.narrow}", len(inputs[0].kernel))
-        last, source = Block(inputs, output, **self.norms(path, "feedforward")), (Dense(), Dense())
-        if side == "encoder":
-            return Layer((attention("self_attention", 3), Block(), last), source, reach)
-        source = self._three([f"{path}/cross_attention/{name}" for name in names[1:3]], self.width("encoder"))[:2]
-        blocks = (attention("self_attention", 3), attention("cross_attention", 1), last)
-        return Layer(blocks, source, reach)
+        inputs, output = self._three([f"{path}/{name}" for name in self.wide]), self._dense(f"{path}/{self.narrow}")
+        last = Block(inputs, output, **self.norms(path, "feedforward"))
+        source = attention("cross_attention") if side == "decoder" else Block()
+        return Layer((attention("self_attention"), source, last), np.iinfo(np.int32).max if reach is None else reach)
 
 
 class Bart(Record):
@@ -98,10 +91,10 @@ class Bart(Record):
 
     wide, narrow = ("feedforward_intermediate_dense",), "feedforward_output_dense"
 
-    def norms(self, layer: str, part: str) -> dict[str, Norm]:
+    def norms(self, layer: str, part: str) -> dict[str, Array]:
         """A layer norm."""
         path = f"{layer}/{part}_layer_norm"
-        return {"after": Norm(self.array(f"{path}/gamma"), self.array(f"{path}/beta"))}
+        return {"after": np.stack([self.array(f"{path}/gamma"), self.array(f"{path}/beta")])}
 
 
 class T5(Record):
@@ -114,10 +107,10 @@ class T5(Record):
         self.activation, self.epsilon = ACTIVATIONS[backbone.activation], backbone.layer_norm_epsilon
         self.wide = ("input_projector", "gate_projector")[: 1 + backbone.use_gated_activation]
 
-    def norms(self, layer: str, part: str) -> dict[str, Norm]:
+    def norms(self, layer: str, part: str) -> dict[str, Array]:
         """The gain."""
         name = "layer_norm" if part == "feedforward" else f"{part}_layer_norm"
-        return {"before": Norm(self.array(f"{layer}/{name}/weight"))}
+        return {"before": self.array(f"{layer}/{name}/weight")[None]}
 
 
 class T5Gemma(Record):
@@ -129,18 +122,10 @@ class T5Gemma(Record):
         super().__init__(backbone)
         self.activation, self.epsilon = ACTIVATIONS[backbone.hidden_activation], backbone.rms_norm_eps
 
-    def norms(self, layer: str, part: str) -> dict[str, Norm]:
+    def norms(self, layer: str, part: str) -> dict[str, Array]:
         """The gain, of which the file keeps what is above 1."""
         one, two = (self.array(f"{layer}/{where}_{part}_norm/scale") for where in ("pre", "post"))
-        return {"before": Norm(1.0 + one), "within": Norm(1.0 + two)}
-
-    def width(self, side: str) -> int:
-        """The sides may differ."""
-        return int(self.backbone.config.side(side, "hidden_dim"))
-
-    def attention(self, side: str) -> Any:
-        """Also in their heads."""
-        return self.backbone.attention_of(side)
+        return {"before": 1.0 + one[None], "within": 1.0 + two[None]}
 
 
 class Moonshine(Record):
@@ -151,30 +136,21 @@ class Moonshine(Record):
 
     wide, narrow = ("feedforward/dense_1",), "feedforward/dense_2"
 
-    def norms(self, layer: str, part: str) -> dict[str, Norm]:
+    def norms(self, layer: str, part: str) -> dict[str, Array]:
         """The gain; a shift of zeros says that it is no RMS norm."""
         gain = self.array(f"{layer}/{part}_layer_norm/gamma")
-        return {"before": Norm(gain, np.zeros_like(gain))}
-
-    def attention(self, side: str) -> Any:
-        """The sides may differ in their heads."""
-        return self.backbone.attention_of(side)
+        return {"before": np.stack([gain, np.zeros_like(gain)])}
 
     def _stack(self, side: str) -> Stack:
-        gated, own = self.backbone.config.side(side, "use_swiglu_activation"), self.attention(side)
+        gated, own = self.backbone.config.side(side, "use_swiglu_activation"), self.backbone.attention_of(side)
         self.activation, pairs, half = SILU if gated else GELU, len(own.frequencies), own.head_dim // 2
         ahead = [*range(0, 2 * pairs, 2), *range(2 * pairs, pairs + half)]
         order = np.array([*ahead, *(n for n in range(own.head_dim) if n not in ahead)])
         self.order = (np.arange(own.heads)[:, None] * own.head_dim + order).reshape(-1)
+        return super()._stack(side)
 
-        def rotary(length: int) -> Array:
-            angles = np.arange(length)[:, None] * np.pad(own.frequencies, (0, half - pairs))
-            return np.concatenate([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
-
-        return super()._stack(side)._replace(rotary=rotary)
-
-    def _three(self, paths: Sequence[str], inputs: int) -> tuple[Dense, Dense, Dense]:
-        first, second, third = super()._three(paths, inputs)
+    def _three(self, paths: Sequence[str]) -> tuple[Dense, Dense, Dense]:
+        first, second, third = super()._three(paths)
         if paths[0].endswith("self_attention/query"):
             first, second = (Dense(*(x[self.order] if len(x) else x for x in each)) for each in (first, second))
         elif paths[0].endswith("dense_1") and self.activation == SILU:

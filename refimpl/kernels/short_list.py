@@ -11,7 +11,7 @@ Source: Weber, Schek & Blott 1998, "A Quantitative Analysis and Performance Stud
 
 import numpy as np
 
-from refimpl.kernels.jit import jit
+from refimpl.kernels.jit import jit, jit_in_any_order
 from refimpl.kernels.layers import UNIT
 from refimpl.kernels.matmul import matmul
 from refimpl.kernels.thread_pool import Crew, ThreadPool, share
@@ -22,7 +22,7 @@ _MOST = 1024  # candidates; with more the whole head is read
 _RIVAL = 1e-5  # scores as near as this are told apart by the definition, which needs all of them
 
 
-@jit(any_order=True)
+@jit_in_any_order
 def quantize(table: Array, codes: Array, about: Array, first: int, stop: int) -> None:
     """Codes of the lines from `first` to `stop`, and `about` each: scale, norm of the rest, norm of the line.
 

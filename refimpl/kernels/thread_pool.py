@@ -8,7 +8,6 @@ import os
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures import wait as all_done
 from typing import Any, NamedTuple
 
 import numba
@@ -95,7 +94,7 @@ class ThreadPool:
     def __init__(self, most: int | None = None) -> None:
         self.most = most or number_of_threads()
         self._counters = np.zeros(COUNTERS, np.int64)
-        self._executor: ThreadPoolExecutor | None = None
+        self._executor = ThreadPoolExecutor(max(1, self.most - 1), thread_name_prefix="refimpl")  # starts none yet
 
     def run(self, task: Task, work: int, functions: tuple[Any, ...] = ()) -> None:
         """Run a task of so many products in as many threads as they keep busy; return when all are through.
@@ -108,20 +107,15 @@ class ThreadPool:
             _LOADED.add(functions)
             return
         size = max(1, min(self.most, work // WORTH_A_THREAD))
-        if size > 1 and self._executor is None:
-            self._executor = ThreadPoolExecutor(self.most - 1, thread_name_prefix="refimpl")
-        others = [
-            self._executor.submit(self._guarded, task, Crew(self._counters, size, rank))
-            for rank in range(1, size)
-            if self._executor is not None
-        ]
+        crews = [Crew(self._counters, size, rank) for rank in range(size)]
+        others = [self._executor.submit(self._guarded, task, crew) for crew in crews[1:]]
         try:
-            self._guarded(task, Crew(self._counters, size, 0))
+            self._guarded(task, crews[0])
         finally:
-            all_done(others)
+            failed = [other.exception() for other in others]
             self._counters[:] = 0
-        for other in others:
-            other.result()
+        for error in filter(None, failed):
+            raise error
 
     def _guarded(self, task: Task, crew: Crew) -> None:
         """Run a thread's part; if it fails, nobody waits for it."""

@@ -3,10 +3,14 @@
 What an architecture does not have is an empty array. A copy is made only of what lies in another order.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba.typed import List
+
+from refimpl.kernels.jit import jit
+from refimpl.loading import LOADING
 
 Array = np.ndarray
 
@@ -26,33 +30,27 @@ class Dense(NamedTuple):
     bias: Array = NO_VECTOR
 
 
-class Norm(NamedTuple):
-    """A layer norm; without a shift an RMS norm; without a gain none. Shapes: (E) or (0)."""
-
-    gain: Array = NO_VECTOR
-    shift: Array = NO_VECTOR
-
-
 class Block(NamedTuple):
     """A part of a layer: projections from the rows, then one back to them; norms before it, of what it gives, and of
-    its sum with the rows. Attention projects to queries, keys and values; to the source to queries alone.
+    its sum with the rows. Attention projects to queries, keys and values, of which those of the source are made once.
+
+    A norm has two lines, gain and shift; an RMS norm has a gain alone. Shapes: (2, E), (1, E) or, without, (0, 0).
     """
 
     inputs: tuple[Dense, Dense, Dense] = (Dense(), Dense(), Dense())
     output: Dense = Dense()
-    before: Norm = Norm()
-    within: Norm = Norm()
-    after: Norm = Norm()
+    before: Array = NO_MATRIX
+    within: Array = NO_MATRIX
+    after: Array = NO_MATRIX
 
 
 class Layer(NamedTuple):
     """A layer of either stack: attention to its own sequence, to the source (empty in the encoder), feed-forward.
 
-    `source` makes keys and values of the encoder's states. A row sees what is at most `reach` positions from its own.
+    A row sees what is at most `reach` positions from its own.
     """
 
     blocks: tuple[Block, Block, Block]
-    source: tuple[Dense, Dense]
     reach: int
 
 
@@ -76,7 +74,7 @@ class Kind(NamedTuple):
 
 
 class Span(NamedTuple):
-    """Which lines a row attends to, from `starts` to before `stops`, and which slot of each.
+    """Which lines a row may attend to, from `starts` to before `stops`, and which slot of each.
 
     Shapes: starts, stops (R), slots (R or 1, lines), positions (lines), all int64.
     """
@@ -119,13 +117,19 @@ class Work(NamedTuple):
 
 
 class Stack(NamedTuple):
-    """Encoder or decoder. `bias(span)` gives the biases of the distances from -span to span, (H, 2 span + 1);
-    `rotary(length)` cosines and sines of so many positions, (length, D).
+    """Encoder or decoder: its layers as `listed` gives them; what makes the source's keys and values for each of the
+    decoder; E and F; how many numbers are multiplied for a row.
+
+    `bias(span)` gives the biases of the distances from -span to span, (H, 2 span + 1); `rotary(length)` cosines and
+    sines of so many positions, (length, D).
     """
 
-    layers: list[Layer]
+    layers: Any
+    sources: list[tuple[Dense, Dense]]
     kind: Kind
     width: int
+    inner: int
+    products: int
     bias: Callable[[int], Array]
     rotary: Callable[[int], Array]
 
@@ -140,8 +144,7 @@ class Model(NamedTuple):
 
 def work_of(stack: Stack, rows: int, threads: int, longest: int) -> Work:
     """Working memory for so many rows, and attention to so many positions."""
-    kind = stack.kind
-    inner = len(stack.layers[0].blocks[-1].inputs[0].kernel) if stack.layers else 0
+    kind, inner = stack.kind, stack.inner
     heads, shared = kind.heads * kind.depth, kind.key_value_heads * kind.depth
     x, n, y = (np.zeros((rows, stack.width), np.float32) for _ in range(3))
     one, two, three = (np.zeros((rows, size), np.float32) for size in (max(heads, inner), max(shared, inner), shared))
@@ -150,18 +153,22 @@ def work_of(stack: Stack, rows: int, threads: int, longest: int) -> Work:
     return Work(x, n, y, (one, two, three), scores, stack.bias(span), span, stack.rotary(longest))
 
 
-def lines_of(keys: Array, values: Array) -> Lines:
-    """A line a position. Shapes: (T, G) -> two of (T, 1, G)."""
-    return Lines(keys[:, None], values[:, None])
+@jit
+def _list_of(first: Any) -> Any:
+    found = List()
+    found.append(first)
+    return found
 
 
-def products(stack: Stack) -> int:
-    """How many numbers are multiplied for a row."""
-    return sum(array.size for layer in stack.layers for array in _matrices(layer))
+@jit
+def _append(found: Any, item: Any) -> None:
+    found.append(item)
 
 
-def _matrices(part: Any) -> list[Array]:
-    """All matrices of a layer."""
-    if isinstance(part, tuple):
-        return [array for each in part for array in _matrices(each)]
-    return [part] if isinstance(part, np.ndarray) and part.ndim == 2 else []
+def listed(items: Sequence[Any]) -> Any:
+    """Things of one type as compiled code lists them: it gets the whole list as fast as one array."""
+    with LOADING:
+        found = _list_of(items[0])
+        for item in items[1:]:
+            _append(found, item)
+    return found

@@ -4,6 +4,7 @@ Letters: B batch, S source length, T target length, H heads, K key/value heads, 
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -42,8 +43,8 @@ class View(NamedTuple):
 class Attention:
     """Multi-head attention. `names` are those of the four projections.
 
-    `heads` may share fewer `key_value_heads`. A head may be rotated by its position: all of it, with the slowest
-    rotation's `wavelength`, or as many pairs of neighbours as there are `frequencies`.
+    `heads` may share fewer `key_value_heads`. As many pairs of numbers of a head as there are `frequencies` are rotated
+    by its position: neighbours, or a number of the first half and one of the second.
     """
 
     heads: int
@@ -52,9 +53,9 @@ class Attention:
     names: tuple[str, str, str, str] = ("query", "key", "value", "attention_output")
     key_value_heads: int = 0  # 0: as many as heads
     soft_cap: float | None = None
-    wavelength: float | None = None
     drops: bool = True  # whether training drops out of what softmax gives
     frequencies: np.ndarray | None = None
+    halves: bool = False
 
     @property
     def cached_heads(self) -> int:
@@ -89,9 +90,9 @@ class Attention:
 
     def _rotated(self, x: Array, first: int) -> Array:
         """Heads turned as this attention turns them. Shapes: (B, T, H, D) -> (B, T, H, D)."""
-        if self.frequencies is not None:
-            return _turned(ops.rotate_pairs, x, first, self.frequencies)
-        return x if self.wavelength is None else rotated(x, first, self.wavelength)
+        if self.frequencies is None:
+            return x
+        return rotated(x, first, self.frequencies, ops.rotate if self.halves else ops.rotate_pairs)
 
     def _kept(self, kv: KeysValues, view: View) -> KeysValues:
         """Keys and values of the own sequence, with those of earlier positions if there is a cache."""
@@ -117,17 +118,12 @@ def project(x: Array, weights: Scope) -> Array:
     return ops.reshape(ops.project(ops.reshape(x, (*x.shape[:2], -1)), flat), (*x.shape[:2], *outer))
 
 
-def rotated(x: Array, first: int, wavelength: float) -> Array:
-    """Heads turned by their positions from `first` on. Shapes: (B, T, H, D) -> (B, T, H, D).
+def rotated(x: Array, first: int, frequencies: np.ndarray, turn: Callable[[Array, Array, Array], Array]) -> Array:
+    """Heads turned by their positions from `first` on. Angles are products in double precision, in the type of x from
+    there on. Shapes: (B, T, H, D) -> (B, T, H, D).
 
-    Spec: models.t5gemma.rotary
+    Spec: models.t5gemma.rotary, models.moonshine.rotary
     """
-    half = x.shape[3] // 2
-    return _turned(ops.rotate, x, first, wavelength ** (-np.arange(half) / half))
-
-
-def _turned(turn: Any, x: Array, first: int, frequencies: np.ndarray) -> Array:
-    """Angles are products in double precision, in the type of x from there on."""
     angles = np.arange(first, first + x.shape[1])[:, None] * frequencies
     return turn(x, np.cos(angles).astype(x.dtype), np.sin(angles).astype(x.dtype))
 

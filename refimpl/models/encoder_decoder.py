@@ -41,6 +41,7 @@ class EncoderDecoder:
     source_key: ClassVar[str] = "encoder_token_ids"
     inert_padding: ClassVar[bool] = True  # whether padding at the end of a source changes nothing before it
     num_layers: int
+    hidden_dim: int
     logit_cap: float | None  # the soft cap of the logits
 
     # -- what an architecture defines ------------------------------------------------------------------------------
@@ -177,3 +178,11 @@ class EncoderDecoder:
     def depth(self, side: str) -> int:
         """The number of layers of a stack."""
         return self.num_layers
+
+    def width(self, side: str) -> int:
+        """E of a stack."""
+        return self.hidden_dim
+
+    def attention_of(self, side: str) -> Attention:
+        """The attention of a stack, if the two differ."""
+        return self.attention

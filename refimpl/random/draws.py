@@ -7,7 +7,7 @@ polynomial strays from that by one unit in the last place for some arguments.
 import numpy as np
 
 from refimpl.random.seed_generator import SeedGenerator
-from refimpl.random.threefry import random_bits
+from refimpl.random.threefry import bits_at, random_bits
 
 TINY = np.finfo(np.float32).tiny
 
@@ -23,7 +23,10 @@ def uniform(key: np.ndarray, shape: tuple[int, ...], low: float = 0.0, high: flo
 
     Spec: samplers.random.uniform
     """
-    bits = random_bits(key, int(np.prod(shape))).reshape(shape)
+    return _between(random_bits(key, int(np.prod(shape))), low, high).reshape(shape)
+
+
+def _between(bits: np.ndarray, low: float, high: float) -> np.ndarray:
     fraction = (bits >> np.uint32(9) | np.uint32(0x3F800000)).view(np.float32) - np.float32(1)
     first, last = np.float32(low), np.float32(high)
     return np.maximum(first, fraction * (last - first) + first)
@@ -34,7 +37,13 @@ def gumbel(key: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
     Spec: samplers.random.gumbel
     """
-    return -log32(-log32(uniform(key, shape, low=float(TINY))))
+    return gumbel_at(key, np.arange(int(np.prod(shape)), dtype=np.uint64)).reshape(shape)
+
+
+def gumbel_at(key: np.ndarray, counters: np.ndarray) -> np.ndarray:
+    """The noise at places of the stream. Shapes: key (2,) uint32, counters (...) uint64 -> (...) float32."""
+    u = _between(bits_at(key, counters.reshape(-1)), float(TINY), 1.0)
+    return -log32(-log32(u)).reshape(counters.shape)
 
 
 def categorical(log_probabilities: np.ndarray, seed: SeedGenerator) -> np.ndarray:

@@ -40,12 +40,16 @@ def rounds(first: Any, second: Any, x: Any, y: Any) -> tuple[Any, Any]:
 
 
 def random_bits(key: np.ndarray, size: int) -> np.ndarray:
-    """The first `size` random words of a key: word `i` comes from the 64-bit counter `i` alone.
+    """The first `size` random words of a key. Shapes: key (2,) uint32 -> (size,) uint32."""
+    return bits_at(key, np.arange(size, dtype=np.uint64))
 
-    Shapes: key (2,) uint32 -> (size,) uint32.
+
+def bits_at(key: np.ndarray, counters: np.ndarray) -> np.ndarray:
+    """Random words of a key: word `i` comes from the 64-bit counter `i` alone.
+
+    Shapes: key (2,) uint32, counters (n,) uint64 -> (n,) uint32.
     Spec: samplers.random.threefry
     """
-    counters = np.arange(size, dtype=np.uint64)
     low, high = (counters & np.uint64(0xFFFFFFFF)).astype(np.uint32), (counters >> np.uint64(32)).astype(np.uint32)
     x, y = threefry2x32(key, high, low)
     return x ^ y

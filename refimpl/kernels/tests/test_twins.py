@@ -10,9 +10,9 @@ from refimpl.decoding.steps import prefill
 from refimpl.decoding.stream import stream_step
 from refimpl.kernels.eligibility import RECORDS
 from refimpl.kernels.samplers import CHOICES, best_beams
-from refimpl.kernels.token_choice import gumbel_at
 from refimpl.models import BartSeq2SeqLM, MoonshineAudioToText, T5GemmaSeq2SeqLM, T5Seq2SeqLM
 from refimpl.random import gumbel
+from refimpl.random.draws import gumbel_at
 from refimpl.samplers import (
     BeamSampler,
     ContrastiveSampler,

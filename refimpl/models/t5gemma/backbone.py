@@ -118,16 +118,21 @@ class T5GemmaBackbone(Backbone):
         """Scores are divided by the root of a number of the configuration, and softly capped."""
         c = self.config
         heads, shared, depth = (c.side(side, n) for n in ("num_attention_heads", "num_key_value_heads", "head_dim"))
-        scale, wave = c.query_pre_attn_scalar**-0.5, c.rope_max_wavelength
-        return Attention(heads, depth, scale, NAMES, shared, c.attn_logit_softcapping, wave, c.attention_dropout > 0.0)
+        scale, turns = c.query_pre_attn_scalar**-0.5, c.rope_max_wavelength ** (-np.arange(0, depth, 2) / depth)
+        drops = c.attention_dropout > 0.0
+        return Attention(heads, depth, scale, NAMES, shared, c.attn_logit_softcapping, drops, turns, halves=True)
 
     def depth(self, side: str) -> int:
         """The number of layers of a stack."""
         return self.config.side(side, "num_layers")
 
+    def width(self, side: str) -> int:
+        """E of a stack."""
+        return self.config.side(side, "hidden_dim")
+
     def embed(self, weights: Scope, side: str, ids: np.ndarray, first: int, drop: Dropout = keep) -> Array:
         """The token, times the root of the width; each side has a table of its own. Spec: models.t5gemma.embedding"""
-        scale = np.array(self.config.side(side, "hidden_dim") ** 0.5, self.dtype)
+        scale = np.array(self.width(side) ** 0.5, self.dtype)
         return drop(ops.multiply(ops.embed(weights[f"{side}_token_embedding"].embeddings, ids), scale))
 
     def reach(self, side: str, n: int) -> int | None:
