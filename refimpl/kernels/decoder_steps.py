@@ -18,7 +18,7 @@ from refimpl.kernels.layers import layers, project
 from refimpl.kernels.samplers import looks_at_states, sampler_of
 from refimpl.kernels.short_list import WORTH_A_LIST, ShortList
 from refimpl.kernels.thread_pool import Crew, ThreadPool
-from refimpl.kernels.weights import Dense, Lines, Model, Rows, Span, Work, listed, typed, work_of
+from refimpl.kernels.weights import Dense, Lines, Model, Rows, Span, Work, typed, work_of
 
 _BEFORE_A_LIST = 3  # tokens; a text as short as that is through before a list is made
 
@@ -36,8 +36,8 @@ class DecoderSteps:
         rows, self._columns = prompt.shape
         self._pool = ThreadPool()
         self._source = CrossCache(weights, model, self._pool, source, source_mask)
-        self._own: list[Lines] = []
-        self._caches: Any = None  # for each layer: keys and values of the rows themselves, and of the source
+        shape = len(weights.decoder.layers), self._columns, 0, self._source.lines.keys.shape[3]
+        self._own = Lines(*np.zeros((2, *shape), np.float32))
         self._work: Work | None = None
         self.best_only = False  # whether the sampler looks at nothing but the most probable token
         self._list: ShortList | None = None
@@ -95,9 +95,10 @@ class DecoderSteps:
         x = self._backbone.embed(self._weights.scope, "decoder", ids, first)
         work.x[:] = x.reshape(rows * count, -1)
         batch, (_, stack, scope) = self._rows(table, first, count), self._weights
+        caches = self._own, self._source.lines
 
         def run(crew: Crew) -> None:
-            layers(stack.layers, stack.kind, batch, self._caches, work, crew)
+            layers(stack.layers, stack.kind, batch, caches, work, crew)
 
         self._pool.run(run, len(work.x) * stack.products, (layers,))
         states = np.array(self._backbone.final_norm(scope, "decoder", work.x))
@@ -133,17 +134,12 @@ class DecoderSteps:
 
     def _fitting(self, rows: int, slots: int) -> Work:
         """Working memory for so many rows; room in the cache for so many slots a position."""
-        stack = self._weights.decoder
-        depth = stack.kind.key_value_heads * stack.kind.depth
-        have = self._own[0].keys.shape[1] if self._own else 0
+        have = self._own.keys.shape[2]
         if slots > have:
-            larger = [np.zeros((2, self._columns, slots, depth), np.float32) for _ in stack.sources]
-            for new, old in zip(larger, self._own, strict=bool(self._own)):
-                new[0, :, :have], new[1, :, :have] = old
-            self._own = [Lines(*new) for new in larger]
-            self._caches = listed(list(zip(self._own, self._source.lines, strict=True)))
+            more = [(0, 0), (0, 0), (0, slots - have), (0, 0)]
+            self._own = Lines(np.pad(self._own.keys, more), np.pad(self._own.values, more))
         if self._work is None or len(self._work.x) != rows:
-            self._work = work_of(stack, rows, self._pool.most, max(self._columns, self._source.longest))
+            self._work = work_of(self._weights.decoder, rows, self._pool.most, max(self._columns, self._source.longest))
         return self._work
 
 
@@ -151,7 +147,7 @@ class CrossCache:
     """Keys and values of all N tokens of all rows, for each decoder layer; which of the N lines are whose; the slot and
     the position of each.
 
-    Shapes: source, mask (B, S) -> lines: for each layer two of (N, 1, G); starts, counts (B); places: (1, N) and (N).
+    Shapes: source, mask (B, S) -> lines: two of (layers, N, 1, G); starts, counts (B); places: (1, N) and (N).
     """
 
     def __init__(self, weights: Model, model: Any, pool: ThreadPool, source: np.ndarray, mask: np.ndarray) -> None:
@@ -166,15 +162,15 @@ class CrossCache:
         self.places = np.zeros((1, len(at)), np.int64), columns
         states = typed(x[at, columns]) if theirs else self._encoded(weights, backbone, pool, x, at)
         decoder = weights.decoder
-        shape = (2, len(at), 1, decoder.kind.key_value_heads * decoder.kind.depth)
-        self.lines = [Lines(*np.zeros(shape, np.float32)) for _ in decoder.sources]
+        shape = (2, len(decoder.sources), len(at), 1, decoder.kind.key_value_heads * decoder.kind.depth)
+        self.lines = Lines(*np.zeros(shape, np.float32))
 
         def run(crew: Crew) -> None:
-            for dense, out in zip(decoder.sources, self.lines, strict=True):
-                project(states, dense[0], out.keys[:, 0], crew)
-                project(states, dense[1], out.values[:, 0], crew)
+            for dense, keys, values in zip(decoder.sources, *self.lines, strict=True):
+                project(states, dense[0], keys[:, 0], crew)
+                project(states, dense[1], values[:, 0], crew)
 
-        pool.run(run, 2 * states.size * shape[3] * len(self.lines), (project,))
+        pool.run(run, 2 * states.size * shape[4] * shape[1], (project,))
 
     def _encoded(self, weights: Model, backbone: Any, pool: ThreadPool, x: np.ndarray, at: np.ndarray) -> np.ndarray:
         """The encoder's states of all tokens, by compiled layers. Shapes: x (B, S, E), at (N) -> (N, E)."""
@@ -183,11 +179,10 @@ class CrossCache:
         work.x[:] = x[at, columns]
         span = Span(self.starts[at], self.starts[at] + self.counts[at], slots, columns)
         rows = Rows(columns, np.arange(len(at)), slots[0], (span, span))
-        own = Lines(*np.zeros((2, len(at), 1, work.projected[2].shape[1]), np.float32))
-        caches = listed([(own, own)])
+        own = Lines(*np.zeros((2, 1, len(at), 1, work.projected[2].shape[1]), np.float32))
 
         def run(crew: Crew) -> None:
-            layers(stack.layers, stack.kind, rows, caches, work, crew)
+            layers(stack.layers, stack.kind, rows, (own, own), work, crew)
 
         pool.run(run, stack.products * len(at), (layers,))
         return backbone.final_norm(weights.scope, "encoder", work.x)

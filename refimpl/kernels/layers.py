@@ -22,17 +22,18 @@ UNIT = 16  # columns that one thread has at least: a cache line
 
 
 @jit
-def layers(
-    stack: list[Layer], kind: Kind, rows: Rows, caches: list[tuple[Lines, Lines]], work: Work, crew: Crew
-) -> None:
-    """All layers of a stack, the result in `work.x`. Shapes: rows.positions (R), work.x (R, E)."""
+def layers(stack: list[Layer], kind: Kind, rows: Rows, caches: tuple[Lines, Lines], work: Work, crew: Crew) -> None:
+    """All layers of a stack, the result in `work.x`. The encoder's share one cache.
+
+    Shapes: rows.positions (R), work.x (R, E).
+    """
     for n in range(len(stack)):
-        layer(stack[n], kind, rows, caches[n % len(caches)], work, crew)
+        layer(stack[n], n % len(caches[OWN].keys), kind, rows, caches, work, crew)
 
 
 @jit
-def layer(weights: Layer, kind: Kind, rows: Rows, cache: tuple[Lines, Lines], work: Work, crew: Crew) -> None:
-    """All blocks of a layer. The encoder's has none for the source. Shapes: as `layers`."""
+def layer(weights: Layer, n: int, kind: Kind, rows: Rows, caches: tuple[Lines, Lines], work: Work, crew: Crew) -> None:
+    """All blocks of layer n. The encoder's has none for the source. Shapes: as `layers`."""
     count = len(rows.positions)
     for part in range(len(weights.blocks)):
         block = weights.blocks[part]
@@ -44,14 +45,15 @@ def layer(weights: Layer, kind: Kind, rows: Rows, cache: tuple[Lines, Lines], wo
             first, end = share(len(block.inputs[0].kernel), UNIT, crew)
             if part != FEED_FORWARD:
                 first, end = share(kind.key_value_heads, 1, crew)
-            for n in range(1 if part == SOURCE else len(block.inputs)):
-                width = 1 if part == FEED_FORWARD else len(block.inputs[n].kernel) // kind.key_value_heads
-                if len(block.inputs[n].kernel):
-                    matmul(work.n, block.inputs[n], work.projected[n], first * width, end * width)
+            for i in range(1 if part == SOURCE else len(block.inputs)):
+                width = 1 if part == FEED_FORWARD else len(block.inputs[i].kernel) // kind.key_value_heads
+                if len(block.inputs[i].kernel):
+                    matmul(work.n, block.inputs[i], work.projected[i], first * width, end * width)
             if part == FEED_FORWARD:
                 _activate(block, kind, count, work, first, end)
             else:
-                _attend(part, weights.reach, kind, rows, cache[part], work, crew)
+                cache = Lines(caches[part].keys[n], caches[part].values[n])
+                _attend(part, weights.reach, kind, rows, cache, work, crew)
             wait(crew)
             project(work.projected[0], block.output, work.y, crew)
             wait(crew)

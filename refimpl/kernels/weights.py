@@ -55,7 +55,7 @@ class Layer(NamedTuple):
 
 
 class Lines(NamedTuple):
-    """Keys and values. Shapes: (T, slots, G D)."""
+    """Keys and values. Shapes: (layers, T, slots, G) or, of one layer, (T, slots, G)."""
 
     keys: Array
     values: Array
