@@ -23,21 +23,16 @@ UNIT = 16  # columns that one thread has at least: a cache line
 
 @jit
 def layers(stack: list[Layer], kind: Kind, rows: Rows, caches: tuple[Lines, Lines], work: Work, crew: Crew) -> None:
-    """All layers of a stack, the result in `work.x`. The encoder's share one cache.
+    """All blocks of all layers, the result in `work.x`. The encoder's have none for the source, and share one cache.
 
     Shapes: rows.positions (R), work.x (R, E).
     """
+    count, kept = len(rows.positions), len(caches[OWN].keys)
     for n in range(len(stack)):
-        layer(stack[n], n % len(caches[OWN].keys), kind, rows, caches, work, crew)
-
-
-@jit
-def layer(weights: Layer, n: int, kind: Kind, rows: Rows, caches: tuple[Lines, Lines], work: Work, crew: Crew) -> None:
-    """All blocks of layer n. The encoder's has none for the source. Shapes: as `layers`."""
-    count = len(rows.positions)
-    for part in range(len(weights.blocks)):
-        block = weights.blocks[part]
-        if len(block.output.kernel):
+        for part in range(3):
+            block = stack[n].blocks[part]
+            if not len(block.output.kernel):
+                continue
             first, end = share(count, 1, crew)
             for r in range(first, end):
                 normalize(work.x[r], block.before, kind.epsilon, work.n[r])
@@ -52,8 +47,8 @@ def layer(weights: Layer, n: int, kind: Kind, rows: Rows, caches: tuple[Lines, L
             if part == FEED_FORWARD:
                 _activate(block, kind, count, work, first, end)
             else:
-                cache = Lines(caches[part].keys[n], caches[part].values[n])
-                _attend(part, weights.reach, kind, rows, cache, work, crew)
+                cache = Lines(caches[part].keys[n % kept], caches[part].values[n % kept])
+                _attend(part, stack[n].reach, kind, rows, cache, work, crew)
             wait(crew)
             project(work.projected[0], block.output, work.y, crew)
             wait(crew)
