@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any, Self
 
@@ -55,7 +55,8 @@ class Hdf5Weights:
         taken: set[tuple[str, str]] = set()
         for weight in layout:
             file, dataset = self._dataset(weight.dataset, weight.name)
-            taken.add((file, str(dataset.name).lstrip("/")))
+            stands = PurePosixPath(dataset.name.lstrip("/"))
+            taken.update((file, str(place)) for place in (stands, *stands.parents))
             with readable(self._paths[file]):
                 found.append((weight, segment_of(dataset, weight.shape, self._paths[file]).check()))
         self._refuse_extras(taken)
