@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from conformance.mutants import Mutant
-from conformance.mutants.arithmetic import argument, seen
+from conformance.mutants.arithmetic import argument, result, seen
 
 OPS, POSITIONS, T5 = "refimpl.autograd.ops", "refimpl.models.positions", "refimpl.models.t5.backbone"
 EMBEDDING, BUCKETS, BIAS = "models.t5.embedding", "models.t5.relative-buckets", "models.t5.position-bias"
@@ -97,8 +97,7 @@ MUTANTS = [
            ((T5, "relative_bias", lambda right: lambda q, k, first, *rest: right(q, k, first % 128, *rest)),)),
     Mutant("t5-bias-in-cross-attention", "P12", (BIAS, DECODER), ((T5, "T5Backbone.attend", _bias_where(_across)),)),
     Mutant("t5-bias-in-the-first-layer-only", "P10", (BIAS,), ((T5, "T5Backbone.attend", _bias_where(_first_layer_only)),)),
-    Mutant("t5-scores-scaled", "M15", (ATTENTION,), ((T5, "T5Backbone.attention", lambda right: property(
-        lambda self: replace(right.fget(self), scale=0.5))),), "*attention"),
+    Mutant("t5-scores-scaled", "M15", (ATTENTION,), ((T5, "T5Backbone.attention_of", result(lambda kind: replace(kind, scale=0.5))),), "*attention"),
     Mutant("t5-cross-mask-missing", "M01", (MASK, DECODER),
            ((T5, "T5Backbone.attend", argument(3, lambda view: (
                view._replace(may_attend=np.ones_like(view.may_attend)) if view.kv else view))),)),

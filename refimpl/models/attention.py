@@ -30,6 +30,7 @@ class View(NamedTuple):
     first: int = 0  # the position of the first query
     kv: KeysValues | None = None  # keys and values of another sequence; None: of the queries' own
     cache: np.ndarray | None = None  # where those of the own sequence are kept, and earlier ones stand
+    side: str = "encoder"  # the stack whose queries they are
 
     def within(self, reach: int | None, queries: int) -> "View":
         """The same, of what is at most `reach` positions away; None: of all."""

@@ -79,6 +79,11 @@ class Config:
         """The width of a head."""
         return self.hidden_dim // self.num_heads
 
+    def side(self, side: str, name: str) -> Any:
+        """A value of the encoder or of the decoder, where they may differ."""
+        own = f"{side}_{name}"
+        return getattr(self, own if hasattr(self, own) else name)
+
     def rules(self) -> Iterator[tuple[str, bool]]:
         """What must hold between values, each with whether it does."""
         yield "a head has at least one dimension: hidden_dim is at least num_heads", self.head_dim > 0

@@ -8,7 +8,7 @@ Source: Vaswani et al. 2017, section 3
 """
 
 from collections.abc import Iterator, Mapping
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -40,14 +40,13 @@ class EncoderDecoder:
     layer_name: ClassVar[str] = "transformer_{}_layer_{}"
     source_key: ClassVar[str] = "encoder_token_ids"
     inert_padding: ClassVar[bool] = True  # whether padding at the end of a source changes nothing before it
+    config: Any
     num_layers: int
-    hidden_dim: int
     logit_cap: float | None  # the soft cap of the logits
 
     # -- what an architecture defines ------------------------------------------------------------------------------
-    @property
-    def attention(self) -> Attention:
-        """The decoder's attention."""
+    def attention_of(self, side: str) -> Attention:
+        """The attention of a stack."""
         raise NotImplementedError
 
     def embed(self, weights: Scope, side: str, ids: np.ndarray, first: int, drop: Dropout = keep) -> Array:
@@ -140,8 +139,9 @@ class EncoderDecoder:
         may_attend = may_attend_past(ids.shape[1], columns, first)
         if past is None:
             may_attend = may_attend & may_attend_tokens(batch["decoder_padding_mask"])
-        own = View(may_attend, self.position_bias(weights, "decoder", ids.shape[1], columns, first), first)
-        source = View(may_attend_tokens(batch["encoder_padding_mask"]))
+        bias = self.position_bias(weights, "decoder", ids.shape[1], columns, first)
+        own = View(may_attend, bias, first, side="decoder")
+        source = View(may_attend_tokens(batch["encoder_padding_mask"]), side="decoder")
         x = self.embed(weights, "decoder", ids, first, drop)
         for n, layer in enumerate(self.layers_of(weights, "decoder")):
             if past is None:
@@ -177,12 +177,13 @@ class EncoderDecoder:
 
     def depth(self, side: str) -> int:
         """The number of layers of a stack."""
-        return self.num_layers
+        return int(self.config.side(side, "num_layers"))
 
     def width(self, side: str) -> int:
         """E of a stack."""
-        return self.hidden_dim
+        return int(self.config.side(side, "hidden_dim"))
 
-    def attention_of(self, side: str) -> Attention:
-        """The attention of a stack, if the two differ."""
-        return self.attention
+    @property
+    def attention(self) -> Attention:
+        """The decoder's attention."""
+        return self.attention_of("decoder")

@@ -47,8 +47,7 @@ class BartBackbone(Backbone):
     config_cls, family, layout = BartConfig, FAMILY, staticmethod(layout)
     config: BartConfig
 
-    @property
-    def attention(self) -> Attention:
+    def attention_of(self, side: str) -> Attention:
         """Scores are divided by the root of a head's width."""
         return Attention(self.config.num_heads, self.config.head_dim, self.config.head_dim**-0.5)
 

@@ -54,10 +54,6 @@ class MoonshineConfig(Config):
     attention_bias: bool = switch(False)
     attention_dropout: float = number(0.0, below=1.0)
 
-    def side(self, side: str, name: str) -> Any:
-        """A value of the encoder or of the decoder."""
-        return getattr(self, f"{side}_{name}")
-
     def depth(self, side: str) -> int:
         """The width of a head. Spec: models.moonshine.head-width"""
         width, multiple = self.hidden_dim // self.side(side, "num_heads"), self.pad_head_dim_to_multiple_of or 1
@@ -132,20 +128,14 @@ class MoonshineBackbone(Backbone):
         return ops.add(ops.multiply(x, weights.gamma), weights.beta)
 
     # -- layers ----------------------------------------------------------------------------------------------------
-    @property
-    def attention(self) -> Attention:
-        """The decoder's attention. Spec: models.moonshine.attention"""
-        return self.attention_of("decoder")
-
     def attention_of(self, side: str) -> Attention:
-        """Scores are divided by the root of a head's width; the frequencies of what turns stand with the weights."""
+        """Scores are divided by the root of a head's width; the frequencies of what turns stand with the weights.
+
+        Spec: models.moonshine.attention
+        """
         c, turns = self.config, self.params[f"{side}_rotary_embedding/inv_freq"]
         heads, depth, drops = c.side(side, "num_heads"), c.depth(side), c.attention_dropout > 0.0
         return Attention(heads, depth, depth**-0.5, drops=drops, frequencies=turns)
-
-    def depth(self, side: str) -> int:
-        """The number of layers of a stack."""
-        return self.config.side(side, "num_layers")
 
     def forward(self, weights: Scope, batch: Batch, drop: Dropout = keep) -> dict[str, Array]:
         """KerasHub's third output is the mask of frames."""
@@ -158,9 +148,8 @@ class MoonshineBackbone(Backbone):
 
     def attend(self, kind: str, x: Array, view: View, weights: Scope, drop: Dropout) -> Array:
         """`x + attention(norm(x))`."""
-        side = "decoder" if "cross_attention_layer_norm/gamma" in weights else "encoder"
         normed = self.norm(x, weights[f"{kind}_layer_norm"])
-        return ops.add(x, self.attention_of(side)(normed, view, weights[kind], drop))
+        return ops.add(x, self.attention_of(view.side)(normed, view, weights[kind], drop))
 
     def transform(self, x: Array, weights: Scope, drop: Dropout) -> Array:
         """`x + feed_forward(norm(x))`."""

@@ -51,8 +51,7 @@ class T5Backbone(Backbone):
     config_cls, family, layout = T5Config, FAMILY, staticmethod(layout)
     config: T5Config
 
-    @property
-    def attention(self) -> Attention:
+    def attention_of(self, side: str) -> Attention:
         """Scores are not divided by anything. Spec: models.t5.attention"""
         names = ("query_projector", "key_projector", "value_projector", "output_projector")
         return Attention(self.config.num_heads, self.config.head_dim, 1.0, names)

@@ -67,10 +67,6 @@ class T5GemmaConfig(Config):
     final_logit_softcapping: float | None = number(None, least=1e-30)
     rope_max_wavelength: float = number(10000.0, least=1.0)
 
-    def side(self, side: str, name: str) -> Any:
-        """A value of the encoder or of the decoder."""
-        return getattr(self, f"{side}_{name}")
-
     def rules(self) -> Iterator[tuple[str, bool]]:
         """What belongs together on each side."""
         for side in ("encoder", "decoder"):
@@ -109,26 +105,16 @@ class T5GemmaBackbone(Backbone):
     config: T5GemmaConfig
     layer_name = "{}_layer_{}"
 
-    @property
-    def attention(self) -> Attention:
-        """The decoder's attention. Spec: models.t5gemma.attention"""
-        return self.attention_of("decoder")
-
     def attention_of(self, side: str) -> Attention:
-        """Scores are divided by the root of a number of the configuration, and softly capped."""
+        """Scores are divided by the root of a number of the configuration, and softly capped.
+
+        Spec: models.t5gemma.attention
+        """
         c = self.config
         heads, shared, depth = (c.side(side, n) for n in ("num_attention_heads", "num_key_value_heads", "head_dim"))
         scale, turns = c.query_pre_attn_scalar**-0.5, c.rope_max_wavelength ** (-np.arange(0, depth, 2) / depth)
         drops = c.attention_dropout > 0.0
         return Attention(heads, depth, scale, NAMES, shared, c.attn_logit_softcapping, drops, turns, halves=True)
-
-    def depth(self, side: str) -> int:
-        """The number of layers of a stack."""
-        return self.config.side(side, "num_layers")
-
-    def width(self, side: str) -> int:
-        """E of a stack."""
-        return self.config.side(side, "hidden_dim")
 
     def embed(self, weights: Scope, side: str, ids: np.ndarray, first: int, drop: Dropout = keep) -> Array:
         """The token, times the root of the width; each side has a table of its own. Spec: models.t5gemma.embedding"""
@@ -142,9 +128,8 @@ class T5GemmaBackbone(Backbone):
 
     def attend(self, kind: str, x: Array, view: View, weights: Scope, drop: Dropout) -> Array:
         """`x + norm(attention(norm(x)))`."""
-        side = "decoder" if "pre_cross_attention_norm/scale" in weights else "encoder"
         normed = self.norm(x, weights[f"pre_{kind}_norm"])
-        attended = self.attention_of(side)(normed, view, weights[kind], drop)
+        attended = self.attention_of(view.side)(normed, view, weights[kind], drop)
         return ops.add(x, drop(self.norm(attended, weights[f"post_{kind}_norm"])))
 
     def transform(self, x: Array, weights: Scope, drop: Dropout) -> Array:
