@@ -55,7 +55,7 @@ class Hdf5Weights:
         taken: set[tuple[str, str]] = set()
         for weight in layout:
             file, dataset = self._dataset(weight.dataset, weight.name)
-            taken.update((file, str(place)) for place in PurePosixPath(dataset.name[1:], "*").parents)  # and groups above
+            taken.update((file, str(place)) for place in PurePosixPath(dataset.name[1:], "*").parents)  # and above
             with readable(self._paths[file]):
                 found.append((weight, segment_of(dataset, weight.shape, self._paths[file]).check()))
         self._refuse_extras(taken)
