@@ -60,13 +60,13 @@ class Variables(list[Variable]):
 
     def __init__(self, model: Any, paths: Iterable[str]) -> None:
         super().__init__(Variable(model, path) for path in paths)
-        self._params = model.params
+        self._model = model
 
     def __getitem__(self, key: Any) -> Any:
-        return self._params[key] if isinstance(key, str) else super().__getitem__(key)
+        return self._model.params[key] if isinstance(key, str) else super().__getitem__(key)
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        self._params[key if isinstance(key, str) else self[key].path] = value
+        self._model.params[key if isinstance(key, str) else self[key].path] = value
 
 
 class Weighted:

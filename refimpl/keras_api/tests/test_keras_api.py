@@ -33,9 +33,12 @@ def test_weights_are_variables_and_take_names():
 
 def test_a_view_follows_weights_that_are_loaded():
     lm = task()
-    first = lm.weights[0]
+    weights, first = lm.weights, lm.weights[0]
     lm.set_weights([array + 1 for array in lm.get_weights()])
     assert np.array_equal(first, lm.backbone.params[NAME])
+    assert weights[NAME] is lm.backbone.params[NAME]
+    weights[NAME] = np.zeros(first.shape, np.float32)
+    assert not lm.backbone.params[NAME].any()
 
 
 def test_layers_freeze_and_list_their_weights():
