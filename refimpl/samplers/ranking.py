@@ -46,6 +46,6 @@ def cumulative(values: np.ndarray) -> np.ndarray:
     blocks = -(-width // BLOCK)
     padded = np.zeros((rows, blocks * BLOCK), np.float32)
     padded[:, :width] = values
-    within = np.add.accumulate(padded.reshape(rows, blocks, BLOCK), axis=-1, dtype=np.float32)
+    within = np.add.accumulate(padded.reshape(rows, blocks, BLOCK), axis=-1)
     within[:, 1:] += cumulative(within[..., -1])[:, :-1, None]
     return within.reshape(rows, -1)[:, :width]

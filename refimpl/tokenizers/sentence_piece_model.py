@@ -118,7 +118,7 @@ class SentencePieceModel:
 
     def decode(self, ids: list[int]) -> str:
         """The text of pieces that are all in the model. Spec: tokenizers.sentence-piece.detokenize"""
-        return str(self._processor.decode(ids)) if ids else ""
+        return str(self._processor.decode(ids))
 
     def frame_id(self, name: str) -> int:
         """The id of the model's own `bos` or `eos`.
