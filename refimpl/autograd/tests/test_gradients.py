@@ -84,6 +84,24 @@ def test_primitive_agrees_with_central_differences(name):
             np.testing.assert_allclose(nodes[n].gradient, expected, rtol=1e-8, atol=1e-9, err_msg=f"argument {n}")
 
 
+@pytest.mark.parametrize("name", sorted(PRIMITIVES))
+def test_what_else_is_wanted_changes_no_gradient(name):
+    """Each argument alone, as where all other weights are frozen."""
+    for args in SAMPLES[name]:
+        varied = [n for n, arg in enumerate(args) if isinstance(arg, np.ndarray) and arg.dtype == np.float64]
+
+        def gradients_of(wanted, args=args, varied=varied):
+            tape = Tape()
+            held = [tape.constant(arg) if n in varied else arg for n, arg in enumerate(args)]
+            nodes = [tape.variable(arg) if n in wanted else held[n] for n, arg in enumerate(args)]
+            result = evaluated(name, nodes)
+            tape.backward(ops.weighted_sum(result, np.cos(np.arange(result.value.size)).reshape(result.shape)))
+            return [nodes[n].gradient for n in wanted]
+
+        for n, expected in zip(varied, gradients_of(varied), strict=True):
+            np.testing.assert_array_equal(gradients_of([n])[0], expected, err_msg=f"argument {n}")
+
+
 def central_differences(f, args, n, width=1e-4):
     """Of two widths, so that the error falls with the fourth power."""
     out = np.empty_like(args[n])
@@ -250,3 +268,18 @@ def test_rows_of_a_table_are_added_to_a_copy():
     tape.backward(ops.add(rows, whole))
     assert table.gradient.tolist() == [[1, 1], [3, 3], [1, 1], [1, 1]]
     assert other.gradient.tolist() == [[1, 1]] * 4
+
+
+def test_a_head_that_no_row_counts_for_gets_zeros():
+    tape, labels = Tape(), np.array([[5, 0, 2]])
+    table = tape.variable(normal(6, 4))
+    out = np.zeros(labels.shape), np.zeros(labels.shape, int)
+    tape.backward(ops.head_loss(tape.constant(normal(1, 3, 4)), table, labels, np.zeros(labels.shape), *out))
+    assert np.array_equal(table.gradient, np.zeros((6, 4)))
+
+
+def test_a_row_is_dropped_alike_in_every_shard():
+    x = np.ones((6, 5, 4))
+    whole = Dropout(0.5, seed=3)(x)
+    for first in (0, 2, 5):
+        assert np.array_equal(Dropout(0.5, seed=3).of_rows_from(first)(x[first:]), whole[first:])

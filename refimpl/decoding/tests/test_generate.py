@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from refimpl import errors
+from refimpl.decoding.generate_step import prompt_of
 from refimpl.decoding.steps import prefill
 from refimpl.decoding.stop import output_mask, resolve_stop_token_ids
 from refimpl.decoding.trim import trim
@@ -69,6 +70,7 @@ def test_output_mask_by_hand():
     expected = [[1, 1, 1, 0, 0], [1, 1, 1, 1, 1], [1, 1, 1, 1, 1]]
     assert output_mask(ids, is_prompt, 5, (7,)).tolist() == expected
     assert output_mask(ids, is_prompt, 5, None).all()
+    assert output_mask(ids, is_prompt, 2, (7,)).all()  # a 7 behind what was generated is padding
     assert output_mask(ids, is_prompt, 5, (3, 1)).tolist() == [[1, 1, 1, 1, 0], [1, 1, 1, 0, 0], [1] * 5]
 
 
@@ -130,6 +132,11 @@ def test_the_integer_type_comes_back():
         assert BARE.generate(inputs, stop_token_ids=None)["decoder_token_ids"].dtype == dtype
 
 
+@pytest.mark.parametrize(("size", "kind"), [(256, "uint8"), (257, "int32")])
+def test_a_type_that_holds_the_last_id_is_kept(size, kind):
+    assert prompt_of({"decoder_token_ids": np.zeros((1, 2), np.uint8)}, size).dtype == kind
+
+
 def test_iterables_of_batches():
     alone = [LM.generate(text) for text in ("air", "at", "plane")]
     assert LM.generate(iter([["air", "at"], ["plane"]])) == alone
@@ -185,6 +192,10 @@ def test_progress_is_shown_on_a_terminal_where_there_are_several_batches(
     monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal)
     LM.generate(iter([["air"]] * inputs) if inputs > 1 else ["air"])
     assert ("generate: done" in capsys.readouterr().err) == shown
+
+
+def test_trimming_leaves_a_column_where_all_is_padding():
+    assert [part.shape for part in trim(np.ones((2, 3), int), np.zeros((2, 3), bool))] == [(2, 1), (2, 1)]
 
 
 def test_trimming_keeps_gaps_in_the_source():

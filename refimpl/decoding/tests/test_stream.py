@@ -39,9 +39,10 @@ def test_seeded_sampling_streams_the_same_text():
     assert streamed == LM.generate("air")
 
 
-def test_without_preprocessor_is_named():
+@pytest.mark.parametrize("stops", ["auto", None])
+def test_without_preprocessor_is_named(stops):
     with pytest.raises(errors.NoPreprocessorError):
-        next(seq2seq(preprocessor=False).stream("a"))
+        next(seq2seq(preprocessor=False).stream("a", stop_token_ids=stops))
 
 
 @given(st.binary(max_size=40), st.integers(1, 5))

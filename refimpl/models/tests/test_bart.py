@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
 
 from refimpl import errors
 from refimpl.models import BartBackbone, BartSeq2SeqLM
@@ -69,6 +70,17 @@ def test_count_params_of_the_published_sizes():
     assert sum(int(np.prod(weight.shape)) for weight in BartBackbone.layout(base)) == 139_417_344
 
 
+def test_a_checkpoint_of_the_model_without_its_head_is_read(tmp_path):
+    """transformers' `BartModel` has the names of `BartForConditionalGeneration` without `model.`."""
+    LM.export_to_transformers(tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    bare = {name.removeprefix("model."): array for name, array in tensors.items() if name.startswith("model.")}
+    save_file(bare, tmp_path / "model.safetensors")
+    assert len(bare) > 30
+    for name, array in BartBackbone.from_preset(tmp_path).params.items():
+        assert np.array_equal(array, LM.backbone.params[name]), name
+
+
 def test_fresh_weights_are_keras_hubs_initializers():
     set_random_seed(1)
     model = BartBackbone(500, 1, 2, 64, 96)
@@ -89,6 +101,7 @@ def test_fresh_weights_are_keras_hubs_initializers():
         ({"encoder_token_ids": "ab"}, errors.InputError),
         ({"encoder_token_ids": np.zeros((0, 2), int), "encoder_padding_mask": np.zeros((0, 2))}, errors.InputError),
         ({"encoder_padding_mask": [[1]]}, errors.InputError),
+        ({"decoder_padding_mask": [[1, 1]]}, errors.InputError),
         ({"decoder_token_ids": [[1], [1]], "decoder_padding_mask": [[1], [1]]}, errors.InputError),
         (
             {"decoder_token_ids": np.ones((1, 20), int), "decoder_padding_mask": np.ones((1, 20))},

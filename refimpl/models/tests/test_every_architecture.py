@@ -7,6 +7,7 @@ import pytest
 
 from refimpl import models
 from refimpl.autograd.dropout import Dropout
+from refimpl.errors import PresetError
 from refimpl.tests import speech, tiny
 
 T5GEMMA = {
@@ -91,17 +92,29 @@ def test_a_class_takes_its_own_configuration(make):
 
 
 def test_sizes_that_may_be_none():
-    assert MAKE["moonshine"](encoder_num_layers=0).depth("encoder") == 0
     with pytest.raises(ValueError, match="attn_logit_softcapping"):
         MAKE["t5gemma"](attn_logit_softcapping=0.0)
     with pytest.raises(ValueError, match="final_logit_softcapping"):
         MAKE["t5gemma"](final_logit_softcapping=0.0)
 
 
+@pytest.mark.parametrize("side", ["encoder", "decoder"])
+@pytest.mark.parametrize("kind", ["t5gemma", "moonshine"])
+def test_a_side_may_have_no_layers(kind, side):
+    assert MAKE[kind](**{f"{side}_num_layers": 0}).depth(side) == 0
+
+
 def test_shards_hold_ten_gigabytes_if_nothing_is_said():
     """Source: keras_hub 0.32 `Backbone.save_to_preset(preset_dir, max_shard_size=10)`."""
     for method in (models.Backbone.save_to_preset, models.Backbone.write_preset_files):
         assert inspect.signature(method).parameters["max_shard_size"].default == 10
+
+
+def test_a_task_of_no_kind_can_not_be_loaded(tmp_path):
+    """Source: keras_hub 0.32 `Task.from_preset`."""
+    tiny.backbone().save_to_preset(tmp_path)
+    with pytest.raises(PresetError, match="Do not call"):
+        models.Task.from_preset(tmp_path)
 
 
 def test_what_is_no_array_beside_token_ids_is_refused():

@@ -6,6 +6,7 @@ import pytest
 from refimpl import errors
 from refimpl.autograd.dropout import Dropout
 from refimpl.models import MoonshineAudioToText, MoonshineBackbone
+from refimpl.models.moonshine.transformers import FAMILY
 from refimpl.random import set_random_seed
 from refimpl.tests.tiny import adversarial
 from refimpl.training.batch import training_batch
@@ -83,6 +84,31 @@ def test_states_and_logits_are_keras_hubs():
         (logits[1, 2, :5], [-0.360719, 0.334765, 0.520925, -0.605149, -0.390308]),
     ):
         np.testing.assert_allclose(found, expected, atol=2e-5)
+
+
+def test_fresh_frequencies_by_formula():
+    """Pair i of n turns by `10000 ** (-i / n)`; a head of 12 with the factor 0.7 has 4 pairs."""
+    found = MoonshineBackbone(**WIDE | {"encoder_num_heads": 1}).params["encoder_rotary_embedding/inv_freq"]
+    assert found == pytest.approx([1.0, 0.1, 0.01, 0.001], rel=1e-6)
+
+
+def test_a_checkpoints_table_has_transformers_names():
+    weights = {weight.name: weight for weight in MoonshineBackbone.layout(MoonshineBackbone(**SIZES).config)}
+    names = weights["token_embedding/embeddings"].tensor.names
+    assert names == ("model.decoder.embed_tokens.weight", "proj_out.weight")
+
+
+@pytest.mark.parametrize(
+    ("heads", "factor", "turning"), [(4, 1.0, 2), (4, 0.7, 2), (2, 0.5, 2), (2, 0.9, 4), (1, 0.62, 6)]
+)
+def test_a_checkpoints_heads_turn_as_many_numbers(heads, factor, turning):
+    """transformers 5.23 turns the first `int(head_dim * partial_rotary_factor)`; KerasHub an even number of them."""
+    changes = {"hidden_dim": 12, "filter_dim": 12, "encoder_num_heads": heads, "decoder_num_heads": heads}
+    model = MoonshineBackbone(**SIZES | changes | {"partial_rotary_factor": factor})
+    found = FAMILY.transformers_config(model.config.written(), None, "float32")
+    assert int(12 // heads * found["rope_parameters"]["partial_rotary_factor"]) == turning
+    assert 2 * len(model.params["decoder_rotary_embedding/inv_freq"]) == turning
+    assert "head_dim" not in found
 
 
 def test_what_keras_hub_generates():

@@ -1,15 +1,74 @@
-"""What a configuration of transformers leaves out has the value that transformers' own class gives it.
+"""What a configuration leaves out has the value that transformers' own class, or KerasHub's constructor, gives it.
 
-Source: transformers 5.23, `MoonshineConfig()` and `T5GemmaConfig()`, printed.
+Source: transformers 5.23, `BartConfig()`, `T5Config()`, `MoonshineConfig()` and `T5GemmaConfig()`, printed; the
+    signatures of keras-hub 0.32.0's backbones.
 """
 
+import dataclasses
+
+import pytest
+
+from refimpl.errors import ConfigError
+from refimpl.models.bart.backbone import BartConfig
+from refimpl.models.bart.transformers import FAMILY as BART
+from refimpl.models.moonshine.backbone import MoonshineConfig
 from refimpl.models.moonshine.transformers import FAMILY as MOONSHINE
+from refimpl.models.t5.backbone import T5Config
+from refimpl.models.t5.transformers import FAMILY as T5
+from refimpl.models.t5gemma.backbone import T5GemmaConfig
 from refimpl.models.t5gemma.transformers import FAMILY as T5GEMMA
 
 SIDE = {
     "hidden_dim": 2304, "intermediate_dim": 9216, "num_layers": 26, "num_attention_heads": 8,
     "num_key_value_heads": 4, "head_dim": 256,
 }  # fmt: skip
+SIGNATURES = {
+    BartConfig: {"dropout": 0.1, "max_sequence_length": 1024},
+    T5Config: {
+        "key_value_dim": None, "dropout": 0.1, "activation": "relu", "use_gated_activation": True,
+        "layer_norm_epsilon": 1e-6, "tie_embedding_weights": True,
+    },
+    T5GemmaConfig: {
+        "dropout_rate": 0.0, "rms_norm_eps": 1e-6, "query_pre_attn_scalar": 1.0, "attention_bias": False,
+        "hidden_activation": "gelu_approximate", "tie_word_embeddings": True, "initializer_range": 0.02,
+        "attention_dropout": 0.0, "sliding_window": None, "cross_attention_hidden_size": None,
+        "attn_logit_softcapping": None, "final_logit_softcapping": None, "rope_max_wavelength": 10000.0,
+    },
+    MoonshineConfig: {
+        "feedforward_expansion_factor": 4, "encoder_use_swiglu_activation": False,
+        "decoder_use_swiglu_activation": True, "max_position_embeddings": 2048, "pad_head_dim_to_multiple_of": None,
+        "partial_rotary_factor": 0.62, "dropout": 0.0, "initializer_range": 0.02, "rope_theta": 10000.0,
+        "attention_bias": False, "attention_dropout": 0.0,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("config", SIGNATURES)
+def test_keras_hubs_constructors(config):
+    optional = [field for field in dataclasses.fields(config) if field.default is not dataclasses.MISSING]
+    assert [(field.name, field.default) for field in optional] == list(SIGNATURES[config].items())
+
+
+def test_bart():
+    found = BART.backbone_config({}, "config.json")
+    assert found == {
+        "vocabulary_size": 50265, "num_layers": 12, "num_heads": 16, "hidden_dim": 1024, "intermediate_dim": 4096,
+        "dropout": 0.1, "max_sequence_length": 1024,
+    }  # fmt: skip
+    said = {"decoder_layers": 12, "decoder_attention_heads": 16, "decoder_ffn_dim": 4096}
+    assert BART.backbone_config(said | {"decoder_start_token_id": 2, "eos_token_id": 2}, "config.json") == found
+    for key, size in said.items():
+        with pytest.raises(ConfigError, match=key):
+            BART.backbone_config({key: size + 1}, "config.json")
+
+
+def test_t5():
+    said = {"relative_attention_num_buckets": 32, "relative_attention_max_distance": 128, "is_encoder_decoder": True}
+    assert T5.backbone_config(said, "config.json") == {
+        "vocabulary_size": 32128, "num_layers": 6, "num_heads": 8, "hidden_dim": 512, "intermediate_dim": 2048,
+        "key_value_dim": 64, "dropout": 0.1, "layer_norm_epsilon": 1e-6, "activation": "relu",
+        "use_gated_activation": False, "tie_embedding_weights": True,
+    }  # fmt: skip
 
 
 def test_moonshine():

@@ -68,6 +68,15 @@ def test_states_and_logits_are_keras_hubs():
         np.testing.assert_allclose(found, expected, atol=5e-5)
 
 
+@pytest.mark.parametrize("tied", [True, False])
+def test_the_head_has_the_decoders_table_or_one_of_its_own(tied):
+    model = wide(tie_word_embeddings=tied, final_logit_softcapping=None).backbone
+    own = "embeddings" if tied else "reverse_embeddings"
+    table = model.params[f"decoder_token_embedding/{own}"]
+    found = model.logits(model.scope, np.ones((1, 1, 6), np.float32))
+    assert found[0, 0] == pytest.approx(table.sum(axis=1 if tied else 0), rel=1e-5)
+
+
 def test_losses_of_fitting_are_keras_hubs():
     lm = by_formula()
     labels, weights = np.array([[0, 8, 9, 2], [0, 4, 2, 1]]), np.array([[1, 1, 1, 1], [1, 1, 1, 0]])

@@ -98,6 +98,25 @@ def test_temperature_comes_first():
     assert support(warm, warm.compute_probabilities(logits)) == {0, 1, 2}
 
 
+@pytest.mark.parametrize("name", ["greedy", "random", "top_k", "top_p", "beam", "contrastive"])
+def test_without_an_index_the_first_column_comes_first(name):
+    columns, toy, sampler = [], Toy(), samplers.get({"class_name": name, "config": _seeded(name)})
+
+    def next(prompt, cache, index):
+        columns.append(index)
+        return toy.next(prompt, cache, index)
+
+    sampler(next, np.zeros((2, 4), int), toy.cache(2), hidden_states=np.zeros((2, 4, 4)))
+    assert columns[:1] == [0]
+
+
+def test_steps_tell_how_many_columns_are_filled():
+    prompt = np.array([[7, 0, 0, 0]])
+    steps = samplers.GreedySampler().steps(table([0.1, 0.9]), prompt, None, 1, prompt == 7, None)
+    assert [(filled, prompt[0, :filled].tolist()) for filled in steps] == [(n, [7] + [1] * (n - 1)) for n in (2, 3, 4)]
+
+
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("temperature", [0, 0.0, 1e-45, 1e-300])
 @pytest.mark.parametrize("name", ["greedy", "random", "top_k", "top_p", "beam"])
 def test_temperature_zero_is_the_argmax(name, temperature):

@@ -231,6 +231,16 @@ def chi_square(counts, expected):
     return ((counts - wanted)[wanted > 0] ** 2 / wanted[wanted > 0]).sum()
 
 
+def test_one_temperature_wherever_it_is_set():
+    """Also for the bits of logits that are no float32."""
+    logits = np.random.default_rng(2).normal(0, 3, (9, 200))
+    for name in ("random", "top_p"):
+        of = type(samplers.get(name))
+        outer = samplers.SpeculativeSampler(base_sampler=of(seed=1), temperature=0.7)
+        inner = samplers.SpeculativeSampler(base_sampler=of(seed=1, temperature=0.7))
+        assert np.array_equal(outer._distribution(logits), inner._distribution(logits))
+
+
 def test_speculative_temperature():
     base = samplers.RandomSampler(temperature=0.5)
     samplers.SpeculativeSampler(base_sampler=base)
