@@ -76,11 +76,14 @@ def test_a_name_with_a_zero_byte_is_named():
 
 
 def test_a_length_that_a_pipe_could_not_know_is_no_damage(tmp_path):
-    path = write_wav(tmp_path / "a.wav")
-    data = bytearray(path.read_bytes())
-    data[40:44] = (0x7FFFF000).to_bytes(4, "little")
-    path.write_bytes(data)
-    assert len(read_recording(path, 16_000)) == 2400
+    for channels in (1, 2):
+        path = write_wav(tmp_path / f"{channels}.wav", channels=channels)
+        data = bytearray(path.read_bytes())
+        data[40:44] = (0x7FFFF000).to_bytes(4, "little")
+        path.write_bytes(data)
+    assert len(read_recording(tmp_path / "1.wav", 16_000)) == 2400
+    with pytest.raises(InputError, match="2 channels of 16000 Hz"):
+        read_recording(tmp_path / "2.wav", 16_000)
 
 
 def test_soundfile_reads_what_wave_does_not(tmp_path, monkeypatch):

@@ -22,7 +22,7 @@ Converter = keras_hub.layers.MoonshineAudioConverter
 SOUND = np.sin(0.05 * np.arange(2400) ** 1.1).astype(np.float32)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def tokenizer():
     return MoonshineTokenizer(digits())
 
@@ -46,6 +46,7 @@ def test_rectangles_and_lists_become_one_shape():
         ({}, 2400),
         ({"pad_to_multiple_of": 1000}, 2400),
         ({"padding": "longest", "pad_to_multiple_of": 1000}, 3000),
+        ({"padding": "longest", "pad_to_multiple_of": 0}, 2400),
         ({"padding": "max_length"}, 2400),
         ({"padding": "max_length", "max_length": 2001, "pad_to_multiple_of": 10}, 2010),
         ({"padding": "max_length", "max_length": 2400, "pad_to_multiple_of": 7}, 2401),
@@ -122,6 +123,10 @@ def test_unusual_lengths_warn():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         Converter()(SOUND[None])
+        Converter(sampling_rate=1000)([np.ones(100), np.ones(64_000)])  # 0.1 and 64 seconds
+    for samples in (99, 64_001):
+        with pytest.warns(AudioLengthWarning):
+            Converter(sampling_rate=1000)([np.ones(samples)])
 
 
 def test_training_inputs(preprocessor):
@@ -186,7 +191,8 @@ def test_too_short_and_too_long_is_refused(preprocessor):
 
 
 def test_padding_and_unknown_ids_are_no_text(preprocessor):
-    ids = np.array([[1, 5, 6, 2, 7, 0, 99, -1]])
+    preprocessor.tokenizer.load_extension({"added_tokens": {"<x>": 13}})  # the first id behind the model's pieces
+    ids = np.array([[1, 5, 6, 2, 7, 0, 13, 99, -1]])
     assert preprocessor.generate_postprocess({"decoder_token_ids": ids, "decoder_padding_mask": ids < 100}) == ["234"]
 
 

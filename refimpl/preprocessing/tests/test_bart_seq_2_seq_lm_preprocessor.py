@@ -38,6 +38,13 @@ def test_too_long_and_empty_rows(pre):
     assert y.tolist() == [[0, 6, 7, 8, 2], [0, 2, 1, 1, 1]]
 
 
+@pytest.mark.filterwarnings("error")
+def test_rows_that_just_fit_are_not_cut(pre):
+    x, y, _ = pre({"encoder_text": [" airplane at air"], "decoder_text": [" airplane at"]})
+    assert x["encoder_token_ids"].tolist() == [[0, 6, 7, 8, 6, 2]]
+    assert y.tolist() == [[0, 6, 7, 8, 2]]
+
+
 def test_prompts(pre):
     out = pre.generate_preprocess({"encoder_text": [" airplane at"], "decoder_text": [" air"]})
     assert out["decoder_token_ids"].tolist() == [[2, 0, 6, 1, 1]]

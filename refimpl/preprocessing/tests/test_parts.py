@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from refimpl import layers, models
+from refimpl.errors import PresetError
 from refimpl.preprocessing.arguments import LONGEST, length_of
 from refimpl.presets.sentence_piece_file import CONTROL, NORMAL, UNKNOWN, WORD, model_file
 from refimpl.tests import speech, tiny
-from refimpl.tests.pieces import digits
+from refimpl.tests.pieces import digits, words
 
 
 def gemma_words():
@@ -22,8 +23,9 @@ def test_the_longest_length_is_taken_and_one_more_is_refused():
     assert tiny.tokenizer(sequence_length=2**20).sequence_length == 2**20
     with pytest.raises(ValueError, match="1048577"):
         tiny.tokenizer(sequence_length=2**20 + 1)
-    with pytest.raises(ValueError, match="1048577"):
-        length_of(2**20 + 1, 7, "sequence_length")
+    for given, default in ((2**20 + 1, 7), (None, 2**20 + 1), (None, 0), (0, 0)):
+        with pytest.raises(ValueError, match=f"sequence_length={given or default}"):
+            length_of(given, default, "sequence_length")
 
 
 def test_names_and_flags_come_back_from_a_configuration():
@@ -33,6 +35,16 @@ def test_names_and_flags_come_back_from_a_configuration():
     assert tiny.seq2seq().preprocessor.trainable is True
     gemma = models.T5GemmaTokenizer(gemma_words(), sequence_length=9, name="words")
     assert (gemma.sequence_length, gemma.name) == (9, "words")
+    assert layers.MoonshineAudioConverter(name="ears").name == "ears"
+    for name, expected in (("mine", "mine"), (None, "T5Preprocessor")):
+        alone = models.T5Preprocessor(models.T5Tokenizer(words()), name=name)
+        assert (alone.name, alone.trainable, alone.sequence_length) == (expected, True, 256)
+
+
+def test_a_packer_without_values_only_pads():
+    packer = layers.StartEndPacker(3)
+    for given, expected in (([5], [5, 0, 0]), ([[5]], [[5, 0, 0]]), ([], [0, 0, 0]), (["a"], ["a", "", ""])):
+        assert np.asarray(packer(given)).tolist() == expected
 
 
 def test_silence_and_near_silence_are_numbers():
@@ -52,6 +64,14 @@ def test_assets_of_a_preset_are_read_into_a_tokenizer(tmp_path):
     fresh = models.BartTokenizer(vocabulary={"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3, "<mask>": 4}, merges=[])
     fresh.load_preset_assets(tmp_path / "p")
     assert fresh.vocabulary_size() == tiny.tokenizer().vocabulary_size()
+
+
+def test_a_preprocessor_of_a_class_that_is_not_known_is_refused(tmp_path):
+    tiny.seq2seq().save_to_preset(tmp_path / "p")
+    file = tmp_path / "p" / "preprocessor.json"
+    file.write_text(file.read_text().replace("BartSeq2SeqLMPreprocessor", "Mine"))
+    with pytest.raises(PresetError, match="names the class 'keras_hub>Mine'"):
+        models.Seq2SeqLMPreprocessor.from_preset(tmp_path / "p")
 
 
 def test_a_converter_that_is_saved_says_what_it_was(tmp_path):

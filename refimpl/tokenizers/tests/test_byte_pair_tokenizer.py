@@ -65,7 +65,7 @@ def test_output_types():
     assert tokenizer(add_prefix_space=True)("air").tolist() == TOK(" air").tolist()
 
 
-@pytest.mark.parametrize("wrong", [None, 3, ["a", 3], [["a"]], np.array([1]), {"a": "b"}])
+@pytest.mark.parametrize("wrong", [None, 3, ["a", 3], [["a"]], np.array([1]), np.zeros(0), {"a": "b"}])
 def test_wrong_input(wrong):
     with pytest.raises(errors.InputTypeError, match=r"Input should be a string"):
         TOK(wrong)
@@ -106,8 +106,14 @@ def test_vocabulary_is_checked():
         type(TOK)(words, ["xyz a"])
     with pytest.raises(errors.ConfigError, match="No vocabulary"):
         BytePairTokenizer()("a")
-    with pytest.raises(errors.ConfigError, match="Vocabulary must be"):
-        BytePairTokenizer([1], [])
+    for wrong in ({"vocabulary": [1], "merges": []}, {"merges": MERGES}):
+        with pytest.raises(errors.ConfigError, match="Vocabulary must be"):
+            BytePairTokenizer(**wrong)
+    with pytest.raises(errors.ConfigError, match="Merges must be"):
+        BytePairTokenizer(words)
+    for tokens in ([""], ["<mask>", ""], [3], "<mask>"):
+        with pytest.raises(errors.ConfigError, match="unsplittable_tokens"):
+            tokenizer(unsplittable_tokens=tokens)
     with pytest.raises(ValueError, match="not in the vocabulary"):
         TOK.token_to_id("zzzz")
     with pytest.raises(ValueError, match="out of vocabulary"):

@@ -156,6 +156,20 @@ def test_added_tokens_are_found_in_text(tmp_path):
     assert T5Tokenizer(words(), dtype="string")("<extra_id_0>") == ["▁<extra_id_0>"]
 
 
+def test_added_tokens_that_are_pieces_stay_what_they_are():
+    tok = T5Tokenizer(words())
+    tok.load_extension({"added_tokens": {"<pad>": 0, "</s>": 1}})
+    assert tok("the<pad></s>").tolist() == [4, 0, 1]
+    assert tok.detokenize([4, 1, 0, 7]) == "the fox"  # the model's control pieces are no text
+
+
+def test_added_tokens_with_ids_that_can_not_be_are_left_out():
+    tok = T5Tokenizer(words())
+    for wrong in (-1, True, 1.0, "12"):
+        tok.load_extension({"added_tokens": {"<x>": wrong}})
+        assert tok("<x>").tolist() == [2]
+
+
 @pytest.mark.parametrize("kind", ["UNIGRAM", "BPE"])
 def test_byte_fallback_loses_nothing(kind):
     text = ["the quick brown fox jumps over the lazy dog", "naïve 12 the"]

@@ -50,6 +50,20 @@ def test_schedules_are_keras(case):
     assert [schedule(step) for step in range(21)] == pytest.approx(expected["rates"], rel=1e-5, abs=1e-8)
 
 
+def test_a_learning_rate_may_be_a_schedule_a_function_or_assigned():
+    assert optimizers.SGD(lambda: 0.25).learning_rate == 0.25
+    assert optimizers.SGD(optimizers.schedules.Constant(0.5)).learning_rate == 0.5
+    optimizer = optimizers.SGD(0.1)
+    optimizer.learning_rate.assign(0.75)
+    assert optimizer.learning_rate == 0.75
+
+
+def test_an_optimizers_configuration_comes_back():
+    config = optimizers.SGD(0.1, momentum=0.5, nesterov=True, clipnorm=2.0).get_config()
+    assert optimizers.SGD(**config).get_config() == config
+    assert (config["momentum"], config["nesterov"], config["clipnorm"]) == (0.5, True, 2.0)
+
+
 def test_inverse_square_root_schedule():
     schedule = optimizers.schedules.InverseSquareRootDecay(peak=0.4, warmup_steps=4)
     assert [schedule(step) for step in (0, 2, 4, 16)] == pytest.approx([0.0, 0.2, 0.4, 0.2])
