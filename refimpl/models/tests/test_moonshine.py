@@ -224,6 +224,8 @@ SOUND = noise(rows=2)["encoder_input_values"]
         (np.where(SOUND > 0.5, np.nan, SOUND), errors.InputError, "not finite"),
         (SOUND.astype(float) * 1e300, errors.InputError, "not finite"),
         (np.repeat(SOUND, 2, axis=2), errors.InputError, "Mix channels"),
+        (SOUND[..., None], errors.InputError, "Mix channels"),
+        (SOUND[0, :, 0], errors.InputError, "Mix channels"),
         ((SOUND * 32767).astype(np.int16), errors.InputError, "divide 16-bit integers"),
         ([[0.5, 0.5], [0.5]], errors.InputError, "pad recordings"),
         ("speech.wav", errors.InputError, "finite floats"),

@@ -94,3 +94,9 @@ def test_t5gemma():
         "cross_attention_hidden_size": 2304, "attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0,
         "rope_max_wavelength": 10000.0,
     }  # fmt: skip
+
+
+def test_layers_of_t5gemma_are_of_the_kinds_that_are_said():
+    kinds = ["full_attention"] * 25 + ["sliding_attention"]
+    found = T5GEMMA.backbone_config({"encoder": {"layer_types": kinds}, "decoder": {}}, "config.json")
+    assert found["encoder_layer_types"] == kinds

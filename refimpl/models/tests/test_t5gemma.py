@@ -8,6 +8,7 @@ import pytest
 from refimpl import errors, optimizers, samplers
 from refimpl.models import Seq2SeqLM, T5GemmaBackbone, T5GemmaSeq2SeqLM, T5GemmaSeq2SeqLMPreprocessor, T5GemmaTokenizer
 from refimpl.models.attention import may_attend_near
+from refimpl.models.t5gemma.transformers import FAMILY
 from refimpl.presets.sentence_piece_file import CONTROL, NORMAL, UNKNOWN, WORD, model_file
 from refimpl.random import set_random_seed
 from refimpl.tests.tiny import adversarial, batch
@@ -249,6 +250,16 @@ def test_texts_are_generated_from_a_saved_preset(tmp_path):
     assert found.preprocessor.add_start_token
     assert found.generate(["the fox"], max_length=5) == lm.generate(["the fox"], max_length=5)
     assert "".join(found.stream("the fox", max_length=5)) == lm.generate("the fox", max_length=5)
+
+
+def test_a_tokenizer_is_exported_as_gemmas(tmp_path):
+    """transformers' slow Gemma tokenizer has its model in `tokenizer.model`."""
+    tokenizer = preprocessor().tokenizer
+    tokenizer.export_to_transformers(tmp_path / "t")
+    assert (tmp_path / "t" / "tokenizer.model").read_bytes() == tokenizer.proto
+    assert json.loads((tmp_path / "t" / "tokenizer_config.json").read_text())["tokenizer_class"] == "GemmaTokenizer"
+    ids = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 1}
+    assert FAMILY.ids(tokenizer) == ids
 
 
 def test_all_built_in_names_are_there():

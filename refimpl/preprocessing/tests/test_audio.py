@@ -125,8 +125,9 @@ def test_unusual_lengths_warn():
         Converter()(SOUND[None])
         Converter(sampling_rate=1000)([np.ones(100), np.ones(64_000)])  # 0.1 and 64 seconds
     for samples in (99, 64_001):
-        with pytest.warns(AudioLengthWarning):
+        with pytest.warns(AudioLengthWarning) as caught:
             Converter(sampling_rate=1000)([np.ones(samples)])
+        assert caught[0].filename == __file__  # the caller's line
 
 
 def test_training_inputs(preprocessor):

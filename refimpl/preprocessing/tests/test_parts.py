@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from refimpl import layers, models
-from refimpl.errors import PresetError
+from refimpl.errors import ConfigError, PresetError
 from refimpl.preprocessing.arguments import LONGEST, length_of
 from refimpl.presets.sentence_piece_file import CONTROL, NORMAL, UNKNOWN, WORD, model_file
 from refimpl.tests import speech, tiny
@@ -43,8 +43,11 @@ def test_names_and_flags_come_back_from_a_configuration():
 
 def test_a_packer_without_values_only_pads():
     packer = layers.StartEndPacker(3)
-    for given, expected in (([5], [5, 0, 0]), ([[5]], [[5, 0, 0]]), ([], [0, 0, 0]), (["a"], ["a", "", ""])):
-        assert np.asarray(packer(given)).tolist() == expected
+    for ids, expected in (([5], [5, 0, 0]), ([[5]], [[5, 0, 0]]), ([], [0, 0, 0])):
+        assert packer(ids).tolist() == expected
+    assert packer(["a"]) == ["a", "", ""]
+    with pytest.raises(ConfigError, match="padding_side"):
+        layers.StartEndPacker(3, padding_side="left")
 
 
 def test_silence_and_near_silence_are_numbers():

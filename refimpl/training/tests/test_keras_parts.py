@@ -81,6 +81,14 @@ def test_losses_are_keras(case):
     assert loss(labels, logits, sample_weight=PARTS["weights"]) == pytest.approx(expected["weighted"], rel=1e-6)
 
 
+@pytest.mark.parametrize("kind", [bool, int, float])
+def test_weights_of_a_loss_may_be_of_any_type(kind):
+    """By hand: three positions of two equally likely tokens, of which two count."""
+    loss = losses.SparseCategoricalCrossentropy(from_logits=True)
+    weights = np.array([[1, 0, 1]], kind)
+    assert loss(np.array([[0, 1, 1]]), np.zeros((1, 3, 2)), weights) == pytest.approx(2 * np.log(2) / 3)
+
+
 @pytest.mark.parametrize("case", PARTS["metrics"])
 def test_metrics_are_keras(case):
     kinds = {
