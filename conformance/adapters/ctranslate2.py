@@ -41,6 +41,7 @@ class CTranslate2(TokenEngine):
 
     def open(self, folder: Path) -> Any:
         """Convert once more, into CTranslate2's own format."""
+        cut_pieces(folder)
         target = folder.with_name(folder.name + "-ct2")
         self.converter(str(folder)).convert(str(target), force=True)
         return target, json.loads((target / "shared_vocabulary.json").read_text("utf-8")), text_of(folder)
@@ -131,3 +132,14 @@ class CTranslate2(TokenEngine):
                 "sampling_topp": given.get("p", 0.1) if name == "top_p" else 1,
             }
         raise UnsupportedError(f"has no sampler {name!r}")
+
+
+def cut_pieces(folder: Path) -> None:
+    """Leave out the pieces that a T5 has no embedding for: its converter adds missing words, but takes none away."""
+    file, size = folder / "spiece.model", json.loads((folder / "config.json").read_text("utf-8"))["vocab_size"]
+    if file.is_file():
+        from sentencepiece import sentencepiece_model_pb2
+
+        model = sentencepiece_model_pb2.ModelProto.FromString(file.read_bytes())
+        del model.pieces[size:]
+        file.write_bytes(model.SerializeToString())

@@ -43,7 +43,9 @@ SUBJECTS = (
     Subject("transformers", "transformers", "transformers", "transformers"),
     Subject("transformers-eager", "transformers, eager attention", "transformers-eager", "transformers"),
     Subject("ctranslate2", "CTranslate2", "ctranslate2", "ctranslate2"),
-    Subject("ctranslate2-int8", "CTranslate2, int8", "ctranslate2-int8", "ctranslate2", profile="int8"),
+    Subject(  # without MKL int8 depends on the processor: finding ctranslate2-int8-processor
+        "ctranslate2-int8", "CTranslate2, int8", "ctranslate2-int8", "ctranslate2", {"CT2_USE_MKL": "1"}, "int8"
+    ),
     Subject("onnxruntime", "ONNX Runtime", "onnxruntime", "onnxruntime"),
     Subject("mlx", "BART and T5 in MLX", "mlx", "mlx"),
     Subject("transformers-js", "transformers.js", command="node conformance/adapters/transformers_js.mjs"),
