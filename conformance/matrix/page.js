@@ -16,6 +16,9 @@ function make(tag, attributes = {}, ...children) {
   return node;
 }
 
+// An id that a line may end in behind each of its words.
+const parted = (id) => id.split(/(?<=[.#-])/).flatMap((part) => [part, make("wbr")]);
+
 // Text in which `words` between backticks are code.
 const rich = (text) => text.split("`").map((part, n) => (n % 2 ? make("code", {}, part) : part));
 
@@ -40,9 +43,9 @@ function drawLegend() {
 }
 
 function drawTotals() {
-  const head = ["implementation", "version", "runs on", "", "passes", "known differences", "unexplained", "not asked", "worst error/floor of a pass"];
+  const head = ["implementation", "version", "runs on", "asked", "", "passes", "known differences", "unexplained", "not asked", "worst error/floor of a pass"];
   const row = make("tr");
-  head.forEach((text, n) => row.append(make("th", { scope: "col", class: n > 3 ? "number" : n === 2 ? "runs-on" : "" }, text)));
+  head.forEach((text, n) => row.append(make("th", { scope: "col", class: n > 4 ? "number" : n === 2 ? "runs-on" : "" }, text)));
   at("totals").append(make("thead", {}, row));
   const body = make("tbody");
   for (const subject of data.subjects) {
@@ -52,7 +55,7 @@ function drawTotals() {
     for (const kind of ["pass", "known", "fail"]) bar.append(make("i", { class: kind, style: `width:${(100 * all[kind]) / data.cases.length}%` }));
     const number = (text) => make("td", { class: "number" }, String(text));
     body.append(make("tr", {}, make("th", { scope: "row" }, subject.label), make("td", {}, subject.version), make("td", { class: "soft runs-on" }, subject.backend),
-      make("td", {}, bar), number(all.pass), number(all.known), number(all.fail), number(all.none), number(ratios.length ? Math.max(...ratios).toFixed(2) : "–")));
+      make("td", { class: "soft", title: subject.processor ?? "" }, subject.asked), make("td", {}, bar), number(all.pass), number(all.known), number(all.fail), number(all.none), number(ratios.length ? Math.max(...ratios).toFixed(2) : "–")));
   }
   at("totals").append(body);
 }
@@ -98,7 +101,7 @@ function drawBody() {
 
 function drawRow(clause) {
   const indices = casesOf.get(clause.id);
-  const name = make("th", { scope: "row", title: clause.sentence }, make("span", { class: "id" }, clause.id), make("small", {}, ...rich(clause.sentence)));
+  const name = make("th", { scope: "row", title: clause.sentence }, make("span", { class: "id" }, ...parted(clause.id)), make("small", {}, ...rich(clause.sentence)));
   const row = make("tr", {}, name);
   data.subjects.forEach((subject, column) => {
     const all = tally(subject, indices);
@@ -133,7 +136,7 @@ function drawCase(subject, index) {
     definition(list, "error / floor", `${found.error_over_floor.toPrecision(3)}${most} (at most 4 passes)`);
   }
   if (kind !== "pass" && kind !== "none") for (const flag of asked.flags) definition(list, flag, data.flags[flag]);
-  const parts = [make("h3", {}, make("span", { class: `cell ${kind}` }, SIGNS[kind][0]), " ", make("span", { class: "id" }, asked.id)), list];
+  const parts = [make("h3", {}, make("span", { class: `cell ${kind}` }, SIGNS[kind][0]), " ", make("span", { class: "id" }, ...parted(asked.id))), list];
   if (kind !== "none") parts.push(make("pre", { class: "wrap" }, `${subject.again} --only '${asked.id}'`));
   const named = /finding ([\w-]+)|divergence ([\w-]+)/.exec(reason ?? "");
   const text = named && data.findings[named[1] ?? named[2]];
@@ -154,8 +157,8 @@ function openPanel() {
   if (panel.hidden) return;
   const close = make("button", { id: "close", "aria-label": "Close" }, "×");
   close.addEventListener("click", () => closePanel());
-  const who = `${subject.label} ${subject.version} (${subject.backend}), asked on ${subject.asked}`;
-  panel.replaceChildren(close, make("h2", {}, clause.id), make("p", {}, ...rich(clause.sentence)), make("p", { class: "soft" }, "Why: ", ...rich(clause.why)),
+  const who = `${subject.label} ${subject.version} (${subject.backend}), asked on ${subject.asked}${subject.processor ? ` (${subject.processor})` : ""}`;
+  panel.replaceChildren(close, make("h2", {}, ...parted(clause.id)), make("p", {}, ...rich(clause.sentence)), make("p", { class: "soft" }, "Why: ", ...rich(clause.why)),
     make("p", { class: "soft" }, `Status: ${clause.status}`), make("p", {}, make("b", {}, who)), ...casesOf.get(id).flatMap((index) => drawCase(subject, index)));
   panel.scrollTop = 0;
   panel.focus({ preventScroll: true });

@@ -3,6 +3,7 @@
 import datetime
 import json
 import os
+import platform
 import subprocess
 import sys
 import tempfile
@@ -67,5 +68,14 @@ def _kept(subject: Subject, found: dict[str, Any]) -> dict[str, Any]:
         row |= {"first_difference": case["first_difference"]} if case.get("first_difference") else {}
         rows.append({key: value for key, value in row.items() if value not in (None, "")})
     who = {key: found["subject"][key] for key in ("implementation", "version", "backend", "capabilities")}
-    asked = datetime.datetime.now(datetime.UTC).date().isoformat()
-    return {"slug": subject.slug, "label": subject.label, **who, "asked": asked, "again": subject.line, "cases": rows}
+    who |= {"asked": datetime.datetime.now(datetime.UTC).date().isoformat(), "processor": processor()}
+    return {"slug": subject.slug, "label": subject.label, **who, "again": subject.line, "cases": rows}
+
+
+def processor() -> str:
+    """The processor's name as Linux tells it, and the widest of the vector units on which arithmetic depends."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text("utf-8").splitlines() if info.is_file() else []
+    told = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    units = (unit for unit in ("avx512_vnni", "avx_vnni", "avx512f", "avx2") if unit in told.get("flags", "").split())
+    return ", ".join([told.get("model name", platform.machine()), *list(units)[:1]])

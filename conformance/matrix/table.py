@@ -12,8 +12,8 @@ UNEXPLAINED = ("fail", "error", "unexpected pass")
 def table(results: list[dict[str, Any]]) -> str:
     """Implementations by chapters: cases passed of cases asked."""
     chapters = list(dict.fromkeys(case["id"].partition(".")[0] for found in results for case in found["cases"]))
-    rows = [["implementation", *chapters, "known differences", "unexplained", "worst error/floor of a pass"]]
-    rows.append(["---", *["---:"] * (len(chapters) + 3)])
+    rows = [["implementation", "asked", *chapters, "known differences", "unexplained", "worst error/floor of a pass"]]
+    rows.append(["---", "---", *["---:"] * (len(chapters) + 3)])
     for found in results:
         cases = found["cases"]
         ratios = [c["error_over_floor"] for c in cases if c["verdict"] == "pass" and "error_over_floor" in c]
@@ -21,7 +21,9 @@ def table(results: list[dict[str, Any]]) -> str:
         unexplained = sum(case["verdict"] in UNEXPLAINED for case in cases)
         cells = [_passed([c for c in cases if c["id"].startswith(chapter + ".")]) for chapter in chapters]
         worst = f"{max(ratios):.2f}" if ratios else "-"
-        rows.append([f"{found['label']} {_short(found['version'])}", *cells, str(known), str(unexplained), worst])
+        asked = ", ".join(filter(None, [found["asked"], found.get("processor")]))
+        name = f"{found['label']} {_short(found['version'])}"
+        rows.append([name, asked, *cells, str(known), str(unexplained), worst])
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 

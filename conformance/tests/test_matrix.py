@@ -57,10 +57,10 @@ def test_table_counts_what_was_asked_and_stands_between_markers(tmp_path: Path) 
         "presets.a#1": "fail",
     }
     cases = [{"id": id, "verdict": verdict, "error_over_floor": 0.5} for id, verdict in verdicts.items()]
-    results = [{"label": "it", "version": "1.2+cpu", "cases": cases}]
+    results = [{"label": "it", "version": "1.2+cpu", "asked": "2026-11-29", "processor": "P, avx2", "cases": cases}]
     made = table(results)
     assert line([*results, *results]) == "it 1/3 · it 1/3"
-    assert made.splitlines()[-1] == "| it 1.2 | 1/2 | 0/1 | 1 | 1 | 0.50 |"
+    assert made.splitlines()[-1] == "| it 1.2 | 2026-11-29, P, avx2 | 1/2 | 0/1 | 1 | 1 | 0.50 |"
     readme = tmp_path / "README.md"
     assert not write_between_markers(readme, made)
     readme.write_text(f"a\n{BEGIN}\nold \\1\n{END}\nz\n", "utf-8")
