@@ -78,7 +78,8 @@ class T5:
     def feed_forward(self, layer: int, x: Any) -> Any:
         """`x + W2 (act(W1 norm(x)) * (V norm(x)))`, the product only where it is gated."""
         normed = self.mx.fast.rms_norm(x, self.part(layer, "layer_norm"), self.sizes["layer_norm_epsilon"])
-        activation = {"relu": self.nn.relu, "gelu": self.nn.gelu, "silu": self.nn.silu}[self.sizes["activation"]]
+        name = self.sizes["activation"]  # a dictionary stands for gelu with tanh
+        activation = getattr(self.nn, name if isinstance(name, str) else "gelu_approx")
         inner = activation(normed @ self.part(layer, "input_projector"))
         if self.sizes["use_gated_activation"]:
             inner = inner * (normed @ self.part(layer, "gate_projector"))

@@ -1,5 +1,6 @@
 """ONNX Runtime under test, on graphs that PyTorch exported. It runs graphs; the greedy loop is the adapter's."""
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,7 @@ class OnnxRuntime(TokenEngine):
 
         super().__init__()
         self.engine = onnxruntime
-        self.encoder: Any = None
-        self.decoder: Any = None
+        self.graphs: Any = None
 
     def start(self) -> dict[str, Any]:
         """Name, version, capabilities, and what it has not."""
@@ -41,6 +41,10 @@ class OnnxRuntime(TokenEngine):
         }
 
     def open(self, folder: Path) -> Any:
+        """The graphs are exported when the first question wants them, which takes a while."""
+        return functools.cache(lambda: self.exported(folder)), text_of(folder)
+
+    def exported(self, folder: Path) -> list[Any]:
         """Export, and open both graphs."""
         from conformance.adapters.onnx_export import DECODER, ENCODER, export
 
@@ -48,28 +52,27 @@ class OnnxRuntime(TokenEngine):
         options = self.engine.SessionOptions()
         options.intra_op_num_threads = 1
         providers = ["CPUExecutionProvider"]
-        graphs = [self.engine.InferenceSession(str(folder / name), options, providers) for name in (ENCODER, DECODER)]
-        return *graphs, text_of(folder)
+        return [self.engine.InferenceSession(str(folder / name), options, providers) for name in (ENCODER, DECODER)]
 
     def use(self, opened: Any) -> None:
         """From here on this model is asked."""
-        self.encoder, self.decoder, self.text = opened
+        self.graphs, self.text = opened
 
     # -- arithmetic ------------------------------------------------------------------------------------------------
     def encoded(self, ids: Any, mask: Any) -> dict[str, np.ndarray]:
         """What the decoder is given of the source."""
         mask = np.array(mask, "int64")
-        (states,) = self.encoder.run(None, {"input_ids": np.array(ids, "int64"), "attention_mask": mask})
+        (states,) = self.graphs()[0].run(None, {"input_ids": np.array(ids, "int64"), "attention_mask": mask})
         return {"encoder_hidden_states": states, "encoder_attention_mask": mask}
 
     def empty(self, rows: int) -> dict[str, np.ndarray]:
         """A past without positions."""
-        graph = [part for part in self.decoder.get_inputs() if part.name.startswith("past")]
+        graph = [part for part in self.graphs()[1].get_inputs() if part.name.startswith("past")]
         return {part.name: np.zeros((rows, part.shape[1], 0, part.shape[3]), "float32") for part in graph}
 
     def step(self, source: dict[str, Any], ids: Any, past: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
         """Logits of some more columns, and the past after them."""
-        logits, *new = self.decoder.run(None, {**source, **past, "input_ids": np.array(ids, "int64")})
+        logits, *new = self.graphs()[1].run(None, {**source, **past, "input_ids": np.array(ids, "int64")})
         return logits, dict(zip(past, new, strict=True))
 
     def op_logits(self, inputs: dict[str, Any]) -> dict[str, Any]:
