@@ -8,6 +8,7 @@ import pytest
 from refimpl.autograd import ops
 from refimpl.autograd.erf import erf
 from refimpl.autograd.masks import keep_mask
+from refimpl.autograd.tape import Rows, Tape
 
 
 def test_erf_is_math_erf():
@@ -46,6 +47,29 @@ def test_dropout_masks_of_all_streams_differ():
     """Also of streams that differ in the upper 32 bits alone."""
     masks = [keep_mask((4, 50), 0.5, stream) for stream in (0, 1, 1 << 32, 1 << 63)]
     assert len({mask.tobytes() for mask in masks}) == 4
+
+
+def test_rows_of_one_id_are_added_in_their_order():
+    """Another order gives other bits. There are many: a sort of few is stable in any case."""
+    rng = np.random.default_rng(4)
+    ids, values = rng.integers(0, 3, 3000), rng.standard_normal((3000, 2)).astype(np.float32)
+    table = np.zeros((4, 2), np.float32)
+    Rows(ids, values).add_to(table)
+    for id in range(3):
+        alone = np.zeros((4, 2), np.float32)
+        Rows(ids[ids == id], values[ids == id]).add_to(alone)
+        assert np.array_equal(table[id], alone[id])
+        assert table[id] == pytest.approx(values[ids == id].sum(axis=0), rel=1e-4)
+    assert not table[3].any()
+
+
+def test_a_view_of_a_gradient_is_not_added_to_in_place():
+    """`reshape` hands its own gradient on, which the other argument of the addition has too."""
+    tape = Tape()
+    a, b = tape.variable(np.zeros(3)), tape.variable(np.zeros((3, 1)))
+    first = ops.weighted_sum(a, np.full(3, 5.0))
+    tape.backward(ops.add(first, ops.weighted_sum(ops.add(ops.reshape(a, (3, 1)), b), np.ones((3, 1)))))
+    assert (a.gradient.tolist(), b.gradient.tolist()) == ([6.0] * 3, [[1.0]] * 3)
 
 
 def test_softmax_gives_the_same_bits_beside_padding():

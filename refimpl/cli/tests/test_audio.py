@@ -79,7 +79,7 @@ def test_a_length_that_a_pipe_could_not_know_is_no_damage(tmp_path):
     for channels in (1, 2):
         path = write_wav(tmp_path / f"{channels}.wav", channels=channels)
         data = bytearray(path.read_bytes())
-        data[40:44] = (0x7FFFF000).to_bytes(4, "little")
+        data[40:44] = (0x7FFF0000).to_bytes(4, "little")
         path.write_bytes(data)
     assert len(read_recording(tmp_path / "1.wav", 16_000)) == 2400
     with pytest.raises(InputError, match="2 channels of 16000 Hz"):

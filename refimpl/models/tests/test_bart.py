@@ -72,7 +72,7 @@ def test_count_params_of_the_published_sizes():
 
 def test_a_checkpoint_of_the_model_without_its_head_is_read(tmp_path):
     """transformers' `BartModel` has the names of `BartForConditionalGeneration` without `model.`."""
-    LM.export_to_transformers(tmp_path)
+    LM.backbone.export_to_transformers(tmp_path)
     tensors = load_file(tmp_path / "model.safetensors")
     bare = {name.removeprefix("model."): array for name, array in tensors.items() if name.startswith("model.")}
     save_file(bare, tmp_path / "model.safetensors")

@@ -238,6 +238,11 @@ def test_bad_sound_is_named(sound, error, match):
         wide()(given)
 
 
+def test_a_frame_is_enough():
+    inputs = noise(samples=895, rows=2)
+    assert wide()(inputs).shape == (2, 7, 41)
+
+
 def test_a_row_without_a_whole_frame_attends_to_nothing():
     inputs = noise(rows=2)
     inputs["encoder_padding_mask"][1, 894:] = False

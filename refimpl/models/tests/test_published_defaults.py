@@ -17,6 +17,7 @@ from refimpl.models.t5.backbone import T5Config
 from refimpl.models.t5.transformers import FAMILY as T5
 from refimpl.models.t5gemma.backbone import T5GemmaConfig
 from refimpl.models.t5gemma.transformers import FAMILY as T5GEMMA
+from refimpl.tests import tiny
 
 SIDE = {
     "hidden_dim": 2304, "intermediate_dim": 9216, "num_layers": 26, "num_attention_heads": 8,
@@ -100,3 +101,37 @@ def test_layers_of_t5gemma_are_of_the_kinds_that_are_said():
     kinds = ["full_attention"] * 25 + ["sliding_attention"]
     found = T5GEMMA.backbone_config({"encoder": {"layer_types": kinds}, "decoder": {}}, "config.json")
     assert found["encoder_layer_types"] == kinds
+
+
+@pytest.mark.parametrize("side", ["encoder", "decoder"])
+def test_a_number_of_layers_that_is_none_is_named(side):
+    config = {"encoder": {}, "decoder": {}} | {side: {"num_hidden_layers": "26"}}
+    with pytest.raises(ConfigError, match=f"{side}_num_layers must be a whole number"):
+        T5GemmaConfig(**T5GEMMA.backbone_config(config, "config.json"))
+
+
+def test_what_a_checkpoint_says_of_bart():
+    """In the words of facebook/bart-base's config.json; KerasHub's BART drops attention weights too."""
+    found = BART.transformers_config(tiny.backbone(dropout=0.3).get_config(), None, "float32")
+    assert found == {
+        "model_type": "bart", "architectures": ["BartForConditionalGeneration"], "dtype": "float32", "d_model": 12,
+        "encoder_layers": 2, "decoder_layers": 2, "num_hidden_layers": 2, "encoder_attention_heads": 3,
+        "decoder_attention_heads": 3, "encoder_ffn_dim": 20, "decoder_ffn_dim": 20, "dropout": 0.3,
+        "attention_dropout": 0.3, "activation_dropout": 0.0, "activation_function": "gelu", "vocab_size": 269,
+        "max_position_embeddings": 19, "scale_embedding": False, "tie_word_embeddings": True,
+        "is_encoder_decoder": True, "forced_eos_token_id": None,
+    }  # fmt: skip
+
+
+def test_what_a_checkpoint_says_of_t5():
+    """In the words of google-t5/t5-small's and google/flan-t5-small's config.json."""
+    found = T5.transformers_config(tiny.t5_backbone(dropout=0.3).get_config(), None, "float32")
+    assert found == {
+        "model_type": "t5", "architectures": ["T5ForConditionalGeneration"], "dtype": "float32", "d_model": 12,
+        "d_ff": 20, "d_kv": 5, "num_layers": 2, "num_decoder_layers": 2, "num_heads": 3, "dropout_rate": 0.3,
+        "feed_forward_proj": "gated-relu", "layer_norm_epsilon": 1e-6, "vocab_size": 41, "is_decoder": False,
+        "is_encoder_decoder": True, "tie_word_embeddings": True, "relative_attention_num_buckets": 32,
+        "relative_attention_max_distance": 128, "decoder_start_token_id": 0, "pad_token_id": 0, "eos_token_id": 1,
+    }  # fmt: skip
+    shared = T5.transformers_config(tiny.t5_backbone(key_value_dim=None).get_config(), None, "float32")
+    assert shared["d_kv"] == 4

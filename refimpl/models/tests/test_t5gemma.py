@@ -205,6 +205,7 @@ def test_fit_lowers_the_loss_through_the_soft_cap():
         {"decoder_layer_types": ["full_attention"]},
         {"encoder_layer_types": "full_attention"},
         {"attention_dropout": 0.5},
+        {"dropout_rate": 1.0},
         {"hidden_activation": "tanh"},
         {"attn_logit_softcapping": 0.0},
     ],

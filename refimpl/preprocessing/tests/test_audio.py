@@ -1,5 +1,6 @@
 """Recordings: what the converter gives, what the preprocessor makes of it, and what is refused."""
 
+import json
 import warnings
 
 import numpy as np
@@ -191,10 +192,24 @@ def test_too_short_and_too_long_is_refused(preprocessor):
         preprocessor.generate_preprocess(np.zeros(LONGEST * 16_000 + 1, np.float32))
 
 
+def test_a_recording_has_at_most_three_minutes(tokenizer):
+    slow = MoonshineAudioToTextPreprocessor(Converter(sampling_rate=10), tokenizer, decoder_sequence_length=6)
+    with pytest.warns(AudioLengthWarning):
+        assert slow.generate_preprocess(np.ones(1800))["encoder_padding_mask"].all()
+    with pytest.raises(InputError, match="at most 1800"):
+        slow.generate_preprocess(np.ones(1801))
+
+
 def test_padding_and_unknown_ids_are_no_text(preprocessor):
     preprocessor.tokenizer.load_extension({"added_tokens": {"<x>": 13}})  # the first id behind the model's pieces
     ids = np.array([[1, 5, 6, 2, 7, 0, 13, 99, -1]])
     assert preprocessor.generate_postprocess({"decoder_token_ids": ids, "decoder_padding_mask": ids < 100}) == ["234"]
+
+
+def test_a_converter_is_saved_alone(tmp_path):
+    Converter(padding_value=0.5).save_to_preset(tmp_path / "c")
+    described = json.loads((tmp_path / "c" / "audio_converter.json").read_text())
+    assert Converter.from_config(described["config"]).padding_value == 0.5
 
 
 def test_configuration_and_files(preprocessor, tmp_path):

@@ -32,7 +32,8 @@ def test_names_and_flags_come_back_from_a_configuration():
     converter, tokenizer = layers.MoonshineAudioConverter(), models.MoonshineTokenizer(digits())
     heard = models.MoonshineAudioToTextPreprocessor(converter, tokenizer, name="heard", trainable=False)
     assert (heard.name, heard.trainable) == ("heard", False)
-    assert tiny.seq2seq().preprocessor.trainable is True
+    plain = tiny.seq2seq().preprocessor
+    assert (plain.name, plain.trainable) == ("BartSeq2SeqLMPreprocessor", True)
     gemma = models.T5GemmaTokenizer(gemma_words(), sequence_length=9, name="words")
     assert (gemma.sequence_length, gemma.name) == (9, "words")
     assert layers.MoonshineAudioConverter(name="ears").name == "ears"
@@ -41,8 +42,21 @@ def test_names_and_flags_come_back_from_a_configuration():
         assert (alone.name, alone.trainable, alone.sequence_length) == (expected, True, 256)
 
 
+def test_default_lengths_are_keras_hubs():
+    converter, tokenizer = layers.MoonshineAudioConverter(), models.MoonshineTokenizer(digits())
+    for preprocessor, length in (
+        (models.BartSeq2SeqLMPreprocessor(tiny.tokenizer()), 1024),
+        (models.T5Seq2SeqLMPreprocessor(models.T5Tokenizer(words())), 1024),
+        (models.T5GemmaSeq2SeqLMPreprocessor(models.T5GemmaTokenizer(gemma_words())), 512),
+        (models.MoonshineAudioToTextPreprocessor(converter, tokenizer), 1024),
+    ):
+        assert preprocessor.decoder_sequence_length == length
+        assert preprocessor.encoder_sequence_length == length
+
+
 def test_a_packer_without_values_only_pads():
     packer = layers.StartEndPacker(3)
+    assert (packer.name, layers.StartEndPacker(3, name="mine").name) == ("start_end_packer", "mine")
     for ids, expected in (([5], [5, 0, 0]), ([[5]], [[5, 0, 0]]), ([], [0, 0, 0])):
         assert packer(ids).tolist() == expected
     assert packer(["a"]) == ["a", "", ""]

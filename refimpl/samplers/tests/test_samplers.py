@@ -63,6 +63,15 @@ def test_top_p_support(p, k, expected):
     assert set(np.flatnonzero(sampler.get_distribution(BY_HAND)[0])) == expected
 
 
+@pytest.mark.parametrize("name", ["greedy", "random", "top_k", "top_p"])
+def test_a_rows_distribution_is_its_own(name):
+    sampler = type(samplers.get(name))(**{"top_k": {"k": 2}, "top_p": {"p": 0.6}}.get(name, {}))
+    both = np.float32([[0.5, 0.3, 0.15, 0.05], [0.1, 0.2, 0.3, 0.4]])
+    found = sampler.get_distribution(both)
+    assert np.array_equal(found, np.concatenate([sampler.get_distribution(row[None]) for row in both]))
+    assert found.sum(axis=1) == pytest.approx([1.0, 1.0], rel=1e-6)
+
+
 @settings(deadline=None)
 @given(distributions(), st.floats(0, 1), st.integers(0, 99))
 def test_top_p_keeps_the_smallest_set_that_exceeds_p(p, threshold, seed):

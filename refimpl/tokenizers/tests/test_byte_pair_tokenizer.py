@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from refimpl import errors
 from refimpl.tests.tiny import MERGES, tokenizer, vocabulary
 from refimpl.tokenizers import BytePairTokenizer
+from refimpl.tokenizers.added_tokens import AddedTokens
 from refimpl.tokenizers.byte_level import SPLIT_PATTERN, byte_to_character
 from refimpl.tokenizers.merge import merge_word
 
@@ -154,6 +155,14 @@ def test_an_unsplittable_token_that_is_no_token_is_text():
     tok = BytePairTokenizer(vocabulary(), MERGES, unsplittable_tokens=["<zz>"])
     assert tok("a<zz>b").tolist() == TOK("a<zz>b").tolist()
     assert tok.detokenize(tok("a<zz>b")) == "a<zz>b"
+
+
+def test_a_token_that_must_be_a_word_stands_alone():
+    """transformers' `single_word`: no letter, digit or underscore may touch it."""
+    found = AddedTokens(["<x>"], {"<x>": frozenset({"single_word"})}).split("<x> <x>,b<x> <x>c <x>")
+    assert list(found) == [
+        ("<x>", True), (" ", False), ("<x>", True), (",b<x> <x>c ", False), ("<x>", True),
+    ]  # fmt: skip
 
 
 def test_a_sequence_length_keeps_the_beginning():

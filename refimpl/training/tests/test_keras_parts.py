@@ -1,5 +1,6 @@
 """Optimizers, schedules, losses and metrics against Keras's values, and whole runs against KerasHub's."""
 
+import inspect
 import json
 from pathlib import Path
 
@@ -50,6 +51,23 @@ def test_schedules_are_keras(case):
     assert [schedule(step) for step in range(21)] == pytest.approx(expected["rates"], rel=1e-5, abs=1e-8)
 
 
+@pytest.mark.parametrize(
+    ("cls", "defaults"),
+    [
+        (optimizers.SGD, [0.01, 0.0, False]),
+        (optimizers.RMSprop, [0.001, 0.9, 0.0, 1e-7, False]),
+        (optimizers.Adam, [0.001, 0.9, 0.999, 1e-7, False]),
+        (optimizers.AdamW, [0.001, 0.004]),
+        (optimizers.schedules.CosineDecay, [0.0, "CosineDecay", None, 0]),
+        (optimizers.schedules.PolynomialDecay, [0.0001, 1.0, False, "PolynomialDecay"]),
+    ],
+)
+def test_defaults_are_keras(cls, defaults):
+    """Source: the signatures of keras 3.15.1."""
+    parameters = inspect.signature(cls).parameters.values()
+    assert [one.default for one in parameters if one.default is not one.empty] == defaults
+
+
 def test_a_learning_rate_may_be_a_schedule_a_function_or_assigned():
     assert optimizers.SGD(lambda: 0.25).learning_rate == 0.25
     assert optimizers.SGD(optimizers.schedules.Constant(0.5)).learning_rate == 0.5
@@ -79,6 +97,16 @@ def test_losses_are_keras(case):
     labels, logits = np.array(PARTS["labels"]), np.array(PARTS["logits"], np.float32)
     assert loss(labels, logits) == pytest.approx(expected["unweighted"], rel=1e-6)
     assert loss(labels, logits, sample_weight=PARTS["weights"]) == pytest.approx(expected["weighted"], rel=1e-6)
+
+
+def test_a_function_is_a_loss_of_its_name():
+    def misses(labels, logits):
+        return (labels != logits.argmax(axis=-1)) * 1.0
+
+    loss = losses.get(misses)
+    assert (loss.name, loss(np.array([[0, 1, 1, 1]]), np.eye(2)[[[0, 0, 1, 1]]])) == ("misses", 0.25)
+    assert losses.SparseCategoricalCrossentropy(from_logits=True).name == "sparse_categorical_crossentropy"
+    assert losses.Loss().name == "Loss"
 
 
 @pytest.mark.parametrize("kind", [bool, int, float])
@@ -164,6 +192,9 @@ def test_what_was_left_out_is_named():
         lambda: losses.SparseCategoricalCrossentropy(from_logits=True, reduction="none"),
         lambda: metrics.get_all(["f1"]),
         lambda: optimizers.schedules.CosineDecay(0.1, 0),
+        lambda: optimizers.schedules.PolynomialDecay(0.1, 0),
+        lambda: optimizers.schedules.InverseSquareRootDecay(0.1, 0),
+        lambda: losses.SparseCategoricalCrossentropy(from_logits=True, reduction="batch"),
     ):
         with pytest.raises(ConfigError):
             build()
