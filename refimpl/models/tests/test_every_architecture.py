@@ -83,6 +83,32 @@ def test_every_layer_of_both_sides_drops(kind):
     assert all(count > 0 for *_, count in seen), seen
 
 
+class InAttention(Counting):
+    """Counts the places that attention weights are dropped in."""
+
+    def __call__(self, x):
+        return x
+
+
+@pytest.mark.parametrize(
+    ("kind", "rates", "places"),
+    [
+        ("bart", {"dropout": 0.3}, 6),
+        ("t5", {"dropout": 0.3}, 6),
+        ("t5gemma", {"dropout_rate": 0.3}, 0),
+        ("t5gemma", {"dropout_rate": 0.3, "attention_dropout": 0.3}, 3),
+        ("moonshine", {"dropout": 0.3}, 0),
+        ("moonshine", {"dropout": 0.3, "attention_dropout": 0.3}, 3),
+    ],
+)
+def test_where_attention_weights_are_dropped(kind, rates, places):
+    """Source: keras-hub 0.32.0, what each architecture gives its attention layers."""
+    backbone, drop, batch = MAKE[kind](**rates), InAttention(0.3), tiny.batch(2, 4, 5, size=16)
+    given = backbone.checked(tiny.sounding(batch) if kind == "moonshine" else batch)
+    backbone.forward(backbone.scope, given, drop)
+    assert drop.count == places
+
+
 @pytest.mark.parametrize("make", MAKE.values(), ids=MAKE)
 def test_a_class_takes_its_own_configuration(make):
     """With the data type as Keras writes it. Source: keras 3.15 `dtype_policies.get`."""
