@@ -11,6 +11,7 @@ from refimpl import errors
 from refimpl.presets.sentence_piece_file import NORMAL, WORD, model_file
 from refimpl.tests.pieces import PIECES, T5_FRAME, trained, words
 from refimpl.tokenizers import SentencePieceTokenizer, T5Tokenizer, Tokenizer
+from refimpl.tokenizers.sentence_piece_model import is_base64
 
 TOK = T5Tokenizer(words())
 LONG = model_file([*PIECES, *((f"▁{n}", -3.0, NORMAL) for n in range(150))], WORD, frame={"pad": 0, "eos": 1, "unk": 2})
@@ -101,6 +102,12 @@ def test_kinds_of_proto(tmp_path):
         T5Tokenizer(str(tmp_path))
     with pytest.raises(errors.PresetUnreadableError):
         T5Tokenizer("a\0b")
+
+
+@pytest.mark.parametrize(("length", "is_model"), [(2048, False), (2052, True)])
+def test_text_of_more_than_2048_characters_is_a_model(length, is_model):
+    assert is_base64("A" * length) is is_model
+    assert not is_base64("-" * length)
 
 
 def test_without_a_model_it_says_so():
