@@ -87,9 +87,9 @@ class Sampler:
             scaled = scores / temperature
             highest = (scaled if temperature else scores).max(axis=-1, keepdims=True)
             weights = np.exp((scaled - highest).astype(np.float64)).astype(np.float32)
+            found = weights / weights.sum(axis=-1, keepdims=True, dtype=np.float64).astype(np.float32)
         if np.isnan(highest).any():
             _warn_of_nan()
-        found = weights / weights.sum(axis=-1, keepdims=True, dtype=np.float64).astype(np.float32)
         # A temperature of 0, or as good as 0 for these logits: the limit, as infinities can't be told apart.
         sure = np.isinf(highest) if temperature else np.ones_like(highest, bool)
         return np.where(sure, all_on_one(scores.argmax(axis=-1), scores.shape[-1]), found)

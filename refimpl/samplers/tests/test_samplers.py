@@ -130,8 +130,9 @@ def test_steps_tell_how_many_columns_are_filled():
 @pytest.mark.parametrize("name", ["greedy", "random", "top_k", "top_p", "beam"])
 def test_temperature_zero_is_the_argmax(name, temperature):
     sampler = type(samplers.get(name))(temperature=temperature)
-    next = table([0.5, 1.0, 0.9 if temperature else 1.0, 0.7, 0.1])  # the highest logit is 0
-    assert sampler(next, np.zeros((3, 6), int), index=1)[:, 1:].tolist() == [[1] * 5] * 3
+    for highest in (0.5, 1.0, 2.0):  # the highest logit is below 0, 0 and above it
+        next = table(highest * np.array([0.5, 1.0, 0.9 if temperature else 1.0, 0.7, 0.1]))
+        assert sampler(next, np.zeros((3, 6), int), index=1)[:, 1:].tolist() == [[1] * 5] * 3
 
 
 def test_a_row_that_overflows_leaves_the_others_alone():
