@@ -36,7 +36,7 @@ class DecoderSteps:
         rows, self._columns = prompt.shape
         self._pool = ThreadPool()
         self._source = CrossCache(weights, model, self._pool, source, source_mask)
-        shape = len(weights.decoder.layers), self._columns, 0, self._source.lines.keys.shape[3]
+        shape = len(weights.decoder.sources), self._columns, 0, self._source.lines.keys.shape[3]
         self._own = Lines(*np.zeros((2, *shape), np.float32))
         self._work: Work | None = None
         self.best_only = False  # whether the sampler looks at nothing but the most probable token

@@ -14,6 +14,7 @@ from numba.extending import register_jitable
 
 from refimpl.kernels.eligibility import replaced
 from refimpl.kernels.jit import jit
+from refimpl.loading import call
 from refimpl.random.draws import TINY, gumbel_at, log32
 from refimpl.random.threefry import rounds
 from refimpl.samplers import ranking
@@ -144,7 +145,7 @@ def random(sampler: Any, logits: np.ndarray, noise_rows: np.ndarray) -> np.ndarr
     probabilities = sampler.compute_probabilities(logits)
     rows, size = probabilities.shape
     key, found = sampler.seed_generator.next(), np.empty((rows, size), np.float32)
-    bounds(key, noise_rows.astype(np.int64), probabilities, found)
+    call(bounds, key, noise_rows.astype(np.int64), probabilities, found)
     tokens = np.empty(rows, np.int64)
     for row in range(rows):
         start, likely = int(noise_rows[row]) * size, int(found[row].argmax())
