@@ -29,8 +29,9 @@ def layers(stack: list[Layer], kind: Kind, rows: Rows, caches: tuple[Lines, Line
     """
     count, kept = len(rows.positions), len(caches[OWN].keys)
     for n in range(len(stack)):
-        for part in range(3):
-            block = stack[n].blocks[part]
+        weights = stack[n]
+        for part in range(len(weights.blocks)):
+            block = weights.blocks[part]
             if not len(block.output.kernel):
                 continue
             first, end = share(count, 1, crew)
@@ -48,7 +49,7 @@ def layers(stack: list[Layer], kind: Kind, rows: Rows, caches: tuple[Lines, Line
                 _activate(block, kind, count, work, first, end)
             else:
                 cache = Lines(caches[part].keys[n % kept], caches[part].values[n % kept])
-                _attend(part, stack[n].reach, kind, rows, cache, work, crew)
+                _attend(part, weights.reach, kind, rows, cache, work, crew)
             wait(crew)
             project(work.projected[0], block.output, work.y, crew)
             wait(crew)
