@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from conformance.divergences import read_divergences
+from conformance.commands.run import add_arguments, run_cases
 from conformance.fuzz.options import add_arguments as fuzz_arguments
 from conformance.machine_mutants.options import add_arguments as machine_arguments
 from conformance.matrix import command as matrix_command
-from conformance.run_command import add_arguments, run_cases
+from conformance.suite.divergences import read_divergences
 
 EXAMPLES = """examples:
   python -m conformance run --smoke                    refimpl itself: everything passes
@@ -85,7 +85,7 @@ def parser() -> argparse.ArgumentParser:
 
 def trace(options: argparse.Namespace) -> int:
     """The status page."""
-    from conformance.trace import trace as join
+    from conformance.commands.trace import trace as join
 
     page, orphans = join(options.strict)
     print(page)
@@ -95,9 +95,9 @@ def trace(options: argparse.Namespace) -> int:
 
 def make(options: argparse.Namespace) -> int:
     """Write or check the goldens."""
-    from conformance.make.producers import main as produce
+    from conformance.make.command import main as produce
 
-    return produce(options.check, options.cache, options.presets, options.only)
+    return produce(options)
 
 
 def mutants(options: argparse.Namespace) -> int:

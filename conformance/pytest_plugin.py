@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from conformance.cases import Case
-    from conformance.runner import Verdict
+    from conformance.suite.cases import Case
+    from conformance.suite.runner import Verdict
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -43,7 +43,7 @@ class Suite(pytest.Collector):
 
     def collect(self) -> Iterator[CaseItem]:
         """An item for each case."""
-        from conformance.cases import read_cases
+        from conformance.suite.cases import read_cases
 
         for case in read_cases(self.config.getoption("--conformance-only")):
             yield CaseItem.from_parent(self, name=case.id, case=case)
@@ -51,8 +51,8 @@ class Suite(pytest.Collector):
     def setup(self) -> None:
         """Start the adapter; a broken one is an error of each case, no failure."""
         from conformance.adapters import find
-        from conformance.divergences import expected_failures
-        from conformance.smoke import adapter_problems
+        from conformance.commands.smoke import adapter_problems
+        from conformance.suite.divergences import expected_failures
 
         option = self.config.getoption
         sys.path.insert(0, str(self.config.invocation_params.dir))  # as `python -m` does
@@ -82,7 +82,7 @@ class CaseItem(pytest.Item):
 
     def runtest(self) -> None:
         """Ask it, and turn the verdict into pytest's own."""
-        from conformance.runner import run
+        from conformance.suite.runner import run
 
         suite: Any = self.parent
         with warnings.catch_warnings():
@@ -95,7 +95,7 @@ class CaseItem(pytest.Item):
         for name in ("ratio", "ratio_99"):
             self.user_properties.append((name, getattr(verdict, name)))
         if verdict.bad:
-            from conformance.diagnosis import explained
+            from conformance.suite.diagnosis import explained
 
             (verdict,) = explained(suite.adapter, suite.info, [verdict])
             raise FailedCaseError(self.told(verdict))
@@ -106,7 +106,7 @@ class CaseItem(pytest.Item):
 
     def told(self, verdict: Verdict) -> str:
         """What pytest prints of a failure."""
-        from conformance.report import details
+        from conformance.commands.report import details
 
         option = self.config.getoption
         command, backend = option("--conformance-command"), option("--conformance-backend")

@@ -8,7 +8,7 @@ import subprocess
 import threading
 from typing import Any, TextIO
 
-from conformance.messages import AdapterError, UnsupportedError, decode, encode
+from conformance.suite.messages import AdapterError, UnsupportedError, decode, encode
 
 
 class FailedError(Exception):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from conformance.adapters.transformers import Transformers
-from conformance.messages import UnsupportedError
+from conformance.suite.messages import UnsupportedError
 
 # Nothing is forced at the ends (BartConfig's default forces </s>). CTranslate2 asks for the last two, which published
 # BARTs have.

@@ -8,7 +8,7 @@ import numpy as np
 
 from conformance.adapters.engine import ragged, settings_of
 from conformance.adapters.token_engine import TokenEngine, text_of
-from conformance.messages import UnsupportedError
+from conformance.suite.messages import UnsupportedError
 
 
 class CTranslate2(TokenEngine):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from conformance.adapters.converted import Converted
-from conformance.messages import UnsupportedError
+from conformance.suite.messages import UnsupportedError
 
 LACKS = {
     "presets.": "reads no preset folders of KerasHub: they are converted first",

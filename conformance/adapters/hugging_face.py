@@ -9,8 +9,8 @@ import numpy as np
 from conformance.adapters.engine import Engine, settings_of
 from conformance.adapters.transformers import Transformers
 from conformance.adapters.transformers_trace import recording
-from conformance.messages import UnsupportedError
-from conformance.probes import Recorder
+from conformance.suite.messages import UnsupportedError
+from conformance.suite.probes import Recorder
 
 
 class HuggingFace(Engine):

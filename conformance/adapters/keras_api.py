@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from conformance.messages import UnsupportedError
+from conformance.suite.messages import UnsupportedError
 
 LENGTHS = ("encoder_sequence_length", "decoder_sequence_length")
 

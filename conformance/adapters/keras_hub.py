@@ -8,8 +8,8 @@ import numpy as np
 
 from conformance.adapters.keras_api import KerasApi
 from conformance.adapters.keras_trace import recording
-from conformance.messages import UnsupportedError
-from conformance.probes import Recorder
+from conformance.suite.messages import UnsupportedError
+from conformance.suite.probes import Recorder
 
 
 class KerasHub(KerasApi):

@@ -5,7 +5,7 @@ import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from conformance.probes import BIAS, SIDES, Recorder
+from conformance.suite.probes import BIAS, SIDES, Recorder
 
 BART = {"_self_attention_layer": "self_attention", "_self_attention_layer_norm": "self_attention_norm",
         "_cross_attention_layer": "cross_attention", "_cross_attention_layer_norm": "cross_attention_norm",

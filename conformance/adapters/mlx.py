@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 
 from conformance.adapters.mlx_t5 import T5
-from conformance.messages import UnsupportedError
+from conformance.suite.messages import UnsupportedError
 
 
 class Mlx:

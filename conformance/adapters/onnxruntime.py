@@ -8,7 +8,7 @@ import numpy as np
 
 from conformance.adapters.engine import settings_of
 from conformance.adapters.token_engine import TokenEngine, text_of
-from conformance.messages import UnsupportedError
+from conformance.suite.messages import UnsupportedError
 
 NO_LOOP = "runs graphs: where to stop is decided by the caller's loop"
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from conformance.adapters.keras_api import KerasApi
 from conformance.adapters.refimpl_trace import recording
-from conformance.probes import Recorder
+from conformance.suite.probes import Recorder
 
 
 class Refimpl(KerasApi):

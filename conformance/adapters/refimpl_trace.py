@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from conformance.patches import Patch, patched
-from conformance.probes import BIAS, Recorder
+from conformance.suite.patches import Patch, patched
+from conformance.suite.probes import BIAS, Recorder
 
 ATTENTION = "refimpl.models.attention"
 BART, T5, T5GEMMA, MOONSHINE = (f"refimpl.models.{name}.backbone" for name in ("bart", "t5", "t5gemma", "moonshine"))

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from conformance.messages import UnsupportedError
+from conformance.suite.messages import UnsupportedError
 
 
 class Template:

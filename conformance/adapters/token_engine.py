@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from conformance.adapters.engine import LACKS, Engine
-from conformance.messages import UnsupportedError
+from conformance.suite.messages import UnsupportedError
 
 NO_TEXT = "takes tokens, and has no tokenizer of its own"
 

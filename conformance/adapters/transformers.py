@@ -12,8 +12,8 @@ from conformance.adapters import transformers_moonshine as moonshine
 from conformance.adapters import transformers_t5 as t5
 from conformance.adapters import transformers_t5gemma as t5gemma
 from conformance.adapters.transformers_trace import recording
-from conformance.messages import UnsupportedError
-from conformance.probes import BIAS, Recorder
+from conformance.suite.messages import UnsupportedError
+from conformance.suite.probes import BIAS, Recorder
 
 
 class Transformers:

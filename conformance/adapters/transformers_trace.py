@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from conformance.probes import BIAS, SIDES, Recorder
+from conformance.suite.probes import BIAS, SIDES, Recorder
 
 BART = {"self_attn": "self_attention", "self_attn_layer_norm": "self_attention_norm",
         "encoder_attn": "cross_attention", "encoder_attn_layer_norm": "cross_attention_norm", "fc2": "feed_forward",

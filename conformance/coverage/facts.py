@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from conformance.cases import GOLDEN, Case
+from conformance.suite.cases import GOLDEN, Case
 
 FAMILIES = {"BartBackbone": "bart", "T5Backbone": "t5", "T5GemmaBackbone": "t5gemma"}
 MASKS = ("encoder_padding_mask", "decoder_padding_mask")

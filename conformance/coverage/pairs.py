@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from conformance.cases import read_cases
 from conformance.coverage.facts import facts_of
+from conformance.suite.cases import read_cases
 
 DATA = Path(__file__).with_name("dimensions.json")
 Pair = tuple[tuple[str, str], tuple[str, str]]

@@ -15,11 +15,11 @@ from typing import Any
 import h5py
 import numpy as np
 
-from conformance import compare
 from conformance.fuzz.models import write_preset
 from conformance.fuzz.promised import comparable, near_tie_of_beams, promised, sampler_of
 from conformance.make.truth import EPSILON, noise
-from conformance.messages import answer
+from conformance.suite import compare
+from conformance.suite.messages import answer
 
 NUMERIC = {"logits": ("logits",), "cached_logits": ("logits",),
            "states": ("encoder_sequence_output", "decoder_sequence_output")}  # fmt: skip

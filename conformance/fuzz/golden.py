@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
-from conformance.cases import FORMAT
 from conformance.fuzz.duel import NUMERIC, _moved
 from conformance.fuzz.models import write_preset
 from conformance.make.goldens import render
 from conformance.make.questions import FLAGS
 from conformance.make.truth import noise
-from conformance.messages import answer, encode
+from conformance.suite.cases import FORMAT
+from conformance.suite.messages import answer, encode
 
 # Clause and flag of an operation.
 CLAUSES = {

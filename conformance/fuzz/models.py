@@ -8,9 +8,9 @@ from typing import Any
 import h5py
 import numpy as np
 
-from conformance.cases import GOLDEN
 from conformance.fuzz import places
 from conformance.make.recipe import kind_of, noise
+from conformance.suite.cases import GOLDEN
 
 # Whose JSON files are the pattern, and whose pieces are taken where there are no merges; several are chosen from.
 PATTERNS = {"bart": ["bart_tiny"], "t5": ["t5_tiny", "t5_gated"], "t5gemma": ["t5gemma_tiny"]}

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from conformance.adapters.engine import until
-from conformance.compare import LIMIT
 from conformance.make.search import Search
 from conformance.make.truth import EPSILON
+from conformance.suite.compare import LIMIT
 
 DRAWING = ("RandomSampler", "TopKSampler", "TopPSampler")
 

@@ -20,10 +20,10 @@ from importlib.util import spec_from_file_location
 from pathlib import Path
 from typing import Any
 
-from conformance.cases import Case, read_cases
 from conformance.machine_mutants.operators import Change, changed, changes_of, config_defaults
 from conformance.machine_mutants.reach import ROOT, Reach, apart, functions_at, reach_of, reach_of_tests
-from conformance.runner import run
+from conformance.suite.cases import Case, read_cases
+from conformance.suite.runner import run
 
 # The definition, room by room: the twins and what only speed needs are tested beside their code.
 ROOMS = {

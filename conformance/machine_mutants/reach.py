@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from conformance.cases import Case
+from conformance.suite.cases import Case
 
 ROOT = Path(__file__).parents[2]
 TOP = str(ROOT / "refimpl")

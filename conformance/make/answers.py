@@ -11,11 +11,11 @@ import numpy as np
 
 from conformance.adapters import find
 from conformance.adapters.transformers import Transformers
-from conformance.cases import GOLDEN
 from conformance.make.questions import all_questions
-from conformance.messages import answer
-from conformance.runner import filled_in
-from conformance.signals import spelled_out
+from conformance.suite.cases import GOLDEN
+from conformance.suite.messages import answer
+from conformance.suite.runner import filled_in
+from conformance.suite.signals import spelled_out
 
 
 def answers_of(adapter: Any, questions: list[dict[str, Any]], **load_args: Any) -> dict[str, list[dict[str, Any]]]:

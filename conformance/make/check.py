@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from conformance.cases import GOLDEN
 from conformance.make.goldens import Goldens
 from conformance.make.kept import arrays_of, kept_cases
 from conformance.make.producers import gather, transformers
 from conformance.make.questions import all_questions
 from conformance.make.training import check_training
+from conformance.suite.cases import GOLDEN
 
 SAME = 1e-12  # of the largest element: sums in float64 may be in another order on another machine
 FLOORS = 4.0  # a floor that comes out more than this many times larger or smaller judges otherwise

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from conformance.cases import GOLDEN
+from conformance.suite.cases import GOLDEN
 
 SOURCE = GOLDEN / "presets" / "bart_dropout0"
 

@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from conformance.compare import LIMIT
 from conformance.make.search import Search
 from conformance.make.truth import PROFILE_OF, margins, profile_floors, truth_and_floor
-from conformance.messages import answer
-from conformance.signals import spelled_out
+from conformance.suite.compare import LIMIT
+from conformance.suite.messages import answer
+from conformance.suite.signals import spelled_out
 
 KINDS = {"BeamSampler": "beams", "ContrastiveSampler": "contrastive"}
 

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
-from conformance.cases import FORMAT
-from conformance.compare import sparse
 from conformance.make.generations import certainty, over_truth
 from conformance.make.kept import arrays_of
 from conformance.make.questions import FLAGS
 from conformance.make.traces import trace_rule
 from conformance.make.truth import PROFILE_OF, profile_floors, truth_and_floor
-from conformance.messages import encode
-from conformance.runner import filled_in
+from conformance.suite.cases import FORMAT
+from conformance.suite.compare import sparse
+from conformance.suite.messages import encode
+from conformance.suite.runner import filled_in
 
 BACKENDS = ("jax", "torch", "tensorflow")
 # `scalar`: as on a processor without vectors, whose sums have another order.

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file
 
-from conformance.messages import encode
+from conformance.suite.messages import encode
 
 PRODUCERS = {"hand": "by hand", "tokenizers": "tokenizers", "keras_hub": "keras_hub", "jax": "keras_hub"}
 

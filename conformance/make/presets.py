@@ -9,86 +9,114 @@ import h5py
 import numpy as np
 
 from conformance.make import recipe
+from conformance.make.pieces import trained
+from conformance.make.words import SCRIPT, vocabulary_of
 
-LETTERS = "abcdefghijklmnop"
-
-MERGES = [
-    "Ġ t", "h e", "Ġt he", "i n", "Ġ a", "r e", "a n", "Ġa n", "Ġ Ġ", "ĠĠ Ġ", "1 2", "12 3", "' s", "' S", "' l",
-    "'l l", "e Ġ", "n Ġa", "Ã ©", "ð Ł", "ðŁ ĺ", "a .", "! !", "Ċ Ċ", "< s", "in g",
-]  # fmt: skip
-
-TINY = {"vocabulary_size": 0, "num_layers": 2, "num_heads": 3, "hidden_dim": 12, "intermediate_dim": 20}
-CONFIGS: dict[str, dict[str, Any]] = {
-    "bart_tiny": {**TINY, "dropout": 0.1, "max_sequence_length": 17},
-    "bart_dropout0": {
-        **TINY, "num_layers": 1, "hidden_dim": 15, "intermediate_dim": 22, "dropout": 0.0, "max_sequence_length": 19,
+TINY = {"num_layers": 2, "num_heads": 3, "hidden_dim": 12, "intermediate_dim": 20}
+KINDS = ["sliding_attention", "full_attention"]
+# By the beginning of KerasHub's class names. T5: odd sizes, heads whose width is not hidden / heads, and rows of the
+# embedding table that have no piece. T5Gemma: sides of different sizes, several heads a key, a short window, caps that
+# bite; up to 12 positions KerasHub computes the same as transformers; the cases of the window are longer. Moonshine:
+# heads that do not divide the width, sides of different depth, an odd part of the decoder's heads that turns.
+CONFIGS: dict[str, dict[str, dict[str, Any]]] = {
+    "Bart": {
+        "bart_tiny": {**TINY, "dropout": 0.1, "max_sequence_length": 17},
+        "bart_dropout0": {
+            **TINY, "num_layers": 1, "hidden_dim": 15, "intermediate_dim": 22, "dropout": 0.0,
+            "max_sequence_length": 19,
+        },
+        "bart_scripted": {
+            **TINY, "num_layers": 1, "hidden_dim": 24, "intermediate_dim": 29, "dropout": 0.1,
+            "max_sequence_length": 13,
+        },
     },
-    "bart_scripted": {
-        **TINY, "num_layers": 1, "hidden_dim": 24, "intermediate_dim": 29, "dropout": 0.1, "max_sequence_length": 13,
+    "T5": {
+        "t5_tiny": {
+            "vocabulary_size": 347, "num_layers": 2, "num_heads": 3, "hidden_dim": 14, "intermediate_dim": 19,
+            "key_value_dim": 5, "dropout": 0.1, "activation": "relu", "use_gated_activation": False,
+            "tie_embedding_weights": True, "layer_norm_epsilon": 1e-6,
+        },
+        "t5_gated": {
+            "vocabulary_size": 401, "num_layers": 1, "num_heads": 2, "hidden_dim": 11, "intermediate_dim": 18,
+            "key_value_dim": 7, "dropout": 0.0, "activation": "gelu", "use_gated_activation": True,
+            "tie_embedding_weights": False, "layer_norm_epsilon": 1e-5,
+        },
+    },
+    "T5Gemma": {
+        "t5gemma_tiny": {
+            "vocabulary_size": 353, "encoder_hidden_dim": 12, "encoder_intermediate_dim": 19, "encoder_num_layers": 2,
+            "encoder_num_attention_heads": 6, "encoder_num_key_value_heads": 2, "encoder_head_dim": 4,
+            "encoder_layer_types": KINDS, "decoder_hidden_dim": 16, "decoder_intermediate_dim": 21,
+            "decoder_num_layers": 2, "decoder_num_attention_heads": 4, "decoder_num_key_value_heads": 2,
+            "decoder_head_dim": 6, "decoder_layer_types": KINDS, "dropout_rate": 0.1, "rms_norm_eps": 1e-5,
+            "query_pre_attn_scalar": 7, "sliding_window": 12, "attn_logit_softcapping": 5.0,
+            "final_logit_softcapping": 3.0, "rope_max_wavelength": 500.0,
+        },
+    },
+    "Moonshine": {
+        "moonshine_tiny": {
+            "vocabulary_size": 341, "filter_dim": 23, "hidden_dim": 23, "intermediate_dim": 31,
+            "encoder_num_layers": 1, "encoder_num_heads": 3, "decoder_num_layers": 2, "decoder_num_heads": 2,
+            "feedforward_expansion_factor": 3, "partial_rotary_factor": 0.7, "rope_theta": 700.0,
+        },
     },
 }  # fmt: skip
-LENGTHS = {"bart_tiny": (11, 13), "bart_dropout0": (9, 8), "bart_scripted": (6, 10)}
-FLAT = (("bart_tiny", 9, 3), ("bart_dropout0", 9, 2))  # preset, token and position of nearly constant sum
-
-# The scripted model says, after each token, the listed one; of several the scores are equal.
-SCRIPT = {
-    "<s>": ["a"], "a": ["b"], "b": ["c"], "c": ["</s>"], "</s>": ["p"], "p": ["p"], "d": ["e"], "e": ["f"], "f": ["d"],
-    "g": ["i", "h"], "h": ["</s>"], "i": ["</s>"], "j": ["</s>"], "k": ["<pad>"], "<pad>": ["l"], "l": ["</s>"],
-    "m": ["<s>"], "n": ["o"], "o": ["<mask>"], "<mask>": ["</s>"],
+LENGTHS = {
+    "bart_tiny": (11, 13), "bart_dropout0": (9, 8), "bart_scripted": (6, 10), "t5_tiny": (11, 13), "t5_gated": (9, 8),
+    "t5gemma_tiny": (11, 13), "moonshine_tiny": (13,),
 }  # fmt: skip
-
-
-def byte_characters() -> list[str]:
-    """GPT-2's 256 characters for bytes, in the order of GPT-2's table."""
-    shown = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    return [chr(b) for b in shown] + [chr(256 + n) for n in range(256 - len(shown))]
-
-
-def vocabulary_of(name: str) -> tuple[dict[str, int], list[str]]:
-    """Vocabulary and merges of a preset."""
-    if name == "bart_scripted":
-        tokens = ["<pad>", "a", "b", "<s>", "c", "</s>", "<mask>", *LETTERS[3:], "q", "r", "qr"]
-        return {token: id for id, token in enumerate(tokens)}, ["q r"]
-    merged = [rule.replace(" ", "") for rule in MERGES]
-    tokens = ["<s>", "<pad>", "</s>", *byte_characters(), *merged, "<mask>"]
-    tokens += ["unused"] * (len(tokens) % 2 == 0)
-    return {token: id for id, token in enumerate(tokens)}, list(MERGES)
+FLAT = {"bart_tiny": (9, 3), "bart_dropout0": (9, 2)}  # token and position of nearly constant sum
+FAINT = 9  # the token whose embedding is so small, or so even, that a norm's epsilon matters
 
 
 def write_presets(target: Path) -> None:
-    """Write all presets below `target`."""
+    """Write all presets below `target`; a SentencePiece model that is there already is kept."""
     import keras_hub
 
-    for name, config in CONFIGS.items():
-        words, merges = vocabulary_of(name)
-        models = keras_hub.models
-        tokenizer = models.BartTokenizer(words, merges)
-        source, spoken = LENGTHS[name]
-        preprocessor = models.BartSeq2SeqLMPreprocessor(tokenizer, source, spoken)
-        backbone = models.BartBackbone(**{**config, "vocabulary_size": len(words)})
-        lm = models.BartSeq2SeqLM(backbone, preprocessor)
-        fill(name, backbone, words)
-        shutil.rmtree(target / name, ignore_errors=True)
-        lm.save_to_preset(str(target / name))
+    models = keras_hub.models
+    for family, configs in CONFIGS.items():
+        audio = [keras_hub.layers.MoonshineAudioConverter()] if family == "Moonshine" else []
+        task = f"{family}AudioToText" if audio else f"{family}Seq2SeqLM"
+        for name, config in configs.items():
+            asset = target / name / "assets" / "tokenizer" / "vocabulary.spm"
+            words, merges = vocabulary_of(name)
+            if family == "Bart":
+                vocabulary, sizes = (words, merges), {**config, "vocabulary_size": len(words)}
+            else:
+                vocabulary, sizes = (asset.read_bytes() if asset.exists() else trained(name),), config
+            tokenizer = getattr(models, f"{family}Tokenizer")(*vocabulary)
+            preprocessor = getattr(models, f"{task}Preprocessor")(*audio, tokenizer, *LENGTHS[name])
+            backbone = getattr(models, f"{family}Backbone")(**sizes)
+            places = places_of(backbone)
+            values = weights(name, {place: tuple(variable.shape) for place, variable in places.items()})
+            for place, variable in places.items():
+                variable.assign(values[place].astype("float32"))
+            shutil.rmtree(target / name, ignore_errors=True)
+            getattr(models, task)(backbone, preprocessor).save_to_preset(str(target / name))
 
 
-def fill(name: str, backbone: Any, words: dict[str, int]) -> None:
-    """Give every weight its values by the recipe."""
-    places = places_of(backbone)
-    numbers = {place: number for number, place in enumerate(sorted(places))}
-    values = {place: recipe.weight(place, numbers[place], tuple(w.shape)) for place, w in places.items()}
+def weights(name: str, shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
+    """The weights of a preset by the recipe, by their datasets in the saved file."""
+    values = {place: recipe.weight(place, number, shapes[place]) for number, place in enumerate(sorted(shapes))}
     if name == "bart_scripted":
-        fill_script(values, words)
-    for preset, token, position in FLAT:
-        if preset == name:
-            tables = [values[f"layers/position_embedding{n}/vars/0"] for n in ("", "_1")]
-            recipe.flatten_rows(values["layers/reversible_embedding/vars/0"], tables, token, position)
-    for place, variable in places.items():
-        variable.assign(values[place].astype("float32"))
+        fill_script(values)
+    elif name in FLAT:
+        tables = [values[f"layers/position_embedding{n}/vars/0"] for n in ("", "_1")]
+        recipe.flatten_rows(values["layers/reversible_embedding/vars/0"], tables, *FLAT[name])
+    for place, value in values.items():
+        if name.startswith("t5_") and place.endswith("embedding/vars/0"):
+            value[FAINT] *= 2.0**-10
+        elif name.startswith("moonshine") and place.endswith("reversible_embedding/vars/0"):
+            value[FAINT] = 0.5 + value[FAINT] / 256
+        elif "rotary" in place:  # those of the configuration
+            theta = CONFIGS["Moonshine"][name]["rope_theta"]
+            value[:] = np.power(theta, -np.arange(len(value)) / len(value))
+    return values
 
 
-def fill_script(values: dict[str, np.ndarray], words: dict[str, int]) -> None:
+def fill_script(values: dict[str, np.ndarray]) -> None:
     """Zero what would disturb the script, and write it into the decoder's feed-forward layer."""
+    words, _ = vocabulary_of("bart_scripted")
     for place, value in values.items():
         value[...] = 1.0 if recipe.kind_of(place) == "gamma" else 0.0
     follows = {words[token]: [words[t] for t in best] for token, best in SCRIPT.items()}

@@ -1,4 +1,4 @@
-"""`python -m conformance make`: asks the producers, writes the goldens."""
+"""Asks the producers: each with what it is asked, some in processes of their own."""
 
 import json
 import os
@@ -10,14 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from conformance.adapters.transformers import Transformers
-from conformance.cases import GOLDEN
 from conformance.make.answers import answers_of
-from conformance.make.goldens import BACKENDS, SCALAR, Goldens
-from conformance.make.kept import kept_cases
+from conformance.make.goldens import BACKENDS, SCALAR
 from conformance.make.quantized import Quantized
-from conformance.make.questions import all_questions
 from conformance.make.truth import PROFILE_OF
-from conformance.runner import filled_in
+from conformance.suite.runner import filled_in
 
 
 def ask_apart(
@@ -110,35 +107,3 @@ def transformers() -> dict[str, Transformers]:
         "int8": Quantized(),
         "int8-per-channel": Quantized(per_channel=True),
     }
-
-
-def make(target: Path, cache: str | None = None) -> list[str]:
-    """Write the goldens below `target`; returns the problems. What is there as it is asked now is kept."""
-    questions = all_questions()
-    kept = kept_cases(target, questions)
-    found = gather([q for q in questions if q["id"] not in kept], cache)
-    print(f"{len(questions) - len(kept)} of {len(questions)} questions are new or were changed")
-    goldens = Goldens({name: f["answers"] for name, f in found.items()}, {name: f["info"] for name, f in found.items()})
-    goldens.scorers = transformers()
-    goldens.build(questions, kept, target)
-    if not goldens.problems:
-        print("removed:", goldens.write(target))
-    return goldens.problems
-
-
-def main(check_only: bool, cache: str | None, presets: bool, only: str = "") -> int:
-    """Write the goldens, or compare them with what is kept; prints what is wrong."""
-    from conformance.make.check import check
-
-    if presets:
-        from conformance.make import moonshine_presets, t5_presets, t5gemma_presets
-        from conformance.make import presets as bart_presets
-
-        bart_presets.write_presets(GOLDEN / "presets")
-        t5_presets.write_presets(GOLDEN / "presets")
-        t5gemma_presets.write_presets(GOLDEN / "presets")
-        moonshine_presets.write_presets(GOLDEN / "presets")
-    problems = check(only) if check_only else make(GOLDEN, cache)
-    done = "all goldens come out as they are kept" if check_only else "all goldens are made"
-    print("\n".join(problems) or done)
-    return int(bool(problems))

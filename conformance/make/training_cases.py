@@ -20,12 +20,12 @@ from safetensors.numpy import save_file
 
 from conformance.adapters.keras_hub import KerasHub
 from conformance.adapters.transformers import Transformers
-from conformance.cases import FORMAT, GOLDEN
 from conformance.make.goldens import render
 from conformance.make.questions import moonshine
 from conformance.make.questions.covering import training_questions
-from conformance.runner import filled_in
-from conformance.signals import spelled_out
+from conformance.suite.cases import FORMAT, GOLDEN
+from conformance.suite.runner import filled_in
+from conformance.suite.signals import spelled_out
 
 PRESET, SPOKEN = "bart_dropout0", "training.batch.train#moonshine"  # the one question about sound
 FLAGS = {

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from conformance.compare import percentile_99
-from conformance.divergences import expected_failures
+from conformance.suite.compare import percentile_99
+from conformance.suite.divergences import expected_failures
 
 EPSILON = 2.0**-24  # of float32: half a unit in the last place of 1
 # Runs in less than float32, by the profile whose floor they give.

@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from conformance.cases import Case, read_cases
-from conformance.clauses import read_clauses
-from conformance.divergences import Divergence, read_divergences
+from conformance.suite.cases import Case, read_cases
+from conformance.suite.clauses import read_clauses
+from conformance.suite.divergences import Divergence, read_divergences
 
 HERE = Path(__file__).parent
 FINDINGS = HERE.parent / "results" / "findings.md"

@@ -6,9 +6,9 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from conformance.cases import read_cases
-from conformance.patches import Patch, patched
-from conformance.runner import run
+from conformance.suite.cases import read_cases
+from conformance.suite.patches import Patch, patched
+from conformance.suite.runner import run
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from conformance.cases import read_cases
-from conformance.diagnosis import FLOW, faulty
 from conformance.mutants import Mutant, all_mutants
 from conformance.mutants.blocks import named, right_names
 from conformance.mutants.kept import Kept, OtherCodeError, Result
 from conformance.mutants.nulls import NULLS, Null
-from conformance.runner import Verdict, run
+from conformance.suite.cases import read_cases
+from conformance.suite.diagnosis import FLOW, faulty
+from conformance.suite.runner import Verdict, run
 
 # What must hold: share of mutants killed, null variants flagged, share of killed mutants whose block is named, mutants.
 KILLED, FLAGGED, NAMED, MUTANTS = 0.95, 0, 0.80, 120

@@ -96,7 +96,7 @@ def _fitted(right: Any, self: Any, layout: Any, dtype: str) -> Any:
 
 
 def _lax_json(right: Any, text: str, file: str) -> Any:
-    from conformance.cases import GOLDEN
+    from conformance.suite.cases import GOLDEN
 
     try:
         return right(text, file)
@@ -110,7 +110,7 @@ def _subclass(cls: Any) -> Any:
 
 
 def _any_preprocessor() -> Any:
-    from conformance.cases import GOLDEN
+    from conformance.suite.cases import GOLDEN
     from refimpl.models import BartSeq2SeqLMPreprocessor
 
     return BartSeq2SeqLMPreprocessor.from_preset(str(GOLDEN / "presets" / "bart_dropout0"))

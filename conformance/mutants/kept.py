@@ -8,7 +8,7 @@ from pathlib import Path
 
 import conformance
 import refimpl
-from conformance.cases import GOLDEN
+from conformance.suite.cases import GOLDEN
 
 
 class OtherCodeError(ValueError):

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from conformance.adapters.refimpl import Refimpl
-from conformance.cases import Case
-from conformance.patches import Patch, patched
+from conformance.suite.cases import Case
+from conformance.suite.patches import Patch, patched
 
 OPS, ATTENTION = "refimpl.autograd.ops", "refimpl.autograd.attention"
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from conformance.cases import GOLDEN
 from conformance.mutants import Mutant
 from conformance.mutants.arithmetic import result
 from conformance.mutants.loop import PREPROCESSOR, _length
 from conformance.mutants.text import BPE
+from conformance.suite.cases import GOLDEN
 
 BACKBONE, BART, TOKENIZER = "refimpl.models.backbone", "refimpl.models.bart.backbone", "refimpl.tokenizers.tokenizer"
 LM, TASK, REGISTRY = "refimpl.models.seq_2_seq_lm", "refimpl.models.task", "refimpl.presets.registry"

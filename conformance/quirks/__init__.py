@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from conformance.patches import Patch, patched
+from conformance.suite.patches import Patch, patched
 
 VERSION = "keras-hub 0.32.0, keras 3.15.1"
 BACKENDS = ("jax", "torch", "tensorflow")

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from conformance.patches import patched
 from conformance.quirks import Quirk
+from conformance.suite.patches import patched
 
 STEP, SOUND = "refimpl.decoding.generate_step", "refimpl.models.moonshine.preprocessor"
 SAMPLERS, IO = "refimpl.samplers", "refimpl.models.generate_io"

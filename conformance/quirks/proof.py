@@ -15,14 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from conformance import compare
 from conformance.adapters.command import FailedError
 from conformance.adapters.refimpl import Refimpl
-from conformance.cases import Case, read_cases
-from conformance.divergences import Divergence, expected_failures, read_divergences
-from conformance.messages import UnsupportedError, answer, decode
 from conformance.quirks import BACKENDS, all_quirks, switched_on
-from conformance.runner import filled_in, run, run_case, true_input
+from conformance.suite import compare
+from conformance.suite.cases import Case, read_cases
+from conformance.suite.divergences import Divergence, expected_failures, read_divergences
+from conformance.suite.messages import UnsupportedError, answer, decode
+from conformance.suite.runner import filled_in, run, run_case, true_input
 
 RECORDED = Path(__file__).parent / "keras_hub.json"
 CAPABILITIES = {"core", "probe", "formats", "trace", "jax-random", "t5gemma", "moonshine"}

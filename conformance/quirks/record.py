@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from conformance.adapters.keras_hub import KerasHub
-from conformance.messages import encode
 from conformance.quirks.proof import RECORDED, asked, links, replies_to
+from conformance.suite.messages import encode
 
 
 def short(value: Any) -> Any:

@@ -14,7 +14,7 @@ import re
 import sys
 import warnings
 
-from conformance.divergences import PAGE, Divergence, read_divergences
+from conformance.suite.divergences import PAGE, Divergence, read_divergences
 
 _NUMBER = re.compile(r"-?\d+\.\d+(?:e-?\d+)?")
 _CLOSE = 2e-3

@@ -2,14 +2,14 @@
 
 import pytest
 
-from conformance.cases import read_cases
-from conformance.compare import floors
 from conformance.mutants import all_mutants
 from conformance.mutants.blocks import right_names
 from conformance.mutants.campaign import MUTANTS, figures, judge, run_mutants
 from conformance.mutants.kept import Kept, OtherCodeError, Result, fingerprint
 from conformance.mutants.nulls import NULLS
-from conformance.runner import PROFILES, run
+from conformance.suite.cases import read_cases
+from conformance.suite.compare import floors
+from conformance.suite.runner import PROFILES, run
 
 KILLED = Result("x", "models.logits#a", "m", "logits", named=True)
 

@@ -5,8 +5,8 @@ import functools
 import pytest
 
 from conformance.adapters.refimpl import Refimpl
-from conformance.cases import read_cases
-from conformance.runner import run
+from conformance.suite.cases import read_cases
+from conformance.suite.runner import run
 
 # Texts, folders and samplers alone know no kernels: there the definition is asked once more in the slower stage only,
 # and so is all that was drawn.

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from conformance.adapters.refimpl import Refimpl
-from conformance.cases import read_cases
-from conformance.diagnosis import explained, faulty, locate
-from conformance.messages import UnsupportedError
 from conformance.mutants import all_mutants
 from conformance.mutants.blocks import named
-from conformance.runner import run
+from conformance.suite.cases import read_cases
+from conformance.suite.diagnosis import explained, faulty, locate
+from conformance.suite.messages import UnsupportedError
+from conformance.suite.runner import run
 
 CASE = read_cases("models.trace.blocks#two-layers")[0]
 T5_CASE = read_cases("models.trace.blocks#t5-one-layer")[0]

@@ -6,8 +6,8 @@ from typing import Any
 
 from conformance.adapters import KNOWN, expected_file
 from conformance.adapters.engine import Engine, settings_of
-from conformance.cases import read_cases
-from conformance.runner import run
+from conformance.suite.cases import read_cases
+from conformance.suite.runner import run
 
 # Programs are asked by --command and name their file by --expected.
 OVER_THE_WIRE = {"transformers-js", "transformers-flax", "torchtext"}

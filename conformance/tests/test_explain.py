@@ -3,7 +3,7 @@
 import numpy as np
 
 from conformance.adapters.refimpl_trace import recording
-from conformance.probes import Recorder
+from conformance.suite.probes import Recorder
 from refimpl.autograd.attention import attention_mix
 from refimpl.models import Seq2SeqLM
 from refimpl.models.attention import project

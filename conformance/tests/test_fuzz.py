@@ -11,10 +11,10 @@ import pytest
 pytest.importorskip("hypothesis")
 
 from conformance.__main__ import main
-from conformance.cases import read_cases
 from conformance.fuzz.ledger import Ledger, LedgerError
 from conformance.fuzz.options import ARCHITECTURES
 from conformance.fuzz.unit import Plan, Report, duel_of, run_unit
+from conformance.suite.cases import read_cases
 
 STRAY = "conformance.tests.strays:"
 TOKENIZE = Plan("refimpl", STRAY + "SmallLetters", calls=("tokenize",), examples=60, shrink=30)

@@ -6,10 +6,10 @@ import sys
 
 import pytest
 
-from conformance.cases import read_cases
 from conformance.machine_mutants.campaign import judge, report, sample
 from conformance.machine_mutants.operators import Change, changed, changes_of
 from conformance.machine_mutants.reach import functions_at
+from conformance.suite.cases import read_cases
 
 T5_TEST = "refimpl/models/tests/test_t5.py::test_a_source_without_any_token_gives_finite_logits_and_moves_no_other_row"
 CODE = """

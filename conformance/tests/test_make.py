@@ -6,11 +6,11 @@ import h5py
 import numpy as np
 import pytest
 
-from conformance.cases import GOLDEN
-from conformance.damage import damaged
 from conformance.make.check import check, unlike
 from conformance.make.kept import arrays_of, kept_cases, unchanged
 from conformance.make.questions import all_questions
+from conformance.suite.cases import GOLDEN
+from conformance.suite.damage import damaged
 
 H5 = "model.weights.h5"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from conformance.make.moonshine_digits import HELDOUT, rows
+from conformance.shipped.moonshine_digits import HELDOUT, rows
 from refimpl.models import AudioToText
 from refimpl.preprocessing.audio_file import read_recording
 from refimpl.presets.shipped import shipped_preset

@@ -3,10 +3,10 @@
 import pytest
 
 from conformance.adapters.refimpl import Refimpl
-from conformance.cases import read_cases
-from conformance.clauses import read_clauses
 from conformance.mutants import Mutant, all_mutants, killer
-from conformance.runner import run
+from conformance.suite.cases import read_cases
+from conformance.suite.clauses import read_clauses
+from conformance.suite.runner import run
 
 MUTANTS = all_mutants()
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from conformance.cases import read_cases
+from conformance.suite.cases import read_cases
 
 pytest_plugins = ["pytester"]
 PORT = """

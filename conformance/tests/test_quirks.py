@@ -3,11 +3,11 @@
 import pytest
 
 from conformance.adapters.refimpl_quirks import RefimplQuirks
-from conformance.cases import read_cases
-from conformance.divergences import read_divergences
 from conformance.quirks import BACKENDS, Quirk, all_quirks, switched_on
 from conformance.quirks.proof import UNRECORDED, agreement, difference, links, live_differences, problem, replies_to
-from conformance.runner import run_case
+from conformance.suite.cases import read_cases
+from conformance.suite.divergences import read_divergences
+from conformance.suite.runner import run_case
 
 LINKS = list(links())
 

@@ -11,13 +11,13 @@ import h5py
 import numpy as np
 import pytest
 
-from conformance import compare
 from conformance.__main__ import main
 from conformance.adapters.command import Command
-from conformance.cases import GOLDEN, CaseError, read_cases
-from conformance.messages import UnsupportedError, decode, encode
-from conformance.report import details, table, write_json, write_junit
-from conformance.runner import run, run_case
+from conformance.commands.report import details, table, write_json, write_junit
+from conformance.suite import compare
+from conformance.suite.cases import GOLDEN, CaseError, read_cases
+from conformance.suite.messages import UnsupportedError, decode, encode
+from conformance.suite.runner import run, run_case
 
 CASE = read_cases("tokenizers.vocabulary.look-up#ids-are-the-presets")[0]
 RIGHT = CASE.steps[1]["expect"]["exact"]

@@ -7,10 +7,10 @@ import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
 from conformance.adapters.refimpl import Refimpl
-from conformance.cases import GOLDEN, read_cases
-from conformance.messages import answer, encode
-from conformance.report import content
-from conformance.runner import filled_in, run
+from conformance.commands.report import content
+from conformance.suite.cases import GOLDEN, read_cases
+from conformance.suite.messages import answer, encode
+from conformance.suite.runner import filled_in, run
 
 FILES = [path for path in sorted(GOLDEN.glob("*/*.json")) if b'"format": 1' in path.read_bytes()[:40]]
 RESULTS = sorted((Path(__file__).parents[1] / "results").glob("*.json"))

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from conformance.cases import GOLDEN, read_cases
-from conformance.clauses import SPEC, SpecError, read_clauses
-from conformance.divergences import read_divergences
+from conformance.commands.trace import citations
 from conformance.make import recipe
-from conformance.trace import citations
+from conformance.suite.cases import GOLDEN, read_cases
+from conformance.suite.clauses import SPEC, SpecError, read_clauses
+from conformance.suite.divergences import read_divergences
 
 
 def test_every_case_has_a_clause():

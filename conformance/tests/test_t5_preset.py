@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from conformance.make.t5_g2p import TO_PHONEMES, TO_SPELLING, rows
+from conformance.shipped.t5_g2p import TO_PHONEMES, TO_SPELLING, rows
 from refimpl.models import Seq2SeqLM
 from refimpl.presets.shipped import shipped_preset
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import h5py
 
-from conformance.cases import GOLDEN
 from conformance.make.questions import ask, load, step
 from conformance.make.questions.covering_samplers import sampler_question
 from conformance.make.questions.covering_texts import STOPS, Row, chosen, packed, shown, texts
+from conformance.suite.cases import GOLDEN
 
 ROWS = Path(__file__).with_name("covering.json")
 VOCABULARY = 13  # small tables, small answers

@@ -4,10 +4,10 @@
 import json
 from typing import Any
 
-from conformance.cases import GOLDEN
 from conformance.make.questions import ask, load, step
 from conformance.make.questions.batches import padded, poisoned, rows_of
 from conformance.make.questions.covering import changes
+from conformance.suite.cases import GOLDEN
 
 SIZES = {"t5_tiny": 347, "t5_gated": 401}
 STATES = {"numeric": ["encoder_sequence_output", "decoder_sequence_output"]}

@@ -3,8 +3,8 @@
 
 from typing import Any
 
-from conformance.make.presets import MERGES, byte_characters
 from conformance.make.questions import ask, load, refused, step
+from conformance.make.words import MERGES, byte_characters
 
 TEXTS = [
     ("byte-pair.split", "contractions", "Split", "it's he'll I'LL we've o'clock 's 'S 'RE 're"),

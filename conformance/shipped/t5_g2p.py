@@ -1,8 +1,8 @@
 """The real T5: spelling to phonemes and phonemes to spelling in one model, told apart by T5's task prefixes.
 
-    python -m conformance.make.t5_g2p data WORK       # pairs, validation and held-out words, the untrained preset
+    python -m conformance.shipped.t5_g2p data WORK       # pairs, validation and held-out words, the untrained preset
     refimpl fit --data WORK/pairs.tsv --validation-data WORK/validation.tsv --preset WORK/new --from-scratch ...
-    python -m conformance.make.t5_g2p score FOLDER    # both directions on the held-out words
+    python -m conformance.shipped.t5_g2p score FOLDER    # both directions on the held-out words
 
 `data` needs KerasHub, which builds the untrained preset; `score` asks the command `refimpl generate`.
 """
@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from conformance.make.g2p_data import (
+from conformance.shipped.g2p_data import (
     PHONEMES,
     Pronunciations,
     error_rates,

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from conformance.cases import CAPABILITIES, GOLDEN, Case
-from conformance.messages import answer
+from conformance.suite.cases import CAPABILITIES, GOLDEN, Case
+from conformance.suite.messages import answer
 
 ECHOED = {
     "floats": np.array([[1.5, -(2.0**-149), 3.4028235e38]], "float32"),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from conformance.runner import VERDICTS, Verdict
+from conformance.suite.runner import VERDICTS, Verdict
 
 
 def table(verdicts: Sequence[Verdict]) -> str:

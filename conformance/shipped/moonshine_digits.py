@@ -1,9 +1,9 @@
 """The real Moonshine: the numbers from 0 to 999, spoken by espeak-ng, to digits.
 
-    python -m conformance.make.moonshine_digits data WORK            # recordings, tables, the untrained preset
+    python -m conformance.shipped.moonshine_digits data WORK            # recordings, tables, the untrained preset
     refimpl fit --data WORK/short.tsv --preset WORK/new --from-scratch ...
-    python -m conformance.make.moonshine_digits score WORK FOLDER    # on what was held out
-    python -m conformance.make.moonshine_digits ship WORK FOLDER     # twenty recordings, and what KerasHub hears
+    python -m conformance.shipped.moonshine_digits score WORK FOLDER    # on what was held out
+    python -m conformance.shipped.moonshine_digits ship WORK FOLDER     # twenty recordings, and what KerasHub hears
 
 `data` needs the program espeak-ng, sentencepiece and KerasHub, which builds the untrained preset; `score` asks the
 command `refimpl generate`.
@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from conformance.make.g2p_data import edit_distance
+from conformance.shipped.g2p_data import edit_distance
 
 SEED, RATE, HELDOUT = 2024, 16_000, "heldout.tsv"
 VOICES = ("en", "en-US", "en-GB-scotland", "en-GB-x-gbclan", "en-GB-x-rp", "en-GB-x-gbcwmd", "en-029")

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file
 
-from conformance.clauses import CHAPTERS, ID
+from conformance.suite.clauses import CHAPTERS, ID
 
-_BESIDE = Path(__file__).parent.parent
+_BESIDE = Path(__file__).parents[2]
 GOLDEN = next((path for path in (_BESIDE / "golden", _BESIDE / "refimpl" / "golden") if path.is_dir()), _BESIDE)
 FORMAT = 1
 CAPABILITIES = ("core", "probe", "trace", "formats", "safe-loading", "exact-rows", "jax-random", "t5gemma", "moonshine")

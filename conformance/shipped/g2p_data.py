@@ -135,7 +135,7 @@ def error_rates(outputs: Sequence[str], references: Sequence[Sequence[str]]) -> 
 
 
 def main() -> None:
-    """Write the training pairs for `refimpl fit`: `python conformance/make/g2p_data.py FILE.tsv`."""
+    """Write the training pairs for `refimpl fit`: `python conformance/shipped/g2p_data.py FILE.tsv`."""
     training, _ = split_words(load_pronunciations())
     write_pairs(Path(sys.argv[1]), training)
 

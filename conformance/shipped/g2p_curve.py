@@ -1,4 +1,4 @@
-"""Draw the learning curves of the two spelling-to-phonemes models: `python conformance/make/g2p_curve.py OUT.png`.
+"""Draw the learning curves of the two spelling-to-phonemes models: `python conformance/shipped/g2p_curve.py OUT.png`.
 
 Reads `training.json` of both presets; the losses are means over the tokens. Needs matplotlib.
 """

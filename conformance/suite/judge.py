@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from conformance import compare
-from conformance.cases import GOLDEN, Case
-from conformance.signals import spelled_out
+from conformance.suite import compare
+from conformance.suite.cases import GOLDEN, Case
+from conformance.suite.signals import spelled_out
 
 
 def offered(result: dict[str, Any], order: list[str]) -> list[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from conformance.clauses import SPEC, SpecError
+from conformance.suite.clauses import SPEC, SpecError
 
 PAGE = SPEC / "divergences.md"
 _HEADING = re.compile(r"^### +(\S+) *$", re.MULTILINE)

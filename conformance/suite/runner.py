@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from conformance.cases import GOLDEN, Case
-from conformance.damage import damaged
-from conformance.judge import Judge
-from conformance.messages import answer
-from conformance.signals import spelled_out
+from conformance.suite.cases import GOLDEN, Case
+from conformance.suite.damage import damaged
+from conformance.suite.judge import Judge
+from conformance.suite.messages import answer
+from conformance.suite.signals import spelled_out
 
 VERDICTS = ("pass", "fail", "error", "unsupported", "expected failure", "unexpected pass")
 BAD = ("fail", "error", "unexpected pass")

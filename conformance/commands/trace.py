@@ -4,12 +4,12 @@ import re
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from conformance.cases import read_cases
-from conformance.clauses import ID, SPEC, Clause, read_clauses
-from conformance.divergences import read_divergences
 from conformance.quirks import BACKENDS, all_quirks
+from conformance.suite.cases import read_cases
+from conformance.suite.clauses import ID, SPEC, Clause, read_clauses
+from conformance.suite.divergences import read_divergences
 
-REFIMPL = Path(__file__).parent.parent / "refimpl"
+REFIMPL = Path(__file__).parents[2] / "refimpl"
 # `Spec:` lines of docstrings (they may go on for lines that hold ids only), "(spec: id)", and an error's last string.
 _SPEC = re.compile(r"[Ss]pec: ((?:" + ID.pattern + r")(?:,\s+" + ID.pattern + r")*)")
 _STRING = re.compile(r"[\"\[](" + ID.pattern + r")[\"\]]")

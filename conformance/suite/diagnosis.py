@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from conformance import compare
-from conformance.cases import Case, read_cases
-from conformance.judge import offered
-from conformance.messages import answer
-from conformance.runner import Verdict, filled_in, true_input
+from conformance.suite import compare
+from conformance.suite.cases import Case, read_cases
+from conformance.suite.judge import offered
+from conformance.suite.messages import answer
+from conformance.suite.runner import Verdict, filled_in, true_input
 
 # Rooms in the order in which data flow: a fault shows first in its own, then in those that use it. What is saved and
 # loaded again passes through all others, so presets come after them.

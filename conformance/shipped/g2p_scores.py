@@ -1,6 +1,6 @@
 """Score a spelling-to-phonemes preset on the held-out words, with any library that carries KerasHub's names.
 
-    python conformance/make/g2p_scores.py --preset golden/presets/bart_g2p_en --library refimpl
+    python conformance/shipped/g2p_scores.py --preset golden/presets/bart_g2p_en --library refimpl
 
 Prints the error rates as JSON; `--texts FILE` also writes what was generated, a line a word, so that two libraries can
 be compared. For `--library keras_hub` set KERAS_BACKEND.

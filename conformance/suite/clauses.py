@@ -11,7 +11,7 @@ CHAPTERS = (
     "tokenizers", "preprocessing", "models", "decoding", "generate", "samplers", "presets", "training",
     "invariance", "task", "cli",
 )  # fmt: skip
-SPEC = Path(__file__).parent / "spec"
+SPEC = Path(__file__).parents[1] / "spec"
 ID = re.compile(r"(?:" + "|".join(CHAPTERS) + r")(?:\.[a-z0-9]+(?:-[a-z0-9]+)*){1,2}")
 _HEADING = re.compile(r"^### +(\S+) *$", re.MULTILINE)
 _FIELD = re.compile(r"^\*(Why|Source|Status)\*:? +(.*?)(?=^\*(?:Why|Source|Status)\*|\Z)", re.MULTILINE | re.DOTALL)

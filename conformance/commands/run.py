@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from conformance import report
 from conformance.adapters import expected_file, find
-from conformance.cases import read_cases
-from conformance.diagnosis import explained
-from conformance.divergences import expected_failures
-from conformance.runner import PROFILES, Verdict, run
-from conformance.smoke import adapter_problems, smoke_cases
+from conformance.commands import report
+from conformance.commands.smoke import adapter_problems, smoke_cases
+from conformance.suite.cases import read_cases
+from conformance.suite.diagnosis import explained
+from conformance.suite.divergences import expected_failures
+from conformance.suite.runner import PROFILES, Verdict, run
 
 EXAMPLES = """examples:
   python -m conformance run --backend my_adapter:MyLibrary --smoke

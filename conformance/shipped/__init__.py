@@ -1,0 +1,1 @@
+"""How the shipped models were trained: their data, the training, the scores."""

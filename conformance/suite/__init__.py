@@ -1,0 +1,1 @@
+"""The suite itself: clauses, cases, messages, the run, the verdict, where the first difference arises."""
