@@ -98,7 +98,7 @@ class DecoderSteps:
         caches = self._own, self._source.lines
 
         def run(crew: Crew) -> None:
-            layers(stack.layers, stack.kind, batch, caches, work, crew)
+            layers(stack.blocks, stack.kind, batch, caches, work, crew)
 
         self._pool.run(run, len(work.x) * stack.products, (layers,))
         states = np.array(self._backbone.final_norm(scope, "decoder", work.x))
@@ -182,7 +182,7 @@ class CrossCache:
         own = Lines(*np.zeros((2, 1, len(at), 1, work.projected[2].shape[1]), np.float32))
 
         def run(crew: Crew) -> None:
-            layers(stack.layers, stack.kind, rows, (own, own), work, crew)
+            layers(stack.blocks, stack.kind, rows, (own, own), work, crew)
 
         pool.run(run, stack.products * len(at), (layers,))
         return backbone.final_norm(weights.scope, "encoder", work.x)

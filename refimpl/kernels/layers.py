@@ -11,51 +11,48 @@ from typing import Any
 
 import numpy as np
 
-from refimpl.kernels.jit import jit, jit_in_any_order
+from refimpl.kernels.jit import inner, jit, jit_in_any_order
 from refimpl.kernels.matmul import matmul
 from refimpl.kernels.row_ops import activate, layer_norm, rms_norm, softmax
 from refimpl.kernels.thread_pool import Crew, share, wait
-from refimpl.kernels.weights import Array, Block, Dense, Kind, Layer, Lines, Rows, Work
+from refimpl.kernels.weights import FEED_FORWARD, OWN, SOURCE, Array, Block, Dense, Kind, Lines, Rows, Work
 
-OWN, SOURCE, FEED_FORWARD = range(3)
 UNIT = 16  # columns that one thread has at least: a cache line
 
 
 @jit
-def layers(stack: list[Layer], kind: Kind, rows: Rows, caches: tuple[Lines, Lines], work: Work, crew: Crew) -> None:
-    """All blocks of all layers, the result in `work.x`. The encoder's have none for the source, and share one cache.
+def layers(stack: list[Block], kind: Kind, rows: Rows, caches: tuple[Lines, Lines], work: Work, crew: Crew) -> None:
+    """All blocks of all layers, the result in `work.x`. The encoder's layers share one cache.
 
     Shapes: rows.positions (R), work.x (R, E).
     """
-    count, kept = len(rows.positions), len(caches[OWN].keys)
+    count = len(rows.positions)
     for n in range(len(stack)):
-        weights = stack[n]
-        for part in range(len(weights.blocks)):
-            block = weights.blocks[part]
-            if not len(block.output.kernel):
-                continue
-            first, end = share(count, 1, crew)
-            for r in range(first, end):
-                normalize(work.x[r], block.before, kind.epsilon, work.n[r])
-            wait(crew)
-            first, end = share(len(block.inputs[0].kernel), UNIT, crew)
-            if part != FEED_FORWARD:
-                first, end = share(kind.key_value_heads, 1, crew)
-            for i in range(1 if part == SOURCE else len(block.inputs)):
-                width = 1 if part == FEED_FORWARD else len(block.inputs[i].kernel) // kind.key_value_heads
-                if len(block.inputs[i].kernel):
-                    matmul(work.n, block.inputs[i], work.projected[i], first * width, end * width)
-            if part == FEED_FORWARD:
-                _activate(block, kind, count, work, first, end)
-            else:
-                cache = Lines(caches[part].keys[n % kept], caches[part].values[n % kept])
-                _attend(part, weights.reach, kind, rows, cache, work, crew)
-            wait(crew)
-            project(work.projected[0], block.output, work.y, crew)
-            wait(crew)
-            first, end = share(count, 1, crew)
-            for r in range(first, end):
-                _add(block, kind, work, r)
+        block = stack[n]
+        part = block.part
+        first, end = share(count, 1, crew)
+        for r in range(first, end):
+            normalize(work.x[r], block.before, kind.epsilon, work.n[r])
+        wait(crew)
+        first, end = share(len(block.inputs[0].kernel), UNIT, crew)
+        if part != FEED_FORWARD:
+            first, end = share(kind.key_value_heads, 1, crew)
+        for i in range(1 if part == SOURCE else len(block.inputs)):
+            width = 1 if part == FEED_FORWARD else len(block.inputs[i].kernel) // kind.key_value_heads
+            if len(block.inputs[i].kernel):
+                matmul(work.n, block.inputs[i], work.projected[i], first * width, end * width)
+        if part == FEED_FORWARD:
+            _activate(block, kind, count, work, first, end)
+        else:
+            keys, values = caches[part]
+            kept = block.layer % len(keys)
+            _attend(part, block.reach, kind, rows, Lines(keys[kept], values[kept]), work, crew)
+        wait(crew)
+        project(work.projected[0], block.output, work.y, crew)
+        wait(crew)
+        first, end = share(count, 1, crew)
+        for r in range(first, end):
+            _add(block, kind, work, r)
 
 
 @jit
@@ -65,7 +62,7 @@ def project(x: Array, dense: Dense, out: Array, crew: Crew) -> None:
     matmul(x, dense, out, first, end)
 
 
-@jit
+@inner
 def normalize(x: Array, norm: Array, epsilon: Any, out: Array) -> None:
     """Layer norm, RMS norm or none, by how many lines it has. Shapes: x, out (E), norm (2 or 1, E) or (0, 0)."""
     if len(norm) == 2:
@@ -77,7 +74,7 @@ def normalize(x: Array, norm: Array, epsilon: Any, out: Array) -> None:
             out[e] = x[e]
 
 
-@jit
+@inner
 def _add(block: Block, kind: Kind, work: Work, r: int) -> None:
     """Add what a block gave to a row, with the norms of either."""
     normalize(work.y[r], block.within, kind.epsilon, work.n[r])
@@ -86,7 +83,7 @@ def _add(block: Block, kind: Kind, work: Work, r: int) -> None:
     normalize(work.y[r], block.after, kind.epsilon, work.x[r])
 
 
-@jit
+@inner
 def _activate(block: Block, kind: Kind, count: int, work: Work, first: int, end: int) -> None:
     """Activate a thread's columns, and multiply them by the gate if there is one."""
     inner, gate = work.projected[0], work.projected[1]
@@ -96,7 +93,7 @@ def _activate(block: Block, kind: Kind, count: int, work: Work, first: int, end:
             inner[r, f] *= gate[r, f]
 
 
-@jit
+@inner
 def _attend(part: int, reach: int, kind: Kind, rows: Rows, cache: Lines, work: Work, crew: Crew) -> None:
     """A thread's heads of attention, queries replaced by what they found. Keys and values are kept first if they are
     the rows' own.
@@ -137,7 +134,7 @@ def _dot(x: Array, y: Array) -> Any:
     return s
 
 
-@jit
+@inner
 def _attend_head(query: Array, lines: Lines, slots: Array, scores: Array, kind: Kind, column: int) -> None:
     """Replace a query by `softmax(cap(scale q k) + scores) v`; `scores` holds the bias of each position, or 0.
 
@@ -162,7 +159,7 @@ def _attend_head(query: Array, lines: Lines, slots: Array, scores: Array, kind: 
             query[d] += weight * value[d]
 
 
-@jit
+@inner
 def _rotate(x: Array, rotary: Array, depth: int) -> None:
     """Turn the halves of each head by the position's angles. Shapes: x (G), rotary (D): cosines, then sines.
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from refimpl.kernels import weights
 from refimpl.kernels.row_ops import GELU, GELU_TANH, RELU, SILU
-from refimpl.kernels.weights import NO_MATRIX, NO_VECTOR, Array, Block, Dense, Kind, Layer, Model, Stack, listed, typed
+from refimpl.kernels.weights import NO_MATRIX, NO_VECTOR, Array, Block, Dense, Kind, Model, Stack, listed, typed
 
 ACTIVATIONS = {"relu": RELU, "gelu": GELU, "gelu_approximate": GELU_TANH, "silu": SILU}
 
@@ -66,24 +67,26 @@ class Record:
             angles = np.arange(length)[:, None] * np.pad(own.frequencies, (0, kind.depth // 2 - len(own.frequencies)))
             return np.concatenate([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
 
-        found = [self._layer(side, n) for n in range(backbone.depth(side))]
-        dense = [each for layer in found for block in layer.blocks for each in (*block.inputs, block.output)]
-        inner, products = found[0].blocks[-1].output.kernel.shape[1], sum(each.kernel.size for each in dense)
-        sources = [each.blocks[1].inputs[1:] for each in found]
+        found = [block for n in range(backbone.depth(side)) for block in self._blocks(side, n)]
+        sources = [block.inputs[1:] for block in found if block.part == weights.SOURCE]
+        products = sum(each.kernel.size for block in found for each in (*block.inputs, block.output))
+        inner = found[-1].output.kernel.shape[1]
         return Stack(listed(found), sources, kind, backbone.width(side), inner, products, bias, rotary)
 
-    def _layer(self, side: str, n: int) -> Layer:
+    def _blocks(self, side: str, n: int) -> list[Block]:
+        """Those of a layer."""
         path, names = self.backbone.layer_name.format(side, n), self.backbone.attention_of(side).names
         reach = self.backbone.reach(side, n)
+        far = np.iinfo(np.int32).max if reach is None else reach
 
-        def attention(part: str) -> Block:
-            inputs = self._three([f"{path}/{part}/{name}" for name in names[:3]])
-            return Block(inputs, self._dense(f"{path}/{part}/{names[3]}", -1), **self.norms(path, part))
+        def attention(part: int, name: str) -> Block:
+            inputs = self._three([f"{path}/{name}/{x}" for x in names[:3]])
+            return Block(part, n, far, inputs, self._dense(f"{path}/{name}/{names[3]}", -1), **self.norms(path, name))
 
         inputs, output = self._three([f"{path}/{name}" for name in self.wide]), self._dense(f"{path}/{self.narrow}")
-        last = Block(inputs, output, **self.norms(path, "feedforward"))
-        source = attention("cross_attention") if side == "decoder" else Block()
-        return Layer((attention("self_attention"), source, last), np.iinfo(np.int32).max if reach is None else reach)
+        last = Block(weights.FEED_FORWARD, n, far, inputs, output, **self.norms(path, "feedforward"))
+        source = [attention(weights.SOURCE, "cross_attention")] if side == "decoder" else []
+        return [attention(weights.OWN, "self_attention"), *source, last]
 
 
 class Bart(Record):

@@ -30,28 +30,25 @@ class Dense(NamedTuple):
     bias: Array = NO_VECTOR
 
 
+OWN, SOURCE, FEED_FORWARD = range(3)  # parts of a layer: attention to its own sequence, to the source, and the last
+
+
 class Block(NamedTuple):
     """A part of a layer: projections from the rows, then one back to them; norms before it, of what it gives, and of
-    its sum with the rows. Attention projects to queries, keys and values, of which those of the source are made once.
+    its sum with the rows. Attention projects to queries, keys and values, of which those of the source are made once;
+    a row sees what is at most `reach` positions from its own.
 
     A norm has two lines, gain and shift; an RMS norm has a gain alone. Shapes: (2, E), (1, E) or, without, (0, 0).
     """
 
-    inputs: tuple[Dense, Dense, Dense] = (Dense(), Dense(), Dense())
-    output: Dense = Dense()
+    part: int
+    layer: int
+    reach: int
+    inputs: tuple[Dense, Dense, Dense]
+    output: Dense
     before: Array = NO_MATRIX
     within: Array = NO_MATRIX
     after: Array = NO_MATRIX
-
-
-class Layer(NamedTuple):
-    """A layer of either stack: attention to its own sequence, to the source (empty in the encoder), feed-forward.
-
-    A row sees what is at most `reach` positions from its own.
-    """
-
-    blocks: tuple[Block, Block, Block]
-    reach: int
 
 
 class Lines(NamedTuple):
@@ -117,14 +114,14 @@ class Work(NamedTuple):
 
 
 class Stack(NamedTuple):
-    """Encoder or decoder: its layers as `listed` gives them; what makes the source's keys and values for each of the
+    """Encoder or decoder: its blocks as `listed` gives them; what makes the source's keys and values for each of the
     decoder; E and F; how many numbers are multiplied for a row.
 
     `bias(span)` gives the biases of the distances from -span to span, (H, 2 span + 1); `rotary(length)` cosines and
     sines of so many positions, (length, D).
     """
 
-    layers: Any
+    blocks: Any
     sources: list[tuple[Dense, Dense]]
     kind: Kind
     width: int

@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pytest
+from numba import njit
 
 from refimpl.kernels import thread_pool
 from refimpl.models import BartBackbone, BartSeq2SeqLM
@@ -75,19 +76,23 @@ def test_threads_end_with_the_call(task):
 def test_an_error_in_one_thread_leaves_no_other_waiting():
     reached = []
 
-    def task(crew):
+    @njit(nogil=True)
+    def wait(crew):
         thread_pool.wait(crew)
+
+    def task(crew):
+        wait(crew)
         if crew.rank == 0:
             raise KeyboardInterrupt
-        thread_pool.wait(crew)
+        wait(crew)
         reached.append(crew.rank)
 
     pool = thread_pool.ThreadPool(2)
-    pool.run(lambda _: None, 0, (thread_pool.wait,))  # the first task is one thread's
-    thread_pool.wait(thread_pool.Crew(np.zeros(thread_pool.COUNTERS, np.int64), 1, 0))
+    pool.run(lambda _: None, 0, (wait,))  # the first task is one thread's
+    wait(thread_pool.Crew(np.zeros(thread_pool.COUNTERS, np.int64), 1, 0))
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
-            pool.run(task, 10**9, (thread_pool.wait,))
+            pool.run(task, 10**9, (wait,))
     assert reached == [1, 1]
 
 
