@@ -41,6 +41,9 @@ TEXTS = {"encoder_text": ["a"], "decoder_text": ["b"]}
 OUTPUT = {"decoder_token_ids": [[0, 5]], "decoder_padding_mask": [[1, 1]]}
 
 
+LM = tiny.seq2seq()  # for calls that leave it as it is
+
+
 def with_attribute(holder, name, value):
     lm = tiny.seq2seq()
     setattr(lm if holder == "task" else lm.preprocessor, name, value)
@@ -67,10 +70,10 @@ CALLS = {
     "token-to-id": lambda v: tiny.tokenizer().token_to_id(v),
     "id-to-token": lambda v: tiny.tokenizer().id_to_token(v),
     "preprocessor-tokenizer": BartSeq2SeqLMPreprocessor,
-    "preprocessor-texts": lambda v: tiny.seq2seq().preprocessor(v),
-    "preprocessor-output": tiny.seq2seq().preprocessor.generate_postprocess,
-    "preprocessor-ids": lambda v: tiny.seq2seq().preprocessor.generate_postprocess(OUTPUT | {"decoder_token_ids": v}),
-    "preprocessor-length": lambda v: tiny.seq2seq().preprocessor(TEXTS, sequence_length=v),
+    "preprocessor-texts": LM.preprocessor,
+    "preprocessor-output": LM.preprocessor.generate_postprocess,
+    "preprocessor-ids": lambda v: LM.preprocessor.generate_postprocess(OUTPUT | {"decoder_token_ids": v}),
+    "preprocessor-length": lambda v: LM.preprocessor(TEXTS, sequence_length=v),
     "set-encoder-length": lambda v: with_attribute("preprocessor", "encoder_sequence_length", v),
     "set-length": lambda v: with_attribute("preprocessor", "sequence_length", v),
     "set-preprocessor": lambda v: with_attribute("task", "preprocessor", v),
@@ -79,12 +82,12 @@ CALLS = {
     "task-backbone": BartSeq2SeqLM,
     "compile-sampler": lambda v: tiny.seq2seq().compile(sampler=v),
     "compile-metrics": lambda v: tiny.seq2seq().compile(metrics=v),
-    "call": tiny.seq2seq(),
-    "generate": lambda v: tiny.seq2seq().generate(v, max_length=4),
-    "generate-length": lambda v: tiny.seq2seq().generate("a", max_length=v),
-    "generate-stop": lambda v: tiny.seq2seq().generate("a", stop_token_ids=v),
-    "generate-assistant": lambda v: tiny.seq2seq().generate("a", assistant_model=v),
-    "stream": lambda v: list(tiny.seq2seq().stream(v, max_length=4)),
+    "call": LM,
+    "generate": lambda v: LM.generate(v, max_length=4),
+    "generate-length": lambda v: LM.generate("a", max_length=v),
+    "generate-stop": lambda v: LM.generate("a", stop_token_ids=v),
+    "generate-assistant": lambda v: LM.generate("a", assistant_model=v),
+    "stream": lambda v: list(LM.stream(v, max_length=4)),
     "sampler-config": samplers.TopKSampler.from_config,
     "sampler-speculative": samplers.SpeculativeSampler.from_config,
     "sampler-serialize": samplers.serialize,
