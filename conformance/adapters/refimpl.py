@@ -38,6 +38,10 @@ class Refimpl(KerasApi):
     def op_trace(self, inputs: Any, forced: Any = None, chunks: Any = None) -> dict[str, Any]:
         """The tensors inside the definition; with `chunks` those of decoding over the cache."""
         recorder = Recorder(forced)
-        with recording(recorder):
-            found = self.op_cached_logits(inputs, chunks) if chunks else self.op_logits(inputs)
+        try:
+            with recording(recorder):
+                found = self.op_cached_logits(inputs, chunks) if chunks else self.op_logits(inputs)
+        except Exception as error:
+            error.reached = {"tensors": recorder.arrays(), "block": recorder.failed}  # type: ignore[attr-defined]
+            raise
         return recorder.arrays() | found

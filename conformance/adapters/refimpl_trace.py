@@ -53,7 +53,8 @@ def _stem(recorder: Recorder) -> list[Patch]:
 
     def framed(right: Any) -> Any:
         def encode_source(*args: Any) -> Any:
-            frames, mask = right(*args)
+            with recorder.within("encoder.embed"):
+                frames, mask = right(*args)
             return recorder.seen("encoder.embed", frames), mask
 
         return encode_source
@@ -72,27 +73,35 @@ def recording(recorder: Recorder) -> Iterator[None]:
                 before = {"embed_norm": "embed", "norm": "conv1"}.get(name.rpartition(".")[2])
                 if before:
                     args = (args[0], recorder.seen(f"{name.rpartition('.')[0]}.{before}", args[1]), *args[2:])
-                return recorder.seen(name, right(*args, **keywords))
+                with recorder.within(name):
+                    return recorder.seen(name, right(*args, **keywords))
 
             return traced
 
         return wrap
 
-    def biased(right: Any) -> Any:
-        def position_bias(self: Any, weights: Any, side: str, *rest: Any) -> Any:
-            return recorder.seen(f"{side}.{BIAS}", right(self, weights, side, *rest))
+    def projected(right: Any) -> Any:
+        def keys_values(self: Any, y: Any, weights: Any, *rest: Any) -> Any:
+            with recorder.within(name_of(weights._path)):
+                return right(self, y, weights, *rest)
 
-        return position_bias
+        return keys_values
 
-    def embedded(right: Any) -> Any:
-        def embed(self: Any, weights: Any, side: str, *rest: Any) -> Any:
-            return recorder.seen(f"{side}.embed", right(self, weights, side, *rest))
+    def of_side(part: str, shows: bool = True) -> Any:
+        def wrap(right: Any) -> Any:
+            def of(self: Any, weights: Any, side: str, *rest: Any) -> Any:
+                with recorder.within(f"{side}.{part}"):
+                    found = right(self, weights, side, *rest)
+                    return recorder.seen(f"{side}.{part}", found) if shows else found
 
-        return embed
+            return of
+
+        return wrap
 
     patches: list[Patch] = [(module, function, after(at)) for module, function, at in PLACES]
-    patches += [(T5, f"T5Backbone.{BIAS}", biased), (T5, "T5Backbone.embed", embedded)]
-    patches += [(T5GEMMA, "T5GemmaBackbone.embed", embedded), (MOONSHINE, "MoonshineBackbone.embed", embedded)]
-    patches += _stem(recorder)
+    patches += [(T5, f"T5Backbone.{BIAS}", of_side(BIAS)), (BART, "BartBackbone.embed", of_side("embed", shows=False))]
+    embedders = ((T5, "T5Backbone"), (T5GEMMA, "T5GemmaBackbone"), (MOONSHINE, "MoonshineBackbone"))
+    patches += [(module, f"{name}.embed", of_side("embed")) for module, name in embedders]
+    patches += [(ATTENTION, "Attention.keys_values", projected), *_stem(recorder)]
     with patched(patches, "trace"):
         yield

@@ -15,23 +15,12 @@ from conformance.mutants.blocks import named, right_names
 from conformance.mutants.kept import Kept, OtherCodeError, Result
 from conformance.mutants.nulls import NULLS, Null
 from conformance.suite.cases import read_cases
-from conformance.suite.diagnosis import FLOW, faulty
-from conformance.suite.runner import Verdict, run
+from conformance.suite.diagnosis import faulty, verdicts_in_flow
+from conformance.suite.runner import run
 
 # What must hold: share of mutants killed, null variants flagged, share of killed mutants whose block is named, mutants.
 KILLED, FLAGGED, NAMED, MUTANTS = 0.95, 0, 0.80, 120
 PATIENCE = 300  # seconds of computing for one mutant; one that makes the run endless is noticed by that
-
-
-def verdicts_of(adapter: Any, info: dict[str, Any]) -> list[Verdict]:
-    """Verdicts chapter by chapter in the flow of data, up to the end of the first chapter in which one is bad."""
-    cases = read_cases()
-    found: list[Verdict] = []
-    for chapter in FLOW:
-        found += run(adapter, (case for case in cases if case.chapter == chapter), info["capabilities"])
-        if any(verdict.bad for verdict in found):
-            break
-    return found
 
 
 def judge(name: str) -> Result:
@@ -65,7 +54,7 @@ def _judged(mutant: Mutant) -> Result:
 
     adapter = Refimpl(jit_compile=False)  # the twins do not call what is patched
     info = adapter.start()
-    verdicts = verdicts_of(adapter, info)
+    verdicts = verdicts_in_flow(adapter, info, read_cases())
     first = next((v for v in verdicts if v.bad), None)
     if first is None:
         return Result(mutant.name)

@@ -5,6 +5,7 @@ every block is fed with the truth's input tells what each block adds. An impleme
 where the error grows; one that shows states and logits only, by these three.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,7 +16,7 @@ from conformance.suite import compare
 from conformance.suite.cases import Case, read_cases
 from conformance.suite.judge import offered
 from conformance.suite.messages import answer
-from conformance.suite.runner import Verdict, filled_in, true_input
+from conformance.suite.runner import Verdict, filled_in, run, true_input
 
 # Rooms in the order in which data flow: a fault shows first in its own, then in those that use it. What is saved and
 # loaded again passes through all others, so presets come after them.
@@ -24,6 +25,9 @@ FLOW = ("tokenizers", "preprocessing", "models", "decoding", "samplers", "genera
 NUMERIC = ("logits", "states", "cached_logits", "trace", "generate", "train")
 CHUNKS = [3, 1, 1, 3]
 ELSEWHERE = 1e5  # floors; honest half precision strays by less
+# Topics that do not depend on each other: where two of them fail, the fault is in what they share.
+SIBLINGS = (("bart",), ("t5",), ("t5gemma",), ("moonshine",), ("greedy",), ("beam",), ("contrastive",),
+            ("random", "top-k", "top-p"))  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -54,19 +58,33 @@ def errors(case: Case, number: int, result: dict[str, Any], order: Sequence[str]
 
 def locate(adapter: Any, case: Case, tensors: bool = True) -> Located | None:
     """The first difference on a case of models.trace.blocks, or None if all is right there."""
-    load, whole, forced = case.steps
+    whole, forced = case.steps[1:]
+    given, fed = (filled_in(step, case.file, 0) for step in (whole, forced))
     order = whole["expect"]["trace"]["order"]
-    if "result" not in answer(adapter, "load", filled_in(load, case.file, 0)):
+    if "result" not in answer(adapter, "load", filled_in(case.steps[0], case.file, 0)):
         return None
-    reply = answer(adapter, "trace", dict(whole["args"])) if tensors else {}
-    result = reply.get("result") or _outline(adapter, whole["args"], order)
+    reply = answer(adapter, "trace", given) if tensors else {}
+    if "tensors" in reply:
+        return _ended(errors(case, 1, reply["tensors"], [t for t in order if t in reply["tensors"]]), reply, order)
+    result = reply.get("result") or _outline(adapter, given, order)
     shown = offered(result, order) if "result" in reply else [name for name in order if name in result]
     off = errors(case, 1, result, shown)
     alone: Errors = {}
     if tensors and off:
-        reply = answer(adapter, "trace", true_input(case, forced, dict(forced["args"])))
+        reply = answer(adapter, "trace", true_input(case, forced, fed))
         alone = errors(case, 2, reply["result"], offered(reply["result"], order)) if "result" in reply else {}
     return _located(off, alone, order)
+
+
+def _ended(off: Errors, reply: dict[str, Any], order: Sequence[str]) -> Located | None:
+    """A pass that ends with an error: the tensor it did not come to, if none before it is wrong."""
+    if wrong := [name for name, ratio in off.items() if ratio > compare.LIMIT]:
+        return Located(wrong[0], wrong[0], f"{wrong[0]} is the first to differ ({_size(off[wrong[0]])})")
+    message = f"{reply['error']['message']:.200}"
+    if not off and not reply["block"]:
+        return Located("", "models.inputs", f"nothing is computed: {message}")
+    tensor = reply["block"] or order[max(map(order.index, off)) + 1]
+    return Located(tensor, tensor, f"the pass ends in {tensor}: {message}")
 
 
 def _outline(adapter: Any, args: dict[str, Any], order: Sequence[str]) -> dict[str, Any]:
@@ -118,7 +136,7 @@ def locate_in_cache(adapter: Any, case: Case) -> Located | None:
     load, whole = case.steps[:2]
     order = whole["expect"]["trace"]["order"]
     answer(adapter, "load", filled_in(load, case.file, 0))
-    reply = answer(adapter, "trace", dict(whole["args"]) | {"chunks": CHUNKS})
+    reply = answer(adapter, "trace", filled_in(whole, case.file, 0) | {"chunks": CHUNKS})
     names = [name for name in offered(reply.get("result", {}), order) if not name.startswith("encoder")]
     rules, first = whole["expect"]["trace"]["tensors"], (np.inf, "")
     for name in names if "result" in reply else ():
@@ -174,25 +192,57 @@ def _told(verdict: Verdict, located: list[tuple[Case, Located]], cached: Located
     return next((f"on {case.id}: {place.told}" for case, place in located), cached.told if cached else "")
 
 
+def verdicts_in_flow(adapter: Any, info: dict[str, Any], cases: Sequence[Case]) -> list[Verdict]:
+    """Verdicts chapter by chapter in the flow of data, up to the end of the first chapter in which one is bad."""
+    found: list[Verdict] = []
+    for chapter in FLOW:
+        found += run(adapter, (case for case in cases if case.chapter == chapter), info["capabilities"])
+        if any(verdict.bad for verdict in found) and not _in_generate(found):
+            break
+    return found
+
+
+def _in_generate(verdicts: Iterable[Verdict]) -> bool:
+    """Whether samplers or preprocessing go wrong in `generate` only: asked alone they are right."""
+    bad = [v for v in verdicts if v.bad]
+    return all(v.case.chapter in ("samplers", "preprocessing") and _op(v) == "generate" for v in bad)
+
+
 def faulty(adapter: Any, verdicts: Sequence[Verdict]) -> str:
     """One name for where a whole run points: a block of the model, "cache", or `chapter.topic`; empty if all is well.
 
-    Of several chapters with failures the first in the flow of data counts, and there the topic that fails most.
+    Of several chapters with failures the first in the flow of data counts, and there the topic that fails most; of
+    those that show a fault in `generate` only the next one up to its own.
     """
     bad = [v for v in verdicts if v.bad]
     if not bad:
         return ""
-    chapter = min((v.case.chapter for v in bad), key=FLOW.index)
-    if all(v.message.startswith("step 0 (load)") for v in bad if v.case.chapter == chapter):
+    chapters = sorted({v.case.chapter for v in bad}, key=FLOW.index)
+    alone = [c for c in chapters if not _in_generate(v for v in bad if v.case.chapter == c)]
+    chapter = alone[0] if alone and alone[0] in FLOW[: FLOW.index("generate") + 1] else chapters[0]
+    bad = [v for v in bad if v.case.chapter == chapter]
+    if all(_op(v) == "load" for v in bad) and any(v.message.startswith("step 0 (load)") for v in bad):
         return "presets.load"  # it did not come to what the chapter is about
-    if chapter in ("models", "decoding", "invariance") or any(v.numeric and v.case.chapter == chapter for v in bad):
+    if chapter in ("models", "decoding", "invariance") or any(v.numeric for v in bad):
         places = (locate(adapter, case) for case in read_cases("models.trace.blocks"))
         if place := next(filter(None, places), None):
             return place.block
-        if all(_cached(v.case) for v in bad if v.case.chapter == chapter):
+        if all(_cached(v.case) for v in bad):
             return "cache"
     topics: dict[str, list[bool]] = {}
     for v in verdicts:
         if v.case.chapter == chapter:
             topics.setdefault(".".join(v.case.clause.split(".")[:2]), []).append(v.bad)
+    topics = {topic: each for topic, each in topics.items() if any(each)}
+    if sum(any(f"{chapter}.{one}" in topics for one in group) for group in SIBLINGS) > 1:  # it is in what they share
+        if chapter == "samplers":
+            return "samplers.loop"
+        siblings = {f"{chapter}.{one}" for group in SIBLINGS for one in group}
+        topics = {topic: each for topic, each in topics.items() if topic not in siblings} or topics
     return max(topics, key=lambda topic: (sum(topics[topic]) / len(topics[topic]), sum(topics[topic])))
+
+
+def _op(verdict: Verdict) -> str:
+    """The operation at which a case fails."""
+    step = re.match(r"step (\d+) ", verdict.message)
+    return str(verdict.case.steps[int(step[1]) if step else 0]["op"])

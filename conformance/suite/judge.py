@@ -40,7 +40,7 @@ class Judge:
                 seen.append(finding)
                 if finding.difference:
                     break
-        except (LookupError, TypeError, ValueError) as error:  # one wrong result must not end the run of all
+        except (LookupError, TypeError, ValueError, OSError) as error:  # one wrong result must not end the run of all
             difference = f"the result has not the form asked for: {type(error).__name__} {error}"
         ratios = [f.ratio for f in seen if f.ratio is not None]
         ratios_99 = [f.ratio_99 for f in seen if f.ratio_99 is not None]

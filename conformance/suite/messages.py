@@ -66,7 +66,10 @@ def error_message(error: BaseException) -> dict[str, Any]:
 
 
 def answer(adapter: Any, op: str, args: dict[str, Any]) -> dict[str, Any]:
-    """Ask an adapter: {"result": ...}, {"error": ...} or {"unsupported": reason}; {"broken": why} if no answer came."""
+    """Ask an adapter: {"result": ...}, {"error": ...} or {"unsupported": reason}; {"broken": why} if no answer came.
+
+    Beside an error of `trace` may stand the `tensors` so far, and the `block` in which it arose.
+    """
     try:
         result = adapter.load(args) if op == "load" else adapter.call(op, args)
     except UnsupportedError as reason:
@@ -74,5 +77,5 @@ def answer(adapter: Any, op: str, args: dict[str, Any]) -> dict[str, Any]:
     except AdapterError as reason:
         return {"broken": str(reason)}
     except Exception as error:  # whatever an implementation raises is its answer
-        return {"error": error_message(error)}
+        return {"error": error_message(error)} | getattr(error, "reached", {})
     return {"result": decode(encode(result))}

@@ -6,7 +6,8 @@ what relative positions add to the scores of a stack, heads x queries x keys. Wh
 architecture's affair: the golden's `order` tells in which order the truth computes them.
 """
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -25,12 +26,22 @@ class Recorder:
     def __init__(self, forced: Mapping[str, Any] | None = None) -> None:
         self.forced = forced or {}
         self.parts: dict[str, list[np.ndarray]] = {}
+        self.failed = ""  # the block in which the pass ended with an error
 
     def seen(self, name: str, value: Any) -> Any:
         """Keep a tensor; returns what the pass goes on with."""
         array = np.asarray(value)
         self.parts.setdefault(name, []).append(array.copy())
         return np.asarray(self.forced[name]).astype(array.dtype) if name in self.forced else value
+
+    @contextlib.contextmanager
+    def within(self, name: str) -> Iterator[None]:
+        """Around what makes a tensor; of nested ones the inner is where an error arose."""
+        try:
+            yield
+        except Exception:
+            self.failed = self.failed or name
+            raise
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All tensors. What came in pieces is joined along the positions; a bias over the keys so far can't be."""
