@@ -1,10 +1,17 @@
 """Which block a mutant is in, by the place that it patches: what the suite should name."""
 
+import ast
 from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
 
 from conformance.mutants import Mutant
+from conformance.suite.clauses import ID, read_clauses
+
+ROOT = Path(__file__).parents[2]
 
 # Module and attribute, as patterns, with the names that are right; the first row that fits counts.
+# "cited" stands for the topics of the clauses that the code names as its own.
 PLACES = (
     ("refimpl.autograd.ops", "attention", "*attention"),
     ("refimpl.autograd.ops", "layer_norm", "*_norm"),
@@ -21,37 +28,77 @@ PLACES = (
     ("refimpl.models.*", "*.decoder_layer", "decoder.layer.* cache"),
     ("refimpl.models.*", "may_attend_past", "decoder.layer.*.self_attention cache"),
     ("refimpl.models.*", "may_attend_tokens", "*attention"),
-    ("refimpl.models.attention", "*", "*attention"),
-    ("refimpl.models.*", "*.attend", "*attention"),
+    ("refimpl.models.attention", "may_attend_near", "*.self_attention cache"),
+    ("refimpl.models.attention", "Attention._kept", "*.self_attention cache"),
+    ("refimpl.models.attention", "project", "*attention *.feed_forward encoder.stem.* encoder.embed"),
+    ("refimpl.models.attention", "*", "*attention cache"),  # a fault in a whole pass is never named "cache"
+    ("refimpl.models.*", "*.attention_of", "*attention cache"),
+    ("refimpl.models.*", "*.reach", "*.self_attention cache"),
+    ("refimpl.models.*", "*.attend", "*attention *attention*_norm"),
     ("refimpl.models.*", "*.feed_forward", "*.feed_forward"),
+    ("refimpl.models.*", "*.group_norm", "encoder.stem.norm"),
+    ("refimpl.models.*", "*.final_norm", "*.final_norm"),
     ("refimpl.models.*", "*.norm", "*_norm"),
     ("refimpl.models.*", "EPSILON", "*_norm"),
     ("refimpl.models.*", "ACTIVATIONS", "*.feed_forward"),
     ("refimpl.models.*", "relative_bias", "*.position_bias cache"),
+    ("refimpl.models.*", "*.position_bias", "*.position_bias cache"),
     ("refimpl.models.positions", "*", "*.position_bias"),
     ("refimpl.models.*", "*.transform", "*.feed_forward*"),
+    ("refimpl.models.*", "MoonshineConfig.*", "presets.load cited"),  # sizes, and what they must be
     ("refimpl.models.*", "*.depth", "encoder.*"),
+    ("refimpl.models.*", "*.width", "*.embed"),
+    ("refimpl.models.*", "*.layers_of", "encoder.layer.* decoder.layer.*"),
     ("refimpl.models.*", "*.embed", "*.embed cache"),
+    ("refimpl.models.*", "convolved", "encoder.stem.* encoder.embed"),
+    ("refimpl.models.*", "*.encode_source", "encoder.stem.* encoder.embed"),
+    ("refimpl.models.*", "*.whole_frames", "*attention cited"),  # the mask of the encoder's states
+    ("refimpl.models.*", "*.source_length", "*attention cache cited"),
     ("refimpl.models.*", "*.encode", "encoder.*"),
     ("refimpl.models.*", "*.decode", "decoder.* cache"),
     ("refimpl.models.*", "*.logits", "logits"),
     ("refimpl.models.*", "*.head", "logits"),
+    ("refimpl.models.*", "*.cache_shape", "cache"),
     ("refimpl.models.*", "*.cross_keys_values", "cache"),
     ("refimpl.models.*", "*.forward*", "encoder* decoder* models*"),
-    ("refimpl.models.seq_2_seq_lm", "Seq2SeqLM.call_encoder", "cache encoder*"),
+    ("refimpl.models.encoder_decoder", "EncoderDecoder", "encoder.layer.* decoder.layer.* generate*"),
+    ("refimpl.models.*", "*.call_encoder", "cache encoder* generate* cited"),
+    ("refimpl.models.*", "*._encode", "cache generate* cited"),
+    ("refimpl.models.seq_2_seq_lm", "Seq2SeqLM.call_decoder_with_cache", "cache"),
     ("refimpl.models.seq_2_seq_lm", "Seq2SeqLM._initialize_cache", "cache"),
     ("refimpl.models.*", "resolve_stop_token_ids", "generate.stop*"),
-    ("refimpl.models.seq_2_seq_lm", "*", "generate* samplers*"),
+    ("refimpl.models.seq_2_seq_lm", "*", "generate* cited"),
     ("refimpl.models.generate_io", "*", "generate*"),
-    ("refimpl.models.task", "*", "presets*"),
+    ("refimpl.models.task", "*", "presets* cited"),
     ("refimpl.models.*", "*check_length*", "models.bart models.inputs decoding*"),
     ("refimpl.models.*_tokenizer", "*", "tokenizers*"),
+    ("refimpl.models.*.tokenizer", "*", "tokenizers*"),
     ("refimpl.models.*_preprocessor", "*", "preprocessing*"),
+    ("refimpl.models.*.preprocessor", "*.__init__", "presets.load preprocessing*"),
+    ("refimpl.models.*.preprocessor", "*._parts", "presets* preprocessing*"),
+    ("refimpl.models.*.preprocessor", "*.get_config", "presets* preprocessing*"),
+    ("refimpl.models.*.preprocessor", "*.write_preset_files", "presets* preprocessing*"),
+    ("refimpl.models.*.preprocessor", "*", "preprocessing*"),
+    ("refimpl.models.moonshine.layout", "_frequencies", "*.self_attention models.moonshine"),
+    (
+        "refimpl.models.moonshine.layout",
+        "",
+        "presets.load encoder.stem.* encoder.embed models.moonshine preprocessing.audio",
+    ),
+    ("refimpl.models.*.layout", "*", "presets* models.weights cited"),
+    ("refimpl.models.*.transformers", "*", "presets*"),
+    ("refimpl.models.activations", "*", "presets.load presets.config presets.save"),
+    ("refimpl.models.*", "*Config*", "presets.load presets.config cited"),
+    ("refimpl.models.config", "*", "presets.load presets.config"),
+    ("refimpl.models.*", "*.is_trainable", "training*"),
+    ("refimpl.models.*.backbone", "_*", "presets.load presets.config models.t5gemma"),  # how its configuration is read
+    ("refimpl.models.*.backbone", "", "*_norm"),  # EPSILON
     ("refimpl.models.*_backbone", "*__init__", "presets* models*"),
-    ("refimpl.models.backbone", "*", "presets* models*"),
-    ("refimpl.decoding.cache*", "*", "cache"),
-    ("refimpl.decoding.generate_step", "*", "cache generate* samplers*"),
-    ("refimpl.decoding*", "*", "generate* samplers* cache"),
+    ("refimpl.models.backbone", "*", "presets* models.inputs models.backbone models.weights models.logits cited"),
+    ("refimpl.models.weights", "*", "presets.load models.weights cited"),
+    ("refimpl.models.inputs", "*", "models.inputs cited"),
+    ("refimpl.decoding.steps", "*", "cache generate*"),
+    ("refimpl.decoding*", "*", "generate* cited"),
     ("refimpl.tokenizers*", "*save*", "presets* tokenizers*"),
     ("refimpl.tokenizers*", "*", "tokenizers*"),
     ("refimpl.preprocessing*", "*._class_for", "presets* preprocessing*"),  # what of a preprocessor belongs to presets
@@ -74,15 +121,29 @@ PLACES = (
 )
 
 
+def names_at(module: str, path: str) -> list[str]:
+    """Patterns of the names that are right for a place: of the first row that fits, else what its code cites."""
+    fits = (right for m, p, right in PLACES if fnmatch(module, m) and fnmatch(path, p))
+    words = next(fits, "cited").split()
+    return [word for word in words if word != "cited"] + (sorted(_cited(module, path)) if "cited" in words else [])
+
+
+def _cited(module: str, path: str) -> set[str]:
+    """`chapter.topic` of the clauses that stand in a function, in its class's docstring, or in the module's."""
+    node: Any = ast.parse((ROOT / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8"))
+    text = ast.get_docstring(node) or ""
+    for name in path.split("."):
+        node = next((each for each in getattr(node, "body", ()) if getattr(each, "name", "") == name), None)
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
+            text += "\n" + (ast.unparse(node) if isinstance(node, ast.FunctionDef) else ast.get_docstring(node) or "")
+    return {".".join(id.split(".")[:2]) for id in ID.findall(text) if id in read_clauses()}
+
+
 def right_names(mutant: Mutant) -> list[str]:
     """Patterns of the names that are right: of the mutant itself, or by the places that it patches."""
     if mutant.block:
         return mutant.block.split()
-    names = []
-    for module, path, _ in mutant.patches:
-        fits = (right for m, p, right in PLACES if fnmatch(module, m) and fnmatch(path, p))
-        names += next(fits, module).split()
-    return names
+    return [name for module, path, _ in mutant.patches for name in names_at(module, path)]
 
 
 def named(mutant: Mutant, block: str) -> bool:
