@@ -20,8 +20,9 @@ from importlib.util import spec_from_file_location
 from pathlib import Path
 from typing import Any
 
+from conformance.machine_mutants import blocks
 from conformance.machine_mutants.operators import Change, changed, changes_of, config_defaults
-from conformance.machine_mutants.reach import ROOT, Reach, apart, functions_at, reach_of, reach_of_tests
+from conformance.machine_mutants.reach import ROOT, Reach, apart, functions_at, path_of, reach_of, reach_of_tests
 from conformance.suite.cases import Case, read_cases
 from conformance.suite.runner import run
 
@@ -66,10 +67,6 @@ def _module(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts)
 
 
-def _path(module: str) -> Path:
-    return ROOT / Path(*module.split(".")).with_suffix(".py")
-
-
 class Mutated(MetaPathFinder):
     """Imports one module from its changed tree."""
 
@@ -79,7 +76,7 @@ class Mutated(MetaPathFinder):
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         if name != self.change.module:
             return None
-        file, change = _path(name), self.change
+        file, change = path_of(name), self.change
 
         class Loader(SourceFileLoader):
             def get_code(self, _: str) -> Any:
@@ -116,15 +113,18 @@ def tested(tests: list[str]) -> tuple[str, str] | None:
     return first.found or (("(collection)", f"pytest ended with {code}") if code else None)
 
 
-def judge(change: Change, cases: list[Case], tests: list[str]) -> tuple[str, str]:
-    """Which case or test kills a mutant, and how; in a process of its own that may hang, crash or eat all memory."""
+def judge(change: Change, cases: list[Case], tests: list[str], work: Any = None) -> tuple[str, str]:
+    """Which case or test kills a mutant, and how; in a process of its own that may hang, crash or eat all memory.
+
+    `work` asks something else of it.
+    """
     resource.setrlimit(resource.RLIMIT_AS, (BYTES, BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
     signal.alarm(10 * SECONDS)
     sys.meta_path.insert(0, Mutated(change))
     sys.stdout = sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
     try:
-        return asked(cases) or tested(tests) or ("", "")
+        return work(cases) if work else asked(cases) or tested(tests) or ("", "")
     except BaseException as error:  # at import, before any case
         return "(import)", f"{type(error).__name__}: {error}"
 
@@ -132,7 +132,7 @@ def judge(change: Change, cases: list[Case], tests: list[str]) -> tuple[str, str
 Job = tuple[Change, list[Case], list[str]]
 
 
-def results(todo: list[Job], workers: int) -> Iterator[tuple[Job, str, str]]:
+def results(todo: list[Job], workers: int, work: Any = None) -> Iterator[tuple[Job, str, str]]:
     """Mutants as they are done."""
     running: dict[int, tuple[Job, Any]] = {}
     waiting = iter(todo)
@@ -140,7 +140,7 @@ def results(todo: list[Job], workers: int) -> Iterator[tuple[Job, str, str]]:
         while len(running) < workers and (job := next(waiting, None)):
             read, write = os.pipe()
             if not (child := os.fork()):
-                found = judge(*job)
+                found = judge(*job, work)
                 os.write(write, json.dumps([found[0], found[1][:200]]).encode())
                 os._exit(0)
             os.close(write)
@@ -172,12 +172,12 @@ def machine_mutants(options: argparse.Namespace) -> int:
     options.keep.mkdir(parents=True, exist_ok=True)
     file = options.keep / "results.jsonl"
     reach = _kept(options.keep / "reach.pickle", cases)
-    beside = _kept(options.keep / "tests.pickle", None)
+    beside = {} if options.blocks else _kept(options.keep / "tests.pickle", None)
     kept = [json.loads(row) for row in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
     known = {row["id"]: row for row in kept}
     drawn = sample(options.sample, options.seed)
     todo = []
-    for _, change in drawn:
+    for _, change in drawn if not options.blocks else ():
         old = known.get(change.id)
         if old is None or (options.again and not old["case"]):
             todo.append((change, *_ask(change, cases, reach, beside)))
@@ -186,7 +186,10 @@ def machine_mutants(options: argparse.Namespace) -> int:
         with file.open("a", encoding="utf-8") as out:
             out.write(json.dumps(row) + "\n")
         print(f"[{number}/{len(todo)}] {job[0].id}\n    {case or 'SURVIVES'}: {message:.120}", flush=True)
-    page = report(drawn, known)
+    if options.blocks:
+        drawn = [(room, change) for room, change in drawn if change.id in known]
+        blocks.ask(drawn, known, reach, options, results)
+    page = report(drawn, known, blocks.figure(drawn, known, options.keep))
     print(page)
     if options.report:
         options.report.write_text(page, encoding="utf-8")
@@ -207,7 +210,7 @@ def _ask(change: Change, cases: list[Case], reach: Reach, beside: Reach) -> tupl
     """The cases that run the line (those that run the module, if nothing is seen to run the line, as at import), the
     quickest first, drawn ones last; and the tests that call its function.
     """
-    file = _path(change.module)
+    file = path_of(change.module)
     lines, functions = set(change.lines), functions_at(file)
     firsts = set().union(*(functions.get(line, set()) for line in lines))
 
@@ -223,7 +226,7 @@ def _ask(change: Change, cases: list[Case], reach: Reach, beside: Reach) -> tupl
     return first, quickest(beside, firsts, FIRST[1])
 
 
-def report(drawn: list[tuple[str, Change]], known: dict[str, Any]) -> str:
+def report(drawn: list[tuple[str, Change]], known: dict[str, Any], named: str = "") -> str:
     """Figures by room, and the survivors that no reason excuses."""
     equal = json.loads(EQUIVALENT.read_text(encoding="utf-8"))
     count: Counter[tuple[str, str]] = Counter()
@@ -245,4 +248,4 @@ def report(drawn: list[tuple[str, Change]], known: dict[str, Any]) -> str:
         share = n["killed"] / max(n["killed"] + n["survived"], 1)
         lines.append(f"| {room} | " + " | ".join(map(str, n.values())) + f" | {share:.1%} |")
     head = "# Mutants by machine\n\n`python -m conformance machine-mutants` wrote this. A timeout counts as killed.\n"
-    return "\n".join([head, *lines, "\n## Survivors\n", *sorted(left)]) + "\n"
+    return "\n".join([head, *lines, *[f"\n{named}"] * bool(named), "\n## Survivors\n", *sorted(left)]) + "\n"

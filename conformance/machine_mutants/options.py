@@ -14,3 +14,4 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--report", type=Path, metavar="FILE", help="write the figures there")
     command.add_argument("--again", action="store_true", help="ask the survivors once more")
+    command.add_argument("--blocks", action="store_true", help="name the faulty block of those that cases kill")

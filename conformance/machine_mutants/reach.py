@@ -23,6 +23,11 @@ Lines = dict[str, set[int]]  # by file
 Reach = dict[str, tuple[float, Lines]]  # by case or test: its seconds, and what it runs
 
 
+def path_of(module: str) -> Path:
+    """The file of a module of the definition."""
+    return ROOT / Path(*module.split(".")).with_suffix(".py")
+
+
 def reach_of(cases: list[Case], asked: Callable[[list[Case]], tuple[str, str] | None]) -> Reach:
     """Case id -> its seconds and which lines of the definition it runs; each in a process of its own."""
     import refimpl  # noqa: F401
