@@ -208,22 +208,29 @@ def _kept(file: Path, cases: list[Case] | None) -> Reach:
 
 def _ask(change: Change, cases: list[Case], reach: Reach, beside: Reach) -> tuple[list[Case], list[str]]:
     """The cases that run the line (those that run the module, if nothing is seen to run the line, as at import), the
-    quickest first, drawn ones last; and the tests that call its function.
+    quickest first, drawn ones last; and the tests that call its function, of what runs at import first those whose
+    file names the module.
     """
     file = path_of(change.module)
     lines, functions = set(change.lines), functions_at(file)
     firsts = set().union(*(functions.get(line, set()) for line in lines))
+    naming = set() if lines else {name for name in beside if change.module in _text(name.partition("::")[0])}
 
     def quickest(found: Reach, wanted: set[int], limit: float) -> list[str]:
         ran = [name for name, (_, at) in found.items() if at.get(str(file), set()) & wanted]
-        ran = ran or [name for name, (_, at) in found.items() if str(file) in at]
-        ran.sort(key=lambda name: ("#drawn" in name, found[name][0]))
+        ran = ran or [name for name, (_, at) in found.items() if str(file) in at or name in naming]
+        ran.sort(key=lambda name: (name not in naming, "#drawn" in name, found[name][0]))
         total = itertools.accumulate(found[name][0] for name in ran)
         return [name for name, seconds in zip(ran, total, strict=True) if seconds <= limit or name == ran[0]]
 
     by_id = {case.id: case for case in cases}
     first = [by_id[name] for name in quickest(reach, lines, FIRST[0]) if name in by_id]
     return first, quickest(beside, firsts, FIRST[1])
+
+
+@functools.cache
+def _text(file: str) -> str:
+    return (ROOT / file).read_text(encoding="utf-8")
 
 
 def report(drawn: list[tuple[str, Change]], known: dict[str, Any], named: str = "") -> str:

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 TOP = str(ROOT / "refimpl")
 # Rooms whose tests are asked; those of kernels ask the kernels.
 TESTS = ("autograd", "models", "decoding", "samplers", "tokenizers", "preprocessing", "training", "presets", "explain",
-         "cli")  # fmt: skip
+         "keras_api", "cli")  # fmt: skip
 Lines = dict[str, set[int]]  # by file
 Reach = dict[str, tuple[float, Lines]]  # by case or test: its seconds, and what it runs
 

@@ -134,7 +134,7 @@ def may_attend_tokens(padding_mask: np.ndarray) -> np.ndarray:
     return np.asarray(padding_mask).astype(bool)[:, None, None, :]
 
 
-def may_attend_past(queries: int, keys: int, first: int = 0) -> np.ndarray:
+def may_attend_past(queries: int, keys: int, first: int) -> np.ndarray:
     """Position `first + t` may attend to the positions up to itself. Shapes: -> (1, 1, queries, keys) bool."""
     return (np.arange(keys) <= first + np.arange(queries)[:, None])[None, None]
 

@@ -64,7 +64,7 @@ class Backbone(EncoderDecoder, KerasBackbone):
     def __getattr__(self, name: str) -> Any:
         """A value of the configuration: `model.hidden_dim`."""
         config = vars(self).get("config")  # a copy that is being made has none yet
-        if config is None or name.startswith("_") or not hasattr(config, name):
+        if name.startswith("_") or not hasattr(config, name):
             return super().__getattr__(name)
         return getattr(config, name)
 

@@ -184,7 +184,7 @@ class Seq2SeqLMPreprocessor(Configured):
         self, key: str, texts: list[str], length: int, start: list[int], end: list[int]
     ) -> tuple[np.ndarray, np.ndarray]:
         rows = self.tokenizer.tokenize(texts)
-        longest = max(map(len, rows), default=0) + len(start) + len(end)
+        longest = max(map(len, rows)) + len(start) + len(end)
         if longest > length:
             warnings.warn(
                 f"A `{key}` of {longest} tokens was cut to {length}. Raise the sequence length to keep it whole. "

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from refimpl.autograd import ops
+from refimpl.autograd.cross_entropy import by_chunks, to_slope
 from refimpl.autograd.erf import erf
 from refimpl.autograd.masks import keep_mask
 from refimpl.autograd.tape import Rows, Tape
@@ -16,6 +17,7 @@ def test_erf_is_math_erf():
     truth = np.array([math.erf(v) for v in x])
     np.testing.assert_array_max_ulp(erf(x), truth, 4)
     assert np.isnan(erf(np.array([np.nan])))[0]
+    assert erf(np.zeros((2, 0))).shape == (2, 0)
 
 
 def test_gelu_is_exact_and_not_the_tanh_form():
@@ -31,10 +33,40 @@ def test_layer_norm_with_small_variance():
     assert ops.layer_norm(x, np.full(3, 3.0), np.full(3, 0.25), 1e-5) == pytest.approx(truth, rel=1e-9)
 
 
+def test_rms_norm_of_half_precision_sums_in_single():
+    """The square of 300 is beyond float16."""
+    x = np.full((1, 2), 300, np.float16)
+    assert ops.rms_norm(x, np.ones(2, np.float16), 1e-6).tolist() == [[1.0, 1.0]]
+
+
 def test_softmax_with_nothing_to_attend_is_zero():
     scores = np.array([[1e30, -5.0], [0.0, 0.0]], np.float32)
     out = ops.softmax(scores, np.array([[True, True], [False, False]]))
     assert out.tolist() == [[1.0, 0.0], [0.0, 0.0]]
+
+
+def test_great_logits_have_finite_slopes():
+    """Where `exp` alone is infinite: the slope is `softmax - [label]`."""
+    tape = Tape()
+    logits = tape.variable(np.float32([[1000.0, 0.0], [-1000.0, 0.0]]))
+    tape.backward(ops.cross_entropy(logits, np.array([1, 0])))
+    assert logits.gradient.tolist() == [[1.0, -1.0], [-1.0, 1.0]]
+
+
+def test_the_head_holds_a_chunk_of_logits_at_a_time(monkeypatch):
+    """By hand: 12 logits of 6 words are two rows."""
+    shapes = []
+
+    def product(a, b):
+        shapes.append((len(a), b.shape[1]))
+        return a @ b
+
+    monkeypatch.setattr("refimpl.autograd.cross_entropy.CHUNK", 12)
+    x, table, labels, weights = np.ones((7, 4)), np.ones((6, 4)), np.zeros(7, int), np.ones(7)
+    out = np.empty(7), np.empty(7, int)
+    total, *slopes = by_chunks(x, table, labels, weights, *out, [False, False], to_slope, product)
+    assert (float(total), slopes) == (pytest.approx(7 * math.log(6)), [None, None])
+    assert shapes == [(2, 6), (2, 6), (2, 6), (1, 6)]
 
 
 def test_linear_contracts_heads():

@@ -42,6 +42,12 @@ def _beyond(path):
     path.write_bytes(data[:12] + b"LIST" + (2**31 - 1).to_bytes(4, "little") + data[12:])
 
 
+def _wide(path):
+    data = bytearray(write_wav(path).read_bytes())
+    data[32], data[34] = 5, 40  # bytes of a frame, bits of a sample
+    path.write_bytes(data)
+
+
 def _cut(path):
     path.write_bytes(write_wav(path).read_bytes()[:-1000])
 
@@ -52,6 +58,7 @@ def _cut(path):
         (lambda path: write_wav(path, rate=44_100), "ffmpeg -i a.wav -ac 1 -ar 16000"),
         (lambda path: write_wav(path, channels=2), "2 channels"),
         (_cut, "1900 of 2400 samples"),
+        (_wide, "of 5 bytes each"),
         (_beyond, "too early"),
         (lambda path: path.write_bytes(b""), "too early"),
         (lambda path: path.write_bytes(b"ID3 no wave at all, but a song"), "can't be read"),

@@ -5,11 +5,12 @@ import sys
 import numpy as np
 import pytest
 
-from refimpl import errors
+from refimpl import errors, samplers
 from refimpl.decoding.generate_step import prompt_of
 from refimpl.decoding.steps import prefill
 from refimpl.decoding.stop import output_mask, resolve_stop_token_ids
 from refimpl.decoding.trim import trim
+from refimpl.models import BartSeq2SeqLM
 from refimpl.tests.tiny import batch, seq2seq
 
 LM = seq2seq()
@@ -122,6 +123,11 @@ def test_wrong_input_is_named(wrong):
         LM.generate(wrong)
 
 
+def test_no_row_is_refused():
+    with pytest.raises(errors.RefimplError):
+        BARE.generate({key: [] for key in prompt()}, stop_token_ids=None)
+
+
 def test_twice_is_the_same():
     assert LM.generate(["air", "plane at"]) == LM.generate(["air", "plane at"])
 
@@ -142,6 +148,7 @@ def test_iterables_of_batches():
     assert LM.generate(iter([["air", "at"], ["plane"]])) == alone
     assert LM.generate(row for row in [np.array([b"air", b"at"]), ("plane",)]) == alone
     assert LM.generate({"encoder_text": [t]} for t in ("air", "at", "plane")) == alone
+    assert LM.generate({"encoder_text": t} for t in ("air", "at", "plane")) == alone
     for wrong in (iter([]), iter(["air"]), iter([3]), {"air"}):
         with pytest.raises(errors.RefimplError):
             LM.generate(wrong)
@@ -154,6 +161,36 @@ def test_iterables_of_token_dictionaries():
     assert all((parts[key] == whole[key]).all() for key in whole)
     with pytest.raises(errors.InputError, match="widths"):
         BARE.generate(iter([prompt(), prompt(width=8)]), stop_token_ids=None)
+    sizes = [prompt(), prompt(2, lengths=(2, 4))]
+    assert BARE.generate(iter(sizes), stop_token_ids=None)["decoder_token_ids"].shape == (5, 9)
+
+
+def test_what_a_sampler_is_told():
+    """KerasHub's own arguments; a sampler of a user's may need each."""
+    seen = {}
+
+    class Spied(samplers.GreedySampler):
+        def __call__(self, next, prompt, **more):
+            seen.update(more)
+            return super().__call__(next, prompt, **more)
+
+    lm, inputs = seq2seq(preprocessor=False), prompt()
+    lm.compile(sampler=Spied())
+    lm.generate(inputs, stop_token_ids=(3, 5))
+    assert (seen["index"], seen["stop_token_ids"], seen["model"]) == (2, (3, 5), lm)
+    assert np.array_equal(seen["mask"], inputs["decoder_padding_mask"])
+    assert seen["hidden_states"].shape == (3, 9, 12)
+    assert seen["cache"] is not None
+
+
+def test_a_generate_step_of_ones_own_need_not_know_of_assistants():
+    class Own(BartSeq2SeqLM):
+        def generate_step(self, inputs, stop_token_ids=None):
+            return super().generate_step(inputs, stop_token_ids)
+
+    own = Own(LM.backbone, LM.preprocessor)
+    own.compile(sampler="greedy")
+    assert own.generate("air") == LM.generate("air")
 
 
 def test_tensors_of_a_framework_give_what_they_hold():

@@ -171,10 +171,21 @@ def test_an_assistant_for_a_drawing_sampler():
     assert (drawn[0] != drawn[1]).any()
 
 
+def test_a_task_without_a_sampler_takes_the_default(monkeypatch):
+    """Source: KerasHub's `compile(sampler="top_k")`."""
+    lm = seq2seq(preprocessor=False)
+    lm.sampler = None
+    monkeypatch.setattr(lm, "generate_step", lambda inputs, _: inputs)
+    lm.generate(batch(1, 2, 3), stop_token_ids=None)
+    assert type(lm.sampler) is samplers.TopKSampler
+
+
 def test_an_assistant_that_does_not_fit():
     lm = seq2seq()
     with pytest.raises(errors.InputError, match=r"generate.assistant.vocabulary"):
         lm.generate("air", assistant_model=seq2seq(preprocessor=False, vocabulary_size=50))
+    with pytest.raises(errors.InputTypeError, match="must be a Seq2SeqLM"):
+        lm.generate("air", assistant_model="small")
     lm.compile(sampler="beam")
     with pytest.raises(errors.ConfigError, match=r"samplers.speculative.base"):
         lm.generate("air", assistant_model=seq2seq())

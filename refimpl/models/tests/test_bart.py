@@ -1,5 +1,8 @@
 """Properties of BART that hold for any weights; its numbers are checked by the conformance cases."""
 
+import json
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,6 +12,7 @@ from safetensors.numpy import load_file, save_file
 from refimpl import errors
 from refimpl.models import BartBackbone, BartSeq2SeqLM
 from refimpl.models.bart.backbone import BartConfig
+from refimpl.models.weights import fresh_weights
 from refimpl.random import set_random_seed
 from refimpl.tests.tiny import backbone, batch, seq2seq
 
@@ -79,6 +83,47 @@ def test_a_checkpoint_of_the_model_without_its_head_is_read(tmp_path):
     assert len(bare) > 30
     for name, array in BartBackbone.from_preset(tmp_path).params.items():
         assert np.array_equal(array, LM.backbone.params[name]), name
+
+
+def test_a_checkpoint_names_its_special_tokens(tmp_path):
+    seq2seq().export_to_transformers(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    ids = {"bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 2}
+    assert {key: config.get(key) for key in ids} == ids
+
+
+@pytest.mark.parametrize(("dtype", "size"), [("float32", 4), ("float64", 8)])
+def test_weights_beyond_the_memory_are_refused(dtype, size, monkeypatch):
+    numbers = backbone().count_params()
+    sizes = backbone().get_config() | {"dtype": dtype}
+    monkeypatch.setattr("refimpl.models.weights._memory", lambda: numbers * size)
+    assert BartBackbone.from_config(sizes).count_params() == numbers
+    monkeypatch.setattr("refimpl.models.weights._memory", lambda: numbers * size - 1)
+    with pytest.raises(errors.ConfigError, match="memory"):
+        BartBackbone.from_config(sizes)
+
+
+@pytest.mark.parametrize("side", ["encoder", "decoder"])
+def test_ids_outside_the_vocabulary_are_refused(side):
+    for wrong in (-1, LM.backbone.vocabulary_size):
+        inputs = batch(2, 4, 3)
+        inputs[f"{side}_token_ids"][1, 2] = wrong
+        with pytest.raises(errors.TokenIdError, match=f"{side}_token_ids"):
+            LM.backbone(inputs)
+
+
+def test_a_head_may_have_one_dimension():
+    assert backbone(hidden_dim=3).head_dim == 1
+    with pytest.raises(errors.ConfigError, match="at least one dimension"):
+        backbone(hidden_dim=2)
+
+
+def test_twenty_thousand_weights_are_the_most(monkeypatch):
+    monkeypatch.setattr("refimpl.models.weights._memory", lambda: 2**40)
+    layout = [SimpleNamespace(name=n, shape=(), fresh=lambda dtype: dtype) for n in range(20_001)]
+    assert len(fresh_weights(layout[:-1], "float32")) == 20_000
+    with pytest.raises(errors.ConfigError, match="20001 weights"):
+        fresh_weights(layout, "float32")
 
 
 def test_fresh_weights_are_keras_hubs_initializers():
@@ -156,6 +201,20 @@ def test_the_cache_does_not_run_over_the_position_table():
 def test_a_wild_number_of_layers_is_refused_before_it_is_built():
     with pytest.raises(errors.ConfigError, match="weights"):
         BartBackbone(5, 3_000, 1, 1, 1)
+
+
+def test_weights_stand_in_keras_hubs_order():
+    """As `BartBackbone.weights` of keras-hub 0.32.0 on JAX has them; in the encoder the last norm comes before."""
+    dense, norm = ("kernel", "bias"), ("gamma", "beta")
+    attention = [(f"_attention/{part}", dense) for part in ("query", "key", "value", "attention_output")]
+    attention.append(("_attention_layer_norm", norm))
+    own, cross = ([(kind + place, names) for place, names in attention] for kind in ("self", "cross"))
+    inner = [(f"feedforward_{part}_dense", dense) for part in ("intermediate", "output")]
+    last = [("feedforward_layer_norm", norm)]
+    for side, places in (("encoder", own + last + inner), ("decoder", own + cross + inner + last)):
+        layer = f"transformer_{side}_layer_0/"
+        found = [name.removeprefix(layer) for name in LM.backbone.params if name.startswith(layer)]
+        assert found == [f"{place}/{name}" for place, names in places for name in names]
 
 
 def test_weights_that_were_got_are_copies():

@@ -7,7 +7,8 @@ import pytest
 
 from refimpl import models
 from refimpl.autograd.dropout import Dropout
-from refimpl.errors import PresetError
+from refimpl.errors import ConfigError, PresetError
+from refimpl.models.backbone import Backbone
 from refimpl.tests import speech, tiny
 
 T5GEMMA = {
@@ -124,15 +125,28 @@ def test_sizes_that_may_be_none():
         MAKE["t5gemma"](final_logit_softcapping=0.0)
 
 
+@pytest.mark.parametrize("name", ["query_pre_attn_scalar", "attn_logit_softcapping", "final_logit_softcapping"])
+def test_the_smallest_divisor_is_taken(name):
+    with pytest.raises(ConfigError, match="from 1e-30"):
+        MAKE["t5gemma"](**{name: 9e-31})
+    assert getattr(MAKE["t5gemma"](**{name: 1e-30}), name) == 1e-30
+
+
+def test_all_of_a_head_may_turn():
+    assert MAKE["moonshine"](partial_rotary_factor=1.0).config.pairs("encoder") == 3  # of the 6 dimensions of a head
+
+
 @pytest.mark.parametrize("side", ["encoder", "decoder"])
 @pytest.mark.parametrize("kind", ["t5gemma", "moonshine"])
 def test_a_side_may_have_no_layers(kind, side):
     assert MAKE[kind](**{f"{side}_num_layers": 0}).depth(side) == 0
+    with pytest.raises(ConfigError, match="at least 0"):
+        MAKE[kind](**{f"{side}_num_layers": -1})
 
 
 def test_shards_hold_ten_gigabytes_if_nothing_is_said():
     """Source: keras_hub 0.32 `Backbone.save_to_preset(preset_dir, max_shard_size=10)`."""
-    for method in (models.Backbone.save_to_preset, models.Backbone.write_preset_files):
+    for method in (Backbone.save_to_preset, Backbone.write_preset_files):
         assert inspect.signature(method).parameters["max_shard_size"].default == 10
 
 
@@ -163,3 +177,10 @@ def test_tensors_of_moonshine_have_transformers_names(tmp_path):
         assert f"model.decoder.layers.0.self_attn.{name}.weight" in names
         assert f"model.decoder.layers.0.encoder_attn.{name}.weight" in names
     assert np.shape(load_file(tmp_path / "model.safetensors")["model.encoder.conv1.weight"])[1:] == (1, 127)
+
+
+def test_layer_types_may_be_a_tuple():
+    """KerasHub takes any sequence; its JSON has lists."""
+    for side in ("encoder", "decoder"):
+        config = MAKE["t5gemma"](**{f"{side}_layer_types": ("full_attention",)}).get_config()
+        assert config[f"{side}_layer_types"] == ["full_attention"]

@@ -5,6 +5,7 @@ import pytest
 
 from refimpl import errors
 from refimpl.autograd.dropout import Dropout
+from refimpl.decoding.trim import source_of
 from refimpl.models import MoonshineAudioToText, MoonshineBackbone
 from refimpl.models.moonshine.transformers import FAMILY
 from refimpl.random import set_random_seed
@@ -151,6 +152,13 @@ def test_what_stands_in_padding_is_not_attended_to_but_normed():
     alone = {key: value[:, :1700] if key.startswith("encoder") else value for key, value in padded.items()}
     assert np.abs(lm(padded) - lm(alone)).max() > 1e-6
     assert lm.backbone.whole_frames(padded["encoder_padding_mask"]).sum() == 3
+
+
+def test_padding_that_is_normed_with_the_rest_is_not_cut():
+    inputs = noise()
+    inputs["encoder_padding_mask"][:, 2000:] = False
+    source, mask = source_of(wide().backbone, inputs)
+    assert (source.shape[1], mask.shape[1]) == (3000, 3000)
 
 
 def test_lengths_by_hand():

@@ -87,6 +87,15 @@ def test_what_transformers_has_no_word_for_is_not_exported(change, tmp_path):
         ({"encoder_hidden_act": "relu"}, "encoder_hidden_act"),
         ({"attention_bias": True}, "attention_bias"),
         ({"hidden_size": "288"}, "multiple of hidden_size"),
+        ({"hidden_size": 0}, "multiple of hidden_size"),
+        ({"intermediate_size": 0}, "multiple of hidden_size"),
+        ({"intermediate_size": -1152}, "multiple of hidden_size"),
+        ({"intermediate_size": 1152.0}, "multiple of hidden_size"),
+        ({"rope_scaling": {"type": "linear"}}, "not scaled"),
+        ({"partial_rotary_factor": 0}, "even number"),
+        ({"partial_rotary_factor": 1.5}, "even number"),
+        ({"partial_rotary_factor": True}, "even number"),
+        ({"head_dim": 34}, "head_dim"),
         ({"rope_parameters": "default"}, "not scaled"),
         ({"head_dim": "36"}, "head_dim"),
     ],
@@ -101,6 +110,21 @@ def test_the_released_configuration_is_read():
     given = {"partial_rotary_factor": 0.9, "pad_head_dim_to_multiple_of": 8, "max_position_embeddings": 194}
     found = FAMILY.backbone_config(given | {"rope_theta": 10000.0, "rope_scaling": None}, "config.json")
     expected = {"feedforward_expansion_factor": 4, "pad_head_dim_to_multiple_of": None, "partial_rotary_factor": 0.9}
+    assert {key: found[key] for key in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"partial_rotary_factor": 1}, {"partial_rotary_factor": 1}),
+        ({"head_dim": 36}, {"pad_head_dim_to_multiple_of": None}),
+        ({"head_dim": 40}, {"pad_head_dim_to_multiple_of": 40}),
+        ({"hidden_size": 8, "intermediate_size": 8, "head_dim": 2}, {"feedforward_expansion_factor": 1}),
+        ({"rope_parameters": {"rope_theta": 5.0, "rope_type": "default"}}, {"rope_theta": 5.0}),
+    ],
+)
+def test_numbers_at_the_edges_are_read(change, expected):
+    found = FAMILY.backbone_config({"partial_rotary_factor": 1.0} | change, "config.json")
     assert {key: found[key] for key in expected} == expected
 
 

@@ -61,6 +61,9 @@ def test_bart():
     for key, size in said.items():
         with pytest.raises(ConfigError, match=key):
             BART.backbone_config({key: size + 1}, "config.json")
+    years = ("normalize_before", "add_final_layer_norm", "add_bias_logits", "static_position_embeddings")
+    large = dict.fromkeys(years, False) | {"normalize_embedding": True, "extra_pos_embeddings": 2}
+    assert BART.backbone_config(large, "config.json") == found  # as facebook/bart-large's config.json says
 
 
 def test_t5():
@@ -70,6 +73,9 @@ def test_t5():
         "key_value_dim": 64, "dropout": 0.1, "layer_norm_epsilon": 1e-6, "activation": "relu",
         "use_gated_activation": False, "tie_embedding_weights": True,
     }  # fmt: skip
+    assert T5.backbone_config({"decoder_start_token_id": 0}, "config.json")
+    with pytest.raises(ConfigError, match="pad_token_id=0"):
+        T5.backbone_config({"decoder_start_token_id": 1}, "config.json")
 
 
 def test_moonshine():
@@ -80,6 +86,16 @@ def test_moonshine():
         "partial_rotary_factor": 0.9, "rope_theta": 10000.0, "initializer_range": 0.02,
         "attention_dropout": 0.0, "dropout": 0.0,
     }  # fmt: skip
+
+
+def test_names_in_checkpoints():
+    """Of facebook/bart-base, google-t5/t5-small, google/t5gemma-2b-2b-ul2 and UsefulSensors/moonshine-tiny."""
+    families = (T5, T5GEMMA, MOONSHINE)
+    assert [family.sentence_piece for family in families] == ["spiece.model", "tokenizer.model", "tokenizer.model"]
+    assert [family.prefix for family in (BART, *families)] == ["model.", "", "model.", "model."]
+    assert (T5GEMMA.tokenizer_class, MOONSHINE.tokenizer_class) == ("GemmaTokenizer", "LlamaTokenizer")
+    assert BART.zero == ("final_logits_bias",)
+    assert T5.unused == ("decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight",)
 
 
 def test_t5gemma():
@@ -135,3 +151,30 @@ def test_what_a_checkpoint_says_of_t5():
     }  # fmt: skip
     shared = T5.transformers_config(tiny.t5_backbone(key_value_dim=None).get_config(), None, "float32")
     assert shared["d_kv"] == 4
+
+
+def test_what_a_checkpoint_says_of_t5gemma():
+    """In the words of google/t5gemma-2b-2b-ul2's config.json."""
+    sizes = {"hidden_dim": 12, "intermediate_dim": 20, "num_layers": 1, "num_attention_heads": 4,
+             "num_key_value_heads": 2, "head_dim": 6, "layer_types": ["full_attention"]}  # fmt: skip
+    sides = {f"{side}_{name}": size for side in ("encoder", "decoder") for name, size in sizes.items()}
+    config = T5GemmaConfig(41, **sides, hidden_activation="gelu_approximate", rope_max_wavelength=5.0)
+    both = {
+        "model_type": "t5_gemma_module", "hidden_size": 12, "intermediate_size": 20, "num_hidden_layers": 1,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 6, "layer_types": ["full_attention"],
+        "vocab_size": 41, "dropout_rate": 0.0, "rms_norm_eps": 1e-6, "query_pre_attn_scalar": 1,
+        "attention_bias": False, "initializer_range": 0.02, "attention_dropout": 0.0, "sliding_window": None,
+        "attn_logit_softcapping": None, "final_logit_softcapping": None, "hidden_activation": "gelu_pytorch_tanh",
+        "rope_parameters": {"rope_theta": 5.0, "rope_type": "default"},
+    }  # fmt: skip
+    assert T5GEMMA.transformers_config(config.written(), None, "float32") == {
+        "model_type": "t5gemma", "architectures": ["T5GemmaForConditionalGeneration"], "dtype": "float32",
+        "is_encoder_decoder": True, "tie_word_embeddings": True, "vocab_size": 41,
+        "encoder": both | {"is_decoder": False},
+        "decoder": both | {"is_decoder": True, "cross_attention_hidden_size": 12},
+    }  # fmt: skip
+    # What is not known stays what it is, so that the error can name it.
+    for given, meant in (("relu", "relu"), ("gelu_pytorch_tanh", "gelu_approximate"), ("tanh", "tanh")):
+        side = {"hidden_activation": given}
+        found = T5GEMMA.backbone_config({"encoder": side, "decoder": side}, "config.json")
+        assert found["hidden_activation"] == meant

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from refimpl import errors, optimizers, samplers
 from refimpl.models import Seq2SeqLM, T5GemmaBackbone, T5GemmaSeq2SeqLM, T5GemmaSeq2SeqLMPreprocessor, T5GemmaTokenizer
@@ -153,6 +154,16 @@ def test_a_preset_comes_back(kind, tmp_path):
         assert type(found) is T5GemmaSeq2SeqLM
         assert np.array_equal(found(inputs), lm(inputs))
     assert found.backbone.get_config()["cross_attention_hidden_size"] == 4
+
+
+def test_a_checkpoint_may_hold_the_head_beside_the_table_that_it_is(tmp_path):
+    """As PyTorch's own files do of tied weights."""
+    wide().export_to_transformers(tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    head = {"lm_head.out_proj.weight": tensors["model.decoder.embed_tokens.weight"].copy()}
+    save_file(tensors | head, tmp_path / "model.safetensors")
+    inputs = batch(2, 5, 6, size=41)
+    assert np.array_equal(Seq2SeqLM.from_preset(tmp_path, preprocessor=None)(inputs), wide()(inputs))
 
 
 @pytest.mark.parametrize(

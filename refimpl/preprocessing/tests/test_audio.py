@@ -73,6 +73,12 @@ def test_what_is_no_padding_value_is_refused(given):
         Converter(padding_value=given)
 
 
+@pytest.mark.parametrize("given", [None, "16000", 0, 16000.0, True])
+def test_what_is_no_rate_is_refused(given):
+    with pytest.raises(ConfigError, match="sampling_rate"):
+        Converter(sampling_rate=given)
+
+
 @pytest.mark.parametrize("given", [None, "no", 0])
 def test_what_is_no_switch_is_refused(given):
     with pytest.raises(ConfigError, match="do_normalize"):
@@ -126,8 +132,8 @@ def test_unusual_lengths_warn():
         Converter()(SOUND[None])
         Converter(sampling_rate=1000)([np.ones(100), np.ones(64_000)])  # 0.1 and 64 seconds
     for samples in (99, 64_001):
-        with pytest.warns(AudioLengthWarning) as caught:
-            Converter(sampling_rate=1000)([np.ones(samples)])
+        with pytest.warns(AudioLengthWarning, match=r"; (0.099 to 0.500|0.500 to 64.001) were") as caught:
+            Converter(sampling_rate=1000)([np.ones(samples), np.ones(500)])
         assert caught[0].filename == __file__  # the caller's line
 
 

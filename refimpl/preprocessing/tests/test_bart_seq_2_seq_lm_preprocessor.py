@@ -63,6 +63,8 @@ def test_max_length_one_is_one_column(pre):
 def test_postprocess(pre):
     ids, mask = np.array([[2, 0, 6, 7, 2, 6]]), np.array([[1, 1, 1, 1, 1, 0]])
     assert pre.generate_postprocess({"decoder_token_ids": ids, "decoder_padding_mask": mask}) == [" airplane"]
+    with pytest.raises(errors.InputError, match="of one shape"):
+        pre.generate_postprocess({"decoder_token_ids": ids, "decoder_padding_mask": mask[0]})
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ def test_names_and_flags_come_back_from_a_configuration():
     assert (heard.name, heard.trainable) == ("heard", False)
     plain = tiny.seq2seq().preprocessor
     assert (plain.name, plain.trainable) == ("BartSeq2SeqLMPreprocessor", True)
+    assert tiny.seq2seq().name == "BartSeq2SeqLM"
     gemma = models.T5GemmaTokenizer(gemma_words(), sequence_length=9, name="words")
     assert (gemma.sequence_length, gemma.name) == (9, "words")
     assert layers.MoonshineAudioConverter(name="ears").name == "ears"
@@ -95,3 +96,10 @@ def test_a_converter_that_is_saved_says_what_it_was(tmp_path):
     speech.task().save_to_preset(tmp_path / "p")
     found = models.MoonshineAudioToTextPreprocessor.from_preset(tmp_path / "p")
     assert found.audio_converter.get_config()["sampling_rate"] == 16_000
+
+
+def test_parts_that_are_passed_are_taken_and_not_a_presets(tmp_path):
+    """Source: keras-hub 0.32.0 preprocessor.py, `_add_missing_kwargs`."""
+    tiny.seq2seq().save_to_preset(tmp_path / "p")
+    own = tiny.tokenizer(name="own")
+    assert models.BartSeq2SeqLMPreprocessor.from_preset(tmp_path / "p", tokenizer=own).tokenizer is own

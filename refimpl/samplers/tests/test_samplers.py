@@ -90,6 +90,7 @@ def test_running_sums_are_those_of_xla():
     x = (np.float32(0.1) * np.arange(1, 41, dtype=np.float32))[None] ** np.float32(2)
     exact = np.cumsum(x.astype(np.float64))
     assert cumulative(x)[0] == pytest.approx(exact, rel=1e-6)
+    assert cumulative(np.ones((1, 3))).dtype == cumulative(np.ones((1, 17))).dtype == np.float32
     blocks = [np.add.accumulate(x[0, n : n + 16]) for n in (0, 16, 32)]
     sums = np.add.accumulate([block[-1] for block in blocks])
     assert (cumulative(x)[0] == np.concatenate([blocks[0], blocks[1] + sums[0], blocks[2] + sums[1]])).all()

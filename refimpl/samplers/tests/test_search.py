@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from refimpl import errors, samplers
+from refimpl.samplers.cache_rows import repeated
 from refimpl.samplers.contrastive_sampler import similarity
+from refimpl.samplers.ranking import top_k
 from refimpl.samplers.tests.toy import Toy, table
 
 
@@ -267,3 +269,24 @@ def test_speculative_without_an_index_begins_with_the_first_column():
 def test_speculative_needs_a_draft():
     with pytest.raises(ValueError, match="requires a `draft_next` callable"):
         samplers.SpeculativeSampler()(table([0.5, 0.5]), np.zeros((1, 3), int), index=1)
+
+
+def test_of_many_that_are_equal_the_low_ids_are_taken():
+    """A sort of few is stable in any case."""
+    values = np.where(np.arange(40) % 2, 0.5, 1.0).astype(np.float32)
+    assert top_k(values[None], 23)[1].tolist() == [[*range(0, 40, 2), 1, 3, 5]]
+
+
+def test_a_cache_may_be_a_dictionary():
+    cache = {"none": None, "keys": np.array([[1], [2]]), "parts": (np.array([3, 4]),)}
+    found = repeated(cache, 2)
+    assert (found["none"], found["keys"].tolist()) == (None, [[1], [1], [2], [2]])
+    assert found["parts"][0].tolist() == [3, 3, 4, 4]
+
+
+def test_what_the_target_never_says_is_never_accepted(monkeypatch):
+    """Also where the number that is drawn is 0."""
+    monkeypatch.setattr("refimpl.samplers.speculative_sampler.uniform", lambda _, shape: np.zeros(shape, np.float32))
+    target, draft = table([0.4, 0.6]), table([0.6, 0.4])
+    found = samplers.SpeculativeSampler()(target, np.zeros((1, 4), int), index=1, draft_next=draft)
+    assert found.tolist() == [[0, 1, 1, 1]]

@@ -157,6 +157,25 @@ def test_an_unsplittable_token_that_is_no_token_is_text():
     assert tok.detokenize(tok("a<zz>b")) == "a<zz>b"
 
 
+def test_a_token_that_is_normalized_is_found_in_what_the_text_becomes():
+    """By transformers' rules: the text is normalized between the other tokens, and so is the token."""
+    found = AddedTokens(["B", "<X>"], {"B": frozenset({"normalized"})}, str.lower).split("AB<X>b")
+    assert list(found) == [("a", False), ("B", True), ("<X>", True), ("B", True)]
+
+
+def test_each_byte_has_a_character_of_its_own():
+    assert sorted(byte_to_character()) == list(range(256))
+    assert len(set(byte_to_character().values())) == 256
+
+
+def test_a_token_of_other_characters_is_text_as_it_stands():
+    assert BytePairTokenizer({"a": 0, "日 本": 1}, []).detokenize([0, 1]) == "a日 本"
+
+
+def test_a_vocabulary_needs_no_token_0():
+    assert BytePairTokenizer({"a": 1, "b": 2}, [], dtype="string")("ab") == ["a", "b"]
+
+
 def test_a_token_that_must_be_a_word_stands_alone():
     """transformers' `single_word`: no letter, digit or underscore may touch it."""
     found = AddedTokens(["<x>"], {"<x>": frozenset({"single_word"})}).split("<x> <x>,b<x> <x>c <x>")
@@ -168,3 +187,4 @@ def test_a_token_that_must_be_a_word_stands_alone():
 def test_a_sequence_length_keeps_the_beginning():
     a, b = TOK.token_to_id("a"), TOK.token_to_id("b")
     assert tokenizer(sequence_length=2)(["abc", "a"]).tolist() == [[a, b], [a, 1]]
+    assert tokenizer(sequence_length=0)(["ab", "a"]) == [[a, b], [a]]  # 0 is none, as in KerasHub

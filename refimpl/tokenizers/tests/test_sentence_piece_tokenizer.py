@@ -11,7 +11,7 @@ from refimpl import errors
 from refimpl.presets.sentence_piece_file import NORMAL, WORD, model_file
 from refimpl.tests.pieces import PIECES, T5_FRAME, trained, words
 from refimpl.tokenizers import SentencePieceTokenizer, T5Tokenizer, Tokenizer
-from refimpl.tokenizers.sentence_piece_model import is_base64
+from refimpl.tokenizers.sentence_piece_model import SentencePieceModel, is_base64
 
 TOK = T5Tokenizer(words())
 LONG = model_file([*PIECES, *((f"▁{n}", -3.0, NORMAL) for n in range(150))], WORD, frame={"pad": 0, "eos": 1, "unk": 2})
@@ -110,6 +110,10 @@ def test_text_of_more_than_2048_characters_is_a_model(length, is_model):
     assert not is_base64("-" * length)
 
 
+def test_normalizing_leaves_the_spaces():
+    assert SentencePieceModel(trained(["a b"], model_type="CHAR", vocab_size=6)).normalize(" ﬁ  x ") == " fi  x "
+
+
 def test_without_a_model_it_says_so():
     empty = SentencePieceTokenizer()
     for use in (empty, empty.detokenize, empty.id_to_token, empty.token_to_id):
@@ -144,7 +148,8 @@ def test_a_configuration_names_no_file(tmp_path):
     for proto in (str(tmp_path / "model.spm"), ["x"]):
         with pytest.raises(errors.UnsafePresetError, match="no-path-in-config"):
             T5Tokenizer.from_config(TOK.get_config() | {"proto": proto})
-    assert T5Tokenizer.from_config({"proto": base64.b64encode(LONG).decode()})("the").tolist() == [4]
+    for proto in (words(), base64.b64encode(LONG).decode()):
+        assert T5Tokenizer.from_config({"proto": proto})("the").tolist() == [4]
     assert T5Tokenizer.from_config(TOK.get_config()).proto is None
 
 
@@ -157,6 +162,7 @@ def test_added_tokens_are_found_in_text(tmp_path):
     tok.load_extension({"added_tokens": {"<extra_id_0>": 110, "<extra_id_1>": 109, "</s>": 1}})
     assert tok("the<extra_id_0>fox <extra_id_1> </s>").tolist() == [4, 110, 7, 109, 1]
     assert tok.detokenize([4, 110, 7, 109, 111]) == "the<extra_id_0> fox<extra_id_1>"
+    assert tok.detokenize([110, 7, 3, 109, 3, 7]) == "<extra_id_0> fox[MASK]<extra_id_1>[MASK] fox"
     assert (tok.token_to_id("<extra_id_1>"), tok.id_to_token(110)) == (109, "<extra_id_0>")
     tok.save_to_preset(tmp_path / "p")
     assert T5Tokenizer.from_preset(tmp_path / "p")("<extra_id_0>").tolist() == [110]
@@ -175,6 +181,8 @@ def test_added_tokens_with_ids_that_can_not_be_are_left_out():
     for wrong in (-1, True, 1.0, "12"):
         tok.load_extension({"added_tokens": {"<x>": wrong}})
         assert tok("<x>").tolist() == [2]
+    tok.load_extension({"added_tokens": ["<x>"]})
+    assert tok("<x>").tolist() == [2]
 
 
 @pytest.mark.parametrize("kind", ["UNIGRAM", "BPE"])

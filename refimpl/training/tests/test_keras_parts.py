@@ -66,6 +66,26 @@ def test_defaults_are_keras(cls, defaults):
     """Source: the signatures of keras 3.15.1."""
     parameters = inspect.signature(cls).parameters.values()
     assert [one.default for one in parameters if one.default is not one.empty] == defaults
+    assert cls(*(1 for one in parameters if one.default is one.empty and one.kind is not one.VAR_KEYWORD))
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "slots"),
+    [
+        (optimizers.SGD(), set()),
+        (optimizers.SGD(momentum=0.5), {"momentum"}),
+        (optimizers.RMSprop(), {"velocity"}),
+        (optimizers.RMSprop(momentum=0.5), {"velocity", "momentum"}),
+        (optimizers.RMSprop(centered=True), {"velocity", "average_gradient"}),
+        (optimizers.Adam(), {"momentum", "velocity"}),
+        (optimizers.Adam(amsgrad=True), {"momentum", "velocity", "velocity_hat"}),
+    ],
+)
+def test_no_more_is_kept_than_keras_keeps(optimizer, slots):
+    """Source: `build` of keras 3.15.1's optimizers."""
+    optimizer.apply({"w": np.ones(2, np.float32)}, {"w": np.ones(2, np.float32)})
+    assert optimizer.state.keys() == slots
+    assert all(held.keys() == {"w"} for held in optimizer.state.values())
 
 
 def test_a_learning_rate_may_be_a_schedule_a_function_or_assigned():
@@ -89,6 +109,12 @@ def test_inverse_square_root_schedule():
     assert [warm(step) for step in (0, 1, 3, 9)] == pytest.approx([0.0, 0.1, 0.3, 0.3])
 
 
+def test_a_warm_up_begins_where_the_schedule_does():
+    """By hand: from 0.2 to 1 in four steps, then half a cosine of ten."""
+    schedule = optimizers.schedules.CosineDecay(0.2, 10, warmup_target=1.0, warmup_steps=4)
+    assert [schedule(step) for step in (0, 1, 2, 4, 9, 14)] == pytest.approx([0.2, 0.4, 0.6, 1.0, 0.5, 0.0])
+
+
 @pytest.mark.parametrize("case", PARTS["losses"])
 def test_losses_are_keras(case):
     expected = PARTS["losses"][case]
@@ -107,6 +133,48 @@ def test_a_function_is_a_loss_of_its_name():
     assert (loss.name, loss(np.array([[0, 1, 1, 1]]), np.eye(2)[[[0, 0, 1, 1]]])) == ("misses", 0.25)
     assert losses.SparseCategoricalCrossentropy(from_logits=True).name == "sparse_categorical_crossentropy"
     assert losses.Loss().name == "Loss"
+
+
+def test_logits_keep_their_precision():
+    """By hand: of two logits with the difference x, `log(1 + exp(-x))`."""
+    loss = losses.SparseCategoricalCrossentropy(from_logits=True)
+    assert loss(np.array([1]), np.array([[0.1, 0.2]])) == pytest.approx(np.log1p(np.exp(-0.1)), rel=1e-14)
+
+
+def test_a_class_that_is_no_loss_is_refused():
+    with pytest.raises(ConfigError, match="loss identifier"):
+        losses.get(int)
+
+
+@pytest.mark.parametrize("name", ["beta_1", "beta_2"])
+@pytest.mark.parametrize("value", [-0.1, 1.0])
+def test_a_share_that_adam_can_not_keep_is_refused(name, value):
+    with pytest.raises(ConfigError, match=f"{name}={value}"):
+        optimizers.Adam(**{name: value})
+    assert getattr(optimizers.Adam(**{name: 0.0}), name) == 0.0
+
+
+def test_weights_may_be_excluded_by_what_they_are_or_are_called():
+    """By hand: without a slope only decay changes a weight, by the rate times itself."""
+    for given in ({"var_list": ["x/a"]}, {"var_names": ["a"]}, {"var_list": ["x/a"], "var_names": ["b"]}):
+        optimizer = optimizers.SGD(0.1, weight_decay=0.5)
+        optimizer.exclude_from_weight_decay(**given)
+        weights = {name: np.ones(1) for name in ("x/a", "x/b")}
+        optimizer.apply({name: np.zeros(1) for name in weights}, weights)
+        assert (weights["x/a"][0], weights["x/b"][0]) == pytest.approx((1.0, 0.95 if len(given) == 1 else 1.0))
+
+
+def test_adams_twin_gets_whole_arrays_of_float32():
+    seen = []
+
+    class Spied(optimizers.Adam):
+        twin = staticmethod(lambda weight, _g, _m, _v, _numbers: seen.append(weight))
+
+    parts = np.ones((4, 4), np.float32)[::2, ::2]
+    for weight in (np.ones(2), parts, np.ones((2, 3), np.float32), np.ones((2, 3), np.float32).T):
+        Spied().apply({"w": np.ones_like(weight)}, {"w": weight})
+    Spied(amsgrad=True).apply({"w": np.ones_like(weight)}, {"w": weight})
+    assert [weight.shape for weight in seen] == [(2, 3), (3, 2)]
 
 
 @pytest.mark.parametrize("kind", [bool, int, float])
