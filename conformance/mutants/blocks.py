@@ -92,7 +92,7 @@ PLACES = (
     ("refimpl.models.config", "*", "presets.load presets.config"),
     ("refimpl.models.*", "*.is_trainable", "training*"),
     ("refimpl.models.*.backbone", "_*", "presets.load presets.config models.t5gemma"),  # how its configuration is read
-    ("refimpl.models.*.backbone", "", "*_norm"),  # EPSILON
+    ("refimpl.models.*.backbone", "", "*_norm encoder.stem.norm"),  # EPSILON
     ("refimpl.models.*_backbone", "*__init__", "presets* models*"),
     ("refimpl.models.backbone", "*", "presets* models.inputs models.backbone models.weights models.logits cited"),
     ("refimpl.models.weights", "*", "presets.load models.weights cited"),
@@ -125,7 +125,8 @@ def names_at(module: str, path: str) -> list[str]:
     """Patterns of the names that are right for a place: of the first row that fits, else what its code cites."""
     fits = (right for m, p, right in PLACES if fnmatch(module, m) and fnmatch(path, p))
     words = next(fits, "cited").split()
-    return [word for word in words if word != "cited"] + (sorted(_cited(module, path)) if "cited" in words else [])
+    named = [word for word in words if word != "cited"] + (sorted(_cited(module, path)) if "cited" in words else [])
+    return list(dict.fromkeys(named))
 
 
 def _cited(module: str, path: str) -> set[str]:
