@@ -168,6 +168,8 @@ def test_a_configuration_comes_back():
         model = t5_backbone(**kind)
         assert T5Backbone.from_config(model.get_config()).get_config() == model.get_config()
     assert t5_backbone(activation="swish").get_config()["activation"] == "silu"
+    written = t5_backbone(activation="gelu_approximate").get_config()["activation"]
+    assert (written["class_name"], written["config"]) == ("function", "keras_hub>gelu_approximate")
 
 
 def test_task_takes_its_own_backbone_only():

@@ -174,6 +174,8 @@ def test_a_token_of_other_characters_is_text_as_it_stands():
 
 def test_a_vocabulary_needs_no_token_0():
     assert BytePairTokenizer({"a": 1, "b": 2}, [], dtype="string")("ab") == ["a", "b"]
+    with pytest.raises(errors.ConfigError, match="different whole numbers"):
+        BytePairTokenizer({"a": 1, "b": 1}, [])
 
 
 def test_a_token_that_must_be_a_word_stands_alone():
