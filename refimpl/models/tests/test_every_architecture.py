@@ -1,5 +1,6 @@
 """What holds for a backbone of any architecture."""
 
+import dataclasses
 import inspect
 
 import numpy as np
@@ -130,6 +131,11 @@ def test_the_smallest_divisor_is_taken(name):
     with pytest.raises(ConfigError, match="from 1e-30"):
         MAKE["t5gemma"](**{name: 9e-31})
     assert getattr(MAKE["t5gemma"](**{name: 1e-30}), name) == 1e-30
+
+
+def test_a_backbone_is_no_record_as_its_configuration_is():
+    with pytest.raises(TypeError):
+        dataclasses.fields(MAKE["bart"]())
 
 
 def test_all_of_a_head_may_turn():
