@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 from conformance.matrix.page import page
@@ -19,6 +20,10 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         "--python", action="append", default=[], metavar="FILE",
         help="an interpreter that has other libraries; may be given several times",
     )  # fmt: skip
+    command.add_argument(
+        "--keep", type=Path, metavar="FOLDER",
+        help="a file for each chapter that was asked; what is there is not asked again",
+    )  # fmt: skip
 
 
 def matrix(options: argparse.Namespace) -> int:
@@ -30,7 +35,7 @@ def matrix(options: argparse.Namespace) -> int:
         return 2
     for subject in subjects:
         print(f"{subject.slug}: ", end="", flush=True)
-        print(ask(subject, [sys.executable, *options.python]))
+        print(ask(subject, [sys.executable, *options.python], options.keep))
     results = read_results()
     (RESULTS / "index.html").write_text(page(results), "utf-8")
     (RESULTS / "README.md").write_text(f"{HEAD}\n\n{table(results)}\n", "utf-8")

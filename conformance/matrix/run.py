@@ -1,4 +1,4 @@
-"""Asks the implementations, one process each, and keeps what came out in conformance/results."""
+"""Asks the implementations, one process a chapter, and keeps what came out in conformance/results."""
 
 import datetime
 import json
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from conformance.matrix.subjects import SUBJECTS, Subject
+from conformance.suite.cases import read_cases
 
 RESULTS = Path(__file__).parents[1] / "results"
 ROOT = Path(__file__).parents[2]
@@ -26,25 +27,54 @@ def chosen(slugs: Sequence[str]) -> list[Subject]:
     return list(SUBJECTS) if "all" in slugs else [known[slug] for slug in slugs]
 
 
-def ask(subject: Subject, pythons: Iterable[str]) -> str:
-    """Ask all cases and write <slug>.json. What is given back says how it went."""
+def ask(subject: Subject, pythons: Iterable[str], keep: Path | None = None) -> str:
+    """Ask all cases and write <slug>.json. What is given back says how it went.
+
+    Each chapter has a process of its own, which frees its memory, and a file in `keep`, from which the next asking
+    goes on.
+    """
     python = sys.executable if subject.command else next((p for p in pythons if _has(p, subject.needs)), None)
     if python is None:
         return f"not asked: no --python has the module {subject.needs}"
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "verdicts.json"
-        done = subprocess.run(
-            [python, "-m", "conformance", "run", *subject.words, "--json", str(file)],
-            cwd=ROOT, env=_environment(subject), capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        if not file.is_file():
-            return f"broken (exit code {done.returncode}): {done.stderr.strip()[-300:]}"
-        found = json.loads(file.read_text("utf-8"))
+    chapters: dict[str, list[str]] = {}
+    for case in read_cases():
+        chapters.setdefault(case.chapter, []).append(case.id)
+    parts = []
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = (keep or Path(scratch)) / subject.slug
+        folder.mkdir(parents=True, exist_ok=True)
+        for chapter, ids in chapters.items():
+            file = folder / f"{chapter}.json"
+            if not _holds(file, ids) and (problem := _ask_chapter(subject, python, chapter, file)):
+                return problem
+            parts.append(json.loads(file.read_text("utf-8")))
+            print(f"{chapter} {len(ids)}", end=", ", flush=True)
+    found = {"subject": parts[0]["subject"], "cases": [case for part in parts for case in part["cases"]]}
+    if strangers := [part["subject"] for part in parts if part["subject"] != found["subject"]]:
+        return f"not written, as {folder} holds answers of {found['subject']} and of {strangers[0]}"
     RESULTS.mkdir(exist_ok=True)
     text = json.dumps(_kept(subject, found), indent=1, ensure_ascii=False)
     (RESULTS / f"{subject.slug}.json").write_text(text + "\n", "utf-8")
     bad = [case["id"] for case in found["cases"] if case["verdict"] in ("fail", "error", "unexpected pass")]
     return f"{len(found['cases'])} cases, {len(bad)} not explained" + "".join(f"\n    {id}" for id in bad)
+
+
+def _holds(file: Path, ids: list[str]) -> bool:
+    """Whether a file holds the verdicts of just these cases."""
+    return file.is_file() and [case["id"] for case in json.loads(file.read_text("utf-8"))["cases"]] == ids
+
+
+def _ask_chapter(subject: Subject, python: str, chapter: str, file: Path) -> str:
+    """Ask one chapter and write its verdicts. What is given back says what went wrong."""
+    part = file.absolute().with_suffix(".part")  # a file that an interrupted process left half written is none
+    done = subprocess.run(
+        [python, "-m", "conformance", "run", *subject.words, "--only", f"{chapter}.", "--json", str(part)],
+        cwd=ROOT, env=_environment(subject), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode not in (0, 1) or not part.is_file():
+        return f"{chapter} is broken (exit code {done.returncode}): {done.stderr.strip()[-300:]}"
+    part.replace(file)
+    return ""
 
 
 def _has(python: str, module: str) -> bool:

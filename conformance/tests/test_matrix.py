@@ -3,10 +3,13 @@
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from conformance.adapters import KNOWN, expected_file
+from conformance.matrix import run
 from conformance.matrix.command import read_results
 from conformance.matrix.page import findings, page, to_html
 from conformance.matrix.run import RESULTS, chosen
@@ -47,6 +50,36 @@ def test_subjects_can_be_asked() -> None:
     assert expected_file("transformers-js") is not None
     with pytest.raises(LookupError):
         chosen(["nobody"])
+
+
+def test_an_interrupted_asking_goes_on_with_the_chapter_that_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = ["models.a#1", "models.a#2", "training.a#1"]
+    asked: list[str] = []
+
+    def process(command: list[str], **_: Any) -> SimpleNamespace:
+        if command[1] == "-c":  # does the interpreter have the module?
+            return SimpleNamespace(returncode=0)
+        asked.append(only := command[command.index("--only") + 1])
+        who = dict.fromkeys(("implementation", "version", "backend", "capabilities"), "it")
+        more = dict.fromkeys(("error_over_floor", "percentile_99_over_floor", "message"))
+        rows = [{"id": id, "verdict": "pass", "seconds": 1, **more, "message": ""} for id in ids if id.startswith(only)]
+        Path(command[-1]).write_text(json.dumps({"subject": who, "cases": rows}), "utf-8")
+        return SimpleNamespace(returncode=-9 if asked.count("training.") == 1 else 0, stderr="no memory")
+
+    cases = [SimpleNamespace(id=id, chapter=id.partition(".")[0]) for id in ids]
+    monkeypatch.setattr(run, "read_cases", lambda: cases)
+    monkeypatch.setattr(run, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(run.subprocess, "run", process)
+    (subject,) = chosen(["mlx"])
+    assert run.ask(subject, ["python"], tmp_path) == "training is broken (exit code -9): no memory"
+    assert run.ask(subject, ["python"], tmp_path) == "3 cases, 0 not explained"
+    assert asked == ["models.", "training.", "training."]
+    assert [case["id"] for case in json.loads((tmp_path / "results" / "mlx.json").read_text())["cases"]] == ids
+    ids[1] = cases[1].id = "models.a#new"  # other cases are asked again
+    run.ask(subject, ["python"], tmp_path)
+    assert asked[3:] == ["models."]
 
 
 def test_table_counts_what_was_asked_and_stands_between_markers(tmp_path: Path) -> None:
