@@ -99,7 +99,7 @@ async function rows(sources, prompts, length, stops, sampler) {
     const said = await now.model.generate({
       inputs: tensor(members.map((n) => filled(sources[n], pad_token_id))),
       attention_mask: tensor(members.map((n) => filled(sources[n].map(() => 1), 0))),
-      ...(plain ? {} : { decoder_input_ids: tensor(members.map((n) => prompts[n])) }), // version 4.3.1 does not look at it
+      ...(plain ? {} : { decoder_input_ids: tensor(members.map((n) => prompts[n])) }), // version 4.3.2 does not look at it
       generation_config: new hub.GenerationConfig({ ...settings, decoder_start_token_id: start[0], ...(plain && start[1] != null ? { forced_bos_token_id: start[1] } : {}) }),
     });
     said.tolist().forEach((row, m) => {
