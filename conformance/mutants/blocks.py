@@ -1,6 +1,7 @@
 """Which block a mutant is in, by the place that it patches: what the suite should name."""
 
 import ast
+import functools
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -129,15 +130,25 @@ def names_at(module: str, path: str) -> list[str]:
     return list(dict.fromkeys(named))
 
 
+@functools.cache
+def _known() -> set[str]:
+    return set(read_clauses())
+
+
+@functools.cache
+def _tree(module: str) -> ast.Module:
+    return ast.parse((ROOT / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8"))
+
+
 def _cited(module: str, path: str) -> set[str]:
     """`chapter.topic` of the clauses that stand in a function, in its class's docstring, or in the module's."""
-    node: Any = ast.parse((ROOT / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8"))
+    node: Any = _tree(module)
     text = ast.get_docstring(node) or ""
     for name in path.split("."):
         node = next((each for each in getattr(node, "body", ()) if getattr(each, "name", "") == name), None)
         if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
             text += "\n" + (ast.unparse(node) if isinstance(node, ast.FunctionDef) else ast.get_docstring(node) or "")
-    return {".".join(id.split(".")[:2]) for id in ID.findall(text) if id in read_clauses()}
+    return {".".join(id.split(".")[:2]) for id in ID.findall(text) if id in _known()}
 
 
 def right_names(mutant: Mutant) -> list[str]:

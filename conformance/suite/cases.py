@@ -60,7 +60,8 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
 
 def read_cases(only: str = "", folder: Path = GOLDEN) -> list[Case]:
     """All cases whose id starts with `only`, by chapter and id. Raises: CaseError."""
-    cases = [case for chapter in CHAPTERS for path in sorted((folder / chapter).glob("*.json")) for case in _read(path)]
+    chapters = [chapter for chapter in CHAPTERS if chapter.startswith(only) or only.startswith(chapter)]
+    cases = [case for chapter in chapters for path in sorted((folder / chapter).glob("*.json")) for case in _read(path)]
     ids = [case.id for case in cases]
     if len(set(ids)) < len(ids):
         raise CaseError(f"Case ids stand twice: {sorted({i for i in ids if ids.count(i) > 1})}.")
