@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from refimpl.kernels.jit import inner, jit, jit_in_any_order
+from refimpl.kernels.jit import jit, jit_in_any_order, jit_inside
 from refimpl.kernels.row_ops import GELU, GELU_TANH, below, density, exp, lower, normalize, sigmoid, tanh_gate, total
 from refimpl.kernels.row_ops import layer_norm as layer_norm_row
 from refimpl.kernels.row_ops import rms_norm as rms_norm_row
@@ -35,7 +35,7 @@ class Normed(NamedTuple):
     stats: Any
 
 
-@inner
+@jit_inside
 def _kept(number: Any, mask: Any) -> Any:
     """Whether an element is kept."""
     x = np.uint32(number) ^ mask.low
@@ -48,7 +48,7 @@ def _kept(number: Any, mask: Any) -> Any:
     return x >= mask.limit
 
 
-@inner
+@jit_inside
 def _drop(x: Any, mask: Any, first: Any, out: Any) -> None:
     """Keep and scale, or zero; x begins at element `first`. Shapes: (N)."""
     begin = mask.start + first

@@ -17,10 +17,10 @@ RECORDS = {
     ("refimpl.models.t5gemma.backbone", "T5GemmaBackbone"): "T5Gemma",
     ("refimpl.models.moonshine.backbone", "MoonshineBackbone"): "Moonshine",
 }
-_TASK_METHODS = ("call_decoder_with_cache", "_initialize_cache")
+_TASK_METHODS = ("call_decoder_with_cache", "_initialize_cache", "_encode")
 _BACKBONE_METHODS = (
     "decode", "decoder_layer", "attend", "transform", "feed_forward", "norm", "position_bias", "cross_keys_values",
-    "attention", "attention_of", "logits", "scope", "embed", "head", "final_norm",
+    "attention", "attention_of", "layers_of", "logits", "scope", "embed", "head", "final_norm",
 )  # fmt: skip
 
 

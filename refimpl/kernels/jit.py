@@ -46,8 +46,9 @@ def jit_in_any_order(function: F) -> F:
     return _compiled(function, {"contract", "reassoc", "nsz"})  # with `nnan`, NaN would be lost
 
 
-# Decorator of what only compiled functions call: without an entry from Python, Numba needs two thirds of the time.
-inner: Callable[[F], F] = register_jitable(**_SETTINGS, fastmath={"contract"})
+# Decorator of what compiled functions call: compiled with them, under settings of its own. Numba makes no entry from
+# Python, which takes long: called from there, the function runs as it stands, and may round otherwise.
+jit_inside: Callable[[F], F] = register_jitable(**_SETTINGS, fastmath={"contract"})
 
 
 def _compiled(function: Any, fastmath: set[str]) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from refimpl.kernels.jit import inner, jit, jit_in_any_order
+from refimpl.kernels.jit import jit, jit_in_any_order, jit_inside
 from refimpl.kernels.matmul import matmul
 from refimpl.kernels.row_ops import activate, layer_norm, rms_norm, softmax
 from refimpl.kernels.thread_pool import Crew, share, wait
@@ -21,14 +21,14 @@ UNIT = 16  # columns that one thread has at least: a cache line
 
 
 @jit
-def layers(stack: list[Block], kind: Kind, rows: Rows, caches: tuple[Lines, Lines], work: Work, crew: Crew) -> None:
+def layers(blocks: list[Block], kind: Kind, rows: Rows, caches: tuple[Lines, Lines], work: Work, crew: Crew) -> None:
     """All blocks of all layers, the result in `work.x`. The encoder's layers share one cache.
 
     Shapes: rows.positions (R), work.x (R, E).
     """
     count = len(rows.positions)
-    for n in range(len(stack)):
-        block = stack[n]
+    for n in range(len(blocks)):
+        block = blocks[n]
         part = block.part
         first, end = share(count, 1, crew)
         for r in range(first, end):
@@ -62,7 +62,7 @@ def project(x: Array, dense: Dense, out: Array, crew: Crew) -> None:
     matmul(x, dense, out, first, end)
 
 
-@inner
+@jit_inside
 def normalize(x: Array, norm: Array, epsilon: Any, out: Array) -> None:
     """Layer norm, RMS norm or none, by how many lines it has. Shapes: x, out (E), norm (2 or 1, E) or (0, 0)."""
     if len(norm) == 2:
@@ -74,7 +74,7 @@ def normalize(x: Array, norm: Array, epsilon: Any, out: Array) -> None:
             out[e] = x[e]
 
 
-@inner
+@jit_inside
 def _add(block: Block, kind: Kind, work: Work, r: int) -> None:
     """Add what a block gave to a row, with the norms of either."""
     normalize(work.y[r], block.within, kind.epsilon, work.n[r])
@@ -83,7 +83,7 @@ def _add(block: Block, kind: Kind, work: Work, r: int) -> None:
     normalize(work.y[r], block.after, kind.epsilon, work.x[r])
 
 
-@inner
+@jit_inside
 def _activate(block: Block, kind: Kind, count: int, work: Work, first: int, end: int) -> None:
     """Activate a thread's columns, and multiply them by the gate if there is one."""
     inner, gate = work.projected[0], work.projected[1]
@@ -93,7 +93,7 @@ def _activate(block: Block, kind: Kind, count: int, work: Work, first: int, end:
             inner[r, f] *= gate[r, f]
 
 
-@inner
+@jit_inside
 def _attend(part: int, reach: int, kind: Kind, rows: Rows, cache: Lines, work: Work, crew: Crew) -> None:
     """A thread's heads of attention, queries replaced by what they found. Keys and values are kept first if they are
     the rows' own.
@@ -111,9 +111,9 @@ def _attend(part: int, reach: int, kind: Kind, rows: Rows, cache: Lines, work: W
     span, biased = rows.spans[part], part == OWN and work.bias.shape[1] > 0  # spec: models.t5.position-bias
     for r in range(len(rows.positions)):
         start, stop, position = span.starts[r], span.stops[r], rows.positions[r]
-        while part == OWN and start < stop and position - span.positions[start] > reach:
+        while start < stop and position - span.positions[start] > reach:
             start += 1
-        while part == OWN and start < stop and span.positions[stop - 1] - position > reach:
+        while start < stop and span.positions[stop - 1] - position > reach:
             stop -= 1
         lines = Lines(cache.keys[start:stop], cache.values[start:stop])
         slots, scores = span.slots[r % len(span.slots), start:stop], work.scores[crew.rank, : stop - start]
@@ -134,7 +134,7 @@ def _dot(x: Array, y: Array) -> Any:
     return s
 
 
-@inner
+@jit_inside
 def _attend_head(query: Array, lines: Lines, slots: Array, scores: Array, kind: Kind, column: int) -> None:
     """Replace a query by `softmax(cap(scale q k) + scores) v`; `scores` holds the bias of each position, or 0.
 
@@ -159,7 +159,7 @@ def _attend_head(query: Array, lines: Lines, slots: Array, scores: Array, kind: 
             query[d] += weight * value[d]
 
 
-@inner
+@jit_inside
 def _rotate(x: Array, rotary: Array, depth: int) -> None:
     """Turn the halves of each head by the position's angles. Shapes: x (G), rotary (D): cosines, then sines.
 

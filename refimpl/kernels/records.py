@@ -13,6 +13,7 @@ from refimpl.kernels import weights
 from refimpl.kernels.row_ops import GELU, GELU_TANH, RELU, SILU
 from refimpl.kernels.weights import NO_MATRIX, NO_VECTOR, Array, Block, Dense, Kind, Model, Stack, listed, typed
 
+_FAR = int(np.iinfo(np.int32).max)  # farther than any position
 ACTIVATIONS = {"relu": RELU, "gelu": GELU, "gelu_approximate": GELU_TANH, "silu": SILU}
 
 
@@ -25,6 +26,7 @@ class Record:
 
     def __init__(self, backbone: Any) -> None:
         self.backbone, self.params = backbone, dict(backbone.params)
+        self.scope = type(backbone.scope)(self.params)
 
     def norms(self, layer: str, part: str) -> dict[str, Array]:
         """The norms around a part of a layer, by their names in `Block`."""
@@ -32,7 +34,7 @@ class Record:
 
     def model(self) -> Model:
         """All that kernels read."""
-        return Model(self._stack("encoder"), self._stack("decoder"), type(self.backbone.scope)(self.params))
+        return Model(self._stack("encoder"), self._stack("decoder"), self.scope)
 
     def array(self, name: str) -> Array:
         """A weight."""
@@ -58,7 +60,7 @@ class Record:
         kind = Kind(own.heads, own.cached_heads, own.head_dim, self.activation, *scalars)
 
         def bias(span: int) -> Array:
-            found = backbone.position_bias(backbone.scope, side, 1, 2 * span + 1, span)
+            found = backbone.position_bias(self.scope, side, 1, 2 * span + 1, span)
             return np.zeros((kind.heads, 0), np.float32) if found is None else np.ascontiguousarray(found[:, 0])
 
         def rotary(length: int) -> Array:
@@ -76,17 +78,16 @@ class Record:
     def _blocks(self, side: str, n: int) -> list[Block]:
         """Those of a layer."""
         path, names = self.backbone.layer_name.format(side, n), self.backbone.attention_of(side).names
-        reach = self.backbone.reach(side, n)
-        far = np.iinfo(np.int32).max if reach is None else reach
 
-        def attention(part: int, name: str) -> Block:
+        def attention(part: int, name: str, reach: int | None = None) -> Block:
             inputs = self._three([f"{path}/{name}/{x}" for x in names[:3]])
-            return Block(part, n, far, inputs, self._dense(f"{path}/{name}/{names[3]}", -1), **self.norms(path, name))
+            output = self._dense(f"{path}/{name}/{names[3]}", -1)
+            return Block(part, n, _FAR if reach is None else reach, inputs, output, **self.norms(path, name))
 
         inputs, output = self._three([f"{path}/{name}" for name in self.wide]), self._dense(f"{path}/{self.narrow}")
-        last = Block(weights.FEED_FORWARD, n, far, inputs, output, **self.norms(path, "feedforward"))
+        last = Block(weights.FEED_FORWARD, n, _FAR, inputs, output, **self.norms(path, "feedforward"))
         source = [attention(weights.SOURCE, "cross_attention")] if side == "decoder" else []
-        return [attention(weights.OWN, "self_attention"), *source, last]
+        return [attention(weights.OWN, "self_attention", self.backbone.reach(side, n)), *source, last]
 
 
 class Bart(Record):

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from refimpl.kernels.jit import inner
+from refimpl.kernels.jit import jit_inside
 
 RELU, GELU, GELU_TANH, SILU = range(4)
 _F, _I = np.float32, np.int32
@@ -39,7 +39,7 @@ _B0, _B1, _B2, _B3, _B4, _B5, _B6, _B7 = (
 _SLOPE, _CUBIC = _F(2.0 * math.sqrt(2.0 / math.pi)), _F(0.044715)
 
 
-@inner
+@jit_inside
 def exp(x: Any) -> Any:
     """`e^x`; 0 below -87, and above 88 what it is there.
 
@@ -55,13 +55,13 @@ def exp(x: Any) -> Any:
     return value if x >= _LOW else (_ZERO if x < _LOW else x)
 
 
-@inner
+@jit_inside
 def density(x: Any) -> Any:
     """The density of the normal distribution."""
     return exp(-_HALF * x * x) * _DENSITY
 
 
-@inner
+@jit_inside
 def below(x: Any) -> Any:
     """The share of the normal distribution that lies below x: `(1 + erf(x / sqrt 2)) / 2`.
 
@@ -76,19 +76,19 @@ def below(x: Any) -> Any:
     return near if y < _ONE else far
 
 
-@inner
+@jit_inside
 def sigmoid(x: Any) -> Any:
     """`1 / (1 + e^-x)`."""
     return _ONE / (_ONE + exp(-x))
 
 
-@inner
+@jit_inside
 def tanh_gate(x: Any) -> Any:
     """`(1 + tanh(u)) / 2` with the `u = sqrt(2 / pi) (x + 0.044715 x^3)` of the approximate gelu: `sigmoid(2 u)`."""
     return sigmoid(_SLOPE * (x + _CUBIC * x * x * x))
 
 
-@inner
+@jit_inside
 def activate(kind: int, row: Any) -> None:
     """Replace numbers by their activation."""
     if kind == RELU:
@@ -105,7 +105,7 @@ def activate(kind: int, row: Any) -> None:
             row[n] *= sigmoid(row[n])
 
 
-@inner
+@jit_inside
 def total(row: Any) -> Any:
     """The sum of a row."""
     a = b = c = d = e = f = g = h = _ZERO
@@ -124,7 +124,7 @@ def total(row: Any) -> Any:
     return ((a + e) + (c + g)) + ((b + f) + (d + h))
 
 
-@inner
+@jit_inside
 def highest(row: Any) -> Any:
     """The highest number of a row, minus infinity if it has none; what is no number is passed over."""
     a = b = c = d = _F(-math.inf)
@@ -137,7 +137,7 @@ def highest(row: Any) -> Any:
     return max(a, b, c, d)
 
 
-@inner
+@jit_inside
 def lower(row: Any) -> None:
     """Take the highest number off, so that all are at most 0; what is minus infinity stays so."""
     top = highest(row)
@@ -146,7 +146,7 @@ def lower(row: Any) -> None:
         row[n] -= top
 
 
-@inner
+@jit_inside
 def normalize(row: Any) -> None:
     """Divide a row by its sum, unless that is 0."""
     s = total(row)
@@ -155,7 +155,7 @@ def normalize(row: Any) -> None:
         row[n] *= inverse
 
 
-@inner
+@jit_inside
 def softmax(row: Any) -> None:
     """Scores become weights. A score of minus infinity gets 0, and nothing but such scores gives zeros."""
     lower(row)
@@ -164,7 +164,7 @@ def softmax(row: Any) -> None:
     normalize(row)
 
 
-@inner
+@jit_inside
 def rms_norm(row: Any, gain: Any, epsilon: Any, out: Any) -> Any:
     """`out = row / sqrt(mean of row^2 + epsilon) * gain`; returns the inverse of that root.
 
@@ -178,7 +178,7 @@ def rms_norm(row: Any, gain: Any, epsilon: Any, out: Any) -> Any:
     return scale
 
 
-@inner
+@jit_inside
 def layer_norm(row: Any, gamma: Any, beta: Any, epsilon: Any, out: Any) -> Any:
     """`out = (row - mean) / sqrt(variance + epsilon) * gamma + beta`; returns mean and inverse of that root.
 

@@ -88,8 +88,8 @@ class ShortList:
         candidates = np.flatnonzero(upper >= least - _RIVAL * (1.0 + abs(least)))
         if not np.isfinite(least) or len(candidates) > _MOST:
             return None
-        exact = np.empty((1, len(candidates)), np.float32)
-        matmul(x, Dense(self._table[candidates]), exact, 0, len(candidates))
+        exact, lines = np.empty((1, len(candidates)), np.float32), Dense(self._table[candidates])
+        self._pool.run(lambda _: matmul(x, lines, exact, 0, len(candidates)), 0, (matmul,))
         highest = float(exact.max())
         if np.count_nonzero(exact >= highest - _RIVAL * (1.0 + abs(highest))) > 1:
             return None

@@ -16,7 +16,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from refimpl.kernels.jit import inner
+from refimpl.kernels.jit import jit_inside
 from refimpl.loading import LOADING
 
 ARRIVED, ROUND, GIVEN_UP = 0, 8, 16  # counters, each in a cache line of its own
@@ -58,7 +58,7 @@ def _offer_core(_: Any) -> Any:
     return types.int32(), generate
 
 
-@inner
+@jit_inside
 def wait(crew: Crew) -> None:
     """Return when all threads are here, or when one of them has given up."""
     if crew.size == 1:
@@ -77,7 +77,7 @@ def wait(crew: Crew) -> None:
             _offer_core()
 
 
-@inner
+@jit_inside
 def share(count: int, unit: int, crew: Crew) -> tuple[int, int]:
     """First and end of a thread's part of `count` things, in whole units. Parts differ by one unit at most."""
     units = (count + unit - 1) // unit

@@ -114,8 +114,8 @@ class Work(NamedTuple):
 
 
 class Stack(NamedTuple):
-    """Encoder or decoder: its blocks as `listed` gives them; what makes the source's keys and values for each of the
-    decoder; E and F; how many numbers are multiplied for a row.
+    """Encoder or decoder: its blocks as `listed` gives them; what makes the source's keys and values for each layer of
+    the decoder; E and F; how many numbers are multiplied for a row.
 
     `bias(span)` gives the biases of the distances from -span to span, (H, 2 span + 1); `rotary(length)` cosines and
     sines of so many positions, (length, D).

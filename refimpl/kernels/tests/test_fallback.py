@@ -10,8 +10,10 @@ import pytest
 
 import refimpl
 from refimpl.decoding.compiled import compiled_steps
+from refimpl.kernels import records
 from refimpl.kernels.eligibility import record_of
 from refimpl.models import BartBackbone, BartSeq2SeqLM
+from refimpl.models.activations import ACTIVATIONS
 from refimpl.samplers import GreedySampler, Sampler
 from refimpl.tests.tiny import adversarial, backbone, batch, seq2seq
 
@@ -35,6 +37,10 @@ def test_the_usual_model_is_compiled_and_others_are_not():
     task = compiled_task()
     task.compile(sampler="greedy", jit_compile=False)
     assert not record_of(task)
+
+
+def test_every_activation_has_its_twin():
+    assert records.ACTIVATIONS.keys() == ACTIVATIONS.keys()
 
 
 def test_auto_asks_for_the_size_of_the_model():
@@ -63,6 +69,7 @@ def test_a_replaced_method_is_called():
         (BartSeq2SeqLM, "call_encoder"),
         (BartSeq2SeqLM, "generate_step"),
         (BartSeq2SeqLM, "_initialize_cache"),
+        (BartSeq2SeqLM, "_encode"),
         (BartBackbone, "decode"),
         (BartBackbone, "decoder_layer"),
         (BartBackbone, "attend"),
@@ -71,6 +78,7 @@ def test_a_replaced_method_is_called():
         (BartBackbone, "embed"),
         (BartBackbone, "cross_keys_values"),
         (BartBackbone, "encode"),
+        (BartBackbone, "layers_of"),
     ):
         own = type(owner.__name__, (owner,), {name: counted(getattr(owner, name))})
         task = compiled_task(cls=own) if owner is BartSeq2SeqLM else compiled_task(backbone_cls=own)

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from refimpl.decoding.stream import stream_step
 from refimpl.errors import RefimplError
 from refimpl.kernels.tests.test_twins import tasks
-from refimpl.tests.tiny import adversarial, batch
+from refimpl.tests.tiny import adversarial, batch, t5
 
 TASKS = [param.values[0] for param in tasks()]
 
@@ -68,6 +69,19 @@ def any_weights(data):
         assert outcome(task, inputs, True) == outcome(task, inputs, False)
     finally:
         backbone.params = kept
+
+
+@pytest.mark.parametrize("change", [lambda table: -table, lambda table: table[:, :1], lambda table: table[:2]])
+def test_what_is_swapped_during_a_call_is_for_the_next_one(change):
+    task, inputs = t5(), batch(1, 5, 14, size=41) | {"decoder_padding_mask": np.arange(14)[None] < 3}
+    task.compile(sampler="greedy", jit_compile=True)
+    *_, right = stream_step(task, inputs, None)
+    stream = stream_step(task, inputs, None)
+    next(stream)
+    name = "transformer_decoder_layer_0/self_attention/relative_attention_bias"
+    task.backbone.params[name] = change(task.backbone.params[name])
+    *_, found = stream
+    assert (found["decoder_token_ids"] == right["decoder_token_ids"]).all()
 
 
 def outcome(task, inputs, compiled):

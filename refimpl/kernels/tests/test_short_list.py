@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from refimpl.kernels import decoder_steps
+from refimpl.kernels import decoder_steps, thread_pool
 from refimpl.kernels.matmul import matmul
 from refimpl.kernels.short_list import ShortList
 from refimpl.kernels.thread_pool import ThreadPool
@@ -58,6 +58,7 @@ def test_a_list_answers_for_a_head_as_models_have_it():
     short = ShortList(table, ThreadPool(2))
     answers = [short.scores(rng.standard_normal((1, 256)).astype(np.float32)) for _ in range(50)]
     assert sum(answer is not None for answer in answers) >= 45
+    assert (matmul,) in thread_pool._LOADED  # its code, too, was loaded by one thread that no fork interrupts
 
 
 @pytest.mark.parametrize("x", [0.0, np.nan, np.inf])
