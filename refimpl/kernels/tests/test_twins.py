@@ -155,6 +155,17 @@ def test_tokens_equal_the_definition(task, stops):
         assert (found[key] == value).all()
 
 
+@pytest.mark.parametrize("task", list(tasks()))
+def test_drawn_tokens_equal_the_definition(task):
+    """Greedy tokens of these weights are one over and over; here there are several."""
+    inputs, found = prompts(task, seed=1), []
+    for compiled in (True, False):
+        task.compile(sampler=RandomSampler(seed=3, temperature=3.0), jit_compile=compiled)
+        found.append(task.generate(inputs, stop_token_ids=None)["decoder_token_ids"])
+    assert (found[0] == found[1]).all()
+    assert min(len(set(row)) for row in found[0][:, 6:].tolist()) >= 3
+
+
 def test_several_columns_in_one_pass():
     task = next(tasks()).values[0]
     inputs = prompts(task)
