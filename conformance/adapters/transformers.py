@@ -16,6 +16,18 @@ from conformance.suite.messages import UnsupportedError
 from conformance.suite.probes import BIAS, Recorder
 
 
+def bart_config(hub: Any, config: dict[str, Any], attention: str = "eager") -> Any:
+    """The configuration of a BART, whose sides have equal sizes."""
+    sizes: dict[str, Any] = {"vocab_size": config["vocabulary_size"], "d_model": config["hidden_dim"]}
+    for side in ("encoder", "decoder"):
+        sizes |= {
+            f"{side}_layers": config["num_layers"],
+            f"{side}_attention_heads": config["num_heads"],
+            f"{side}_ffn_dim": config["intermediate_dim"],
+        }
+    return hub.BartConfig(**sizes, max_position_embeddings=config["max_sequence_length"], attn_implementation=attention)
+
+
 class Transformers:
     """Forward passes only. `permuted` renumbers the inner dimensions, which only changes the order of the sums."""
 
@@ -60,7 +72,7 @@ class Transformers:
             model, arrays = moonshine.model_of(self.hub, config), moonshine.state_of(read, config, self.permuted)
             moonshine.in_doubles(self.torch, model, read)
         else:
-            model = self.hub.BartForConditionalGeneration(self._config(config)).eval()
+            model = self.hub.BartForConditionalGeneration(bart_config(self.hub, config, self.attention)).eval()
             arrays = self._state(read, config)
         state = {k: self.torch.tensor(v.copy(), dtype=self.torch.float64) for k, v in arrays.items()}
         missing, extra = model.load_state_dict(state, strict=False)
@@ -71,17 +83,6 @@ class Transformers:
             model.tie_weights()
         self.model = model.to(getattr(self.torch, self.dtype))
         return {}
-
-    def _config(self, config: dict[str, Any]) -> Any:
-        sizes: dict[str, Any] = {"vocab_size": config["vocabulary_size"], "d_model": config["hidden_dim"]}
-        for side in ("encoder", "decoder"):
-            sizes |= {
-                f"{side}_layers": config["num_layers"],
-                f"{side}_attention_heads": config["num_heads"],
-                f"{side}_ffn_dim": config["intermediate_dim"],
-            }
-        sizes |= {"max_position_embeddings": config["max_sequence_length"], "attn_implementation": self.attention}
-        return self.hub.BartConfig(**sizes)
 
     def _state(self, read: dict[str, np.ndarray], config: dict[str, Any]) -> dict[str, np.ndarray]:
         """BART's weights under Hugging Face's names."""

@@ -17,6 +17,7 @@ import transformers
 from safetensors.numpy import save_file
 
 from conformance.adapters import transformers_t5 as t5
+from conformance.adapters.transformers import bart_config
 
 STEPS = Path(__file__).parents[2] / "golden" / "training" / "steps"
 SIZES: dict[str, Any] = {
@@ -75,21 +76,9 @@ def bart_layout(name: str, array: np.ndarray) -> np.ndarray:
     return array
 
 
-def bart(sizes: dict[str, Any]) -> Any:
-    """Encoder and decoder of the same sizes."""
-    config = transformers.BartConfig(
-        vocab_size=sizes["vocabulary_size"],
-        d_model=sizes["hidden_dim"],
-        encoder_layers=sizes["num_layers"],
-        decoder_layers=sizes["num_layers"],
-        encoder_attention_heads=sizes["num_heads"],
-        decoder_attention_heads=sizes["num_heads"],
-        encoder_ffn_dim=sizes["intermediate_dim"],
-        decoder_ffn_dim=sizes["intermediate_dim"],
-        max_position_embeddings=sizes["max_sequence_length"],
-        attn_implementation="eager",
-    )
-    return transformers.BartForConditionalGeneration(config)
+def bart(config: dict[str, Any]) -> Any:
+    """With random weights."""
+    return transformers.BartForConditionalGeneration(bart_config(transformers, config))
 
 
 def t5_names(config: dict[str, Any]) -> dict[str, str]:

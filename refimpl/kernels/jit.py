@@ -28,8 +28,6 @@ def _fingerprint() -> str:
 
 
 _FINGERPRINT = _fingerprint()
-
-
 _SETTINGS = {"nogil": True, "error_model": "numpy"}
 
 

@@ -10,10 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from numba.extending import register_jitable
 
 from refimpl.kernels.eligibility import replaced
-from refimpl.kernels.jit import jit
+from refimpl.kernels.jit import jit, jit_inside
 from refimpl.loading import call
 from refimpl.random.draws import TINY, gumbel_at, log32
 from refimpl.random.threefry import rounds
@@ -22,7 +21,7 @@ from refimpl.samplers import ranking
 Choose = Callable[[Any, np.ndarray, np.ndarray], np.ndarray]
 
 _ENOUGH = 64  # ranks that top-p looks at first
-register_jitable(rounds)  # the definition, compiled where a kernel calls it
+jit_inside(rounds)  # the definition, compiled where a kernel calls it
 _ONE, _TINY = np.float32(1.0), np.float32(TINY)
 _ROW_METHODS, _BEAM_METHODS = ("get_next_token", "compute_probabilities", "steps"), ("_best", "compute_probabilities")
 _BEAM = ("refimpl.samplers.beam_sampler", "BeamSampler")
