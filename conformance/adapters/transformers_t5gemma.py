@@ -10,15 +10,17 @@ from conformance.adapters.transformers_softmax import softmax_in_doubles
 SAME = ("num_attention_heads", "num_key_value_heads", "head_dim")
 SIDE = {"hidden_size": "hidden_dim", "intermediate_size": "intermediate_dim", "num_hidden_layers": "num_layers"}
 SIDE |= {name: name for name in SAME}
-BOTH = ("rms_norm_eps", "query_pre_attn_scalar", "attention_bias", "attn_logit_softcapping", "final_logit_softcapping")
+BOTH = ("rms_norm_eps", "attention_bias", "attn_logit_softcapping", "final_logit_softcapping")
 
 
 def config_of(hub: Any, config: dict[str, Any]) -> Any:
-    """The configuration: one of each side."""
+    """The configuration: one of each side. transformers takes no 7.0 for its whole number."""
+    scalar = config["query_pre_attn_scalar"]
     sides = {
         side: {theirs: config[f"{side}_{ours}"] for theirs, ours in SIDE.items()}
         | {key: config[key] for key in BOTH}
         | {"vocab_size": config["vocabulary_size"], "hidden_activation": "gelu_pytorch_tanh",
+           "query_pre_attn_scalar": int(scalar) if scalar == int(scalar) else scalar,
            "layer_types": config[f"{side}_layer_types"], "sliding_window": config["sliding_window"],
            "rope_parameters": {"rope_type": "default", "rope_theta": config["rope_max_wavelength"]}}
         for side in ("encoder", "decoder")
