@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 
 from conformance.fuzz.models import write_preset
-from conformance.fuzz.promised import comparable, near_tie_of_beams, promised, sampler_of
+from conformance.fuzz.promised import comparable, near_tie_of_beams, promised, read_alike, sampler_of
 from conformance.make.truth import EPSILON, noise
 from conformance.suite import compare
 from conformance.suite.messages import answer
@@ -49,7 +49,8 @@ class Duel:
         with tempfile.TemporaryDirectory() as scratch:
             folder = write_preset(question["model"], Path(scratch) / "preset")
             architecture = question["model"].get("architecture", "bart")
-            if not comparable(question["call"], self.abilities, architecture):
+            asked = comparable(question["call"], self.abilities, architecture) and read_alike(question, self.abilities)
+            if not asked:
                 return None
             try:
                 folders = self._folders(question.get("saved_by"), folder, Path(scratch) / "saved")

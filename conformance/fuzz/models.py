@@ -20,9 +20,7 @@ BYTES = [chr(n) for n in (*range(33, 127), *range(161, 173), *range(174, 324))] 
 
 def write_preset(model: dict[str, Any], folder: Path) -> Path:
     """The preset folder of a drawn model (see `strategies.models`)."""
-    architecture = model.get("architecture", "bart")
-    patterns = PATTERNS[architecture]
-    pattern = GOLDEN / "presets" / patterns[model["rotate"] % len(patterns)]
+    architecture, pattern = model.get("architecture", "bart"), GOLDEN / "presets" / pattern_of(model)
     sizes = {**model["sizes"], "vocabulary_size": write_vocabulary(model, pattern, folder) + model["spare_ids"]}
     for name in ("config", "task", "preprocessor", "tokenizer", "metadata"):
         content = json.loads((pattern / f"{name}.json").read_text(encoding="utf-8"))
@@ -36,6 +34,12 @@ def write_preset(model: dict[str, Any], folder: Path) -> Path:
             file[place] = weight(model["weights"], place, number, shape)
         file.create_group("vars")
     return folder
+
+
+def pattern_of(model: dict[str, Any]) -> str:
+    """The name of the preset that lends its files to a drawn model."""
+    patterns = PATTERNS[model.get("architecture", "bart")]
+    return patterns[model["rotate"] % len(patterns)]
 
 
 def write_vocabulary(model: dict[str, Any], pattern: Path, folder: Path) -> int:

@@ -1,6 +1,6 @@
 """What the fuzzer holds two implementations to, and what it leaves open."""
 
-from conformance.fuzz.promised import comparable, near_tie_of_beams, promised
+from conformance.fuzz.promised import comparable, near_tie_of_beams, promised, read_alike
 
 TABLE = [[0.0, 1.0, 3.0], [2.0, 0.0, -1.0], [0.5, 4.0, 1.0]]
 ALL, ENGINE = {"core", "probe", "jax-random"}, {"engine", "probe"}
@@ -37,6 +37,26 @@ def test_engines_are_not_asked_about_what_they_leave_open():
     assert comparable(
         {"op": "logits", "args": {"inputs": generate([True, False, True])["args"]["inputs"]}}, [ALL, ENGINE]
     )
+
+
+def test_engines_are_not_asked_for_pieces_that_they_make_otherwise():
+    def asked(args, rotate=0, theirs=ENGINE, op="tokenize", architecture="t5"):
+        question = {"call": {"op": op, "args": args}, "model": {"architecture": architecture, "rotate": rotate}}
+        return read_alike(question, [ALL, theirs])
+
+    for args, op in (
+        ({"text": ["a </s>"]}, "tokenize"),
+        ({"inputs": ["<pad>"]}, "generate"),
+        ({"ids": [[5], [1, 7]]}, "detokenize"),
+        ({"x": {"encoder_text": ["a"], "decoder_text": ["<s>"]}}, "preprocess"),
+    ):
+        assert not asked(args, op=op)
+        assert asked(args, op=op, theirs=ALL)
+        assert asked(args, op=op, architecture="bart")
+    assert asked({"text": ["a"]})
+    assert not asked({"text": ["a"]}, rotate=1)  # its pieces are merged (BPE)
+    assert asked({"ids": [[5]]}, op="detokenize")
+    assert asked({"inputs": {"decoder_token_ids": [[0]]}}, rotate=1, op="logits")
 
 
 def test_of_t5gemma_is_asked_what_keras_hub_can_do():
