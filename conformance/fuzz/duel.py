@@ -7,7 +7,7 @@ how far float64 moves when every weight moves by half a unit in its last place.
 import json
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,15 +46,23 @@ class Duel:
 
     def difference(self, question: dict[str, Any]) -> Difference | None:
         """The difference on one question, or None: also where one of the two can't be asked."""
+        return next(self.differences(question, [question["call"]]))
+
+    def differences(
+        self, question: dict[str, Any], calls: Sequence[dict[str, Any]]
+    ) -> Generator[Difference | None, None, None]:
+        """The same for each of the calls to a question's model, which is written and loaded once for all of them."""
         with tempfile.TemporaryDirectory() as scratch:
             folder = write_preset(question["model"], Path(scratch) / "preset")
-            architecture = question["model"].get("architecture", "bart")
-            asked = comparable(question["call"], self.abilities, architecture) and read_alike(question, self.abilities)
-            if not asked:
-                return None
+            architecture, folders = question["model"].get("architecture", "bart"), None
             try:
-                folders = self._folders(question.get("saved_by"), folder, Path(scratch) / "saved")
-                return self._asked(question["call"], folder, Path(scratch), folders)
+                for call in calls:
+                    asked = comparable(call, self.abilities, architecture)
+                    if not asked or not read_alike(question | {"call": call}, self.abilities):
+                        yield None
+                        continue
+                    folders = folders or self._folders(question.get("saved_by"), folder, Path(scratch) / "saved")
+                    yield self._asked(call, folder, Path(scratch), folders)
             finally:
                 for adapter in (self.a, self.b):  # presets of the suite are kept, those drawn come once
                     getattr(adapter, "loaded", {}).clear()
@@ -177,12 +185,12 @@ def _close_search(truth: np.ndarray, floor: float, ids: np.ndarray, others: np.n
     best = np.sort(truth, axis=-1)[..., ::-1][..., :6]
     gaps = best[..., :-1] - best[..., 1:]
     differ = (ids != others).any(axis=-1)
-    return bool((gaps[differ] < 2 * compare.LIMIT * floor * truth.shape[1]).any())
+    return bool((gaps[differ] <= 2 * compare.LIMIT * floor * truth.shape[1]).any())
 
 
 def _reply(adapter: Any, call: dict[str, Any], folder: Path, **more: Any) -> dict[str, Any]:
     """Load and call; the answer to the load if that is no result."""
-    loaded = answer(adapter, "load", {"preset": str(folder), "keep": False, **call["load"], **more})
+    loaded = answer(adapter, "load", {"preset": str(folder), **call["load"], **more})
     return answer(adapter, call["op"], json.loads(json.dumps(call["args"]))) if "result" in loaded else loaded
 
 

@@ -20,7 +20,9 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--b", default="keras_hub", help="the other one; both as in `run --backend`")
     command.add_argument("--seconds", type=float, default=60.0, help="begin no unit after; one that was begun may end")
     command.add_argument("--units", type=int, metavar="N", help="end after this many units, too")
-    command.add_argument("--examples", type=int, default=25, metavar="N", help="questions of one unit")
+    command.add_argument(
+        "--examples", type=int, default=25, metavar="N", help="models of one unit, each asked up to 8 questions"
+    )
     command.add_argument("--calls", default=",".join(CALLS), help=f"some of {','.join(CALLS)}")
     command.add_argument("--models", default=",".join(ARCHITECTURES), help=f"some of {','.join(ARCHITECTURES)}")
     command.add_argument("--workers", type=int, default=1, metavar="N", help="processes on this machine")

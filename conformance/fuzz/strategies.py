@@ -231,9 +231,10 @@ def _call(op: str, load: dict[str, Any], **args: Any) -> dict[str, Any]:
     return {"op": op, "load": load, "args": args}
 
 
-def questions(
+def drawn_questions(
     among: tuple[str, ...] = CALLS, architectures: tuple[str, ...] = ARCHITECTURES
 ) -> st.SearchStrategy[dict[str, Any]]:
-    """A model, a call, and which of the two, if any, saves the model again for the other."""
-    drawn = {"model": st.sampled_from(architectures).flatmap(models), "call": calls(among)}
-    return st.fixed_dictionaries(drawn | {"saved_by": st.sampled_from(["", "a", "b"])})
+    """A model, calls to it, and which of the two, if any, saves the model again for the other."""
+    drawn = {"model": st.sampled_from(architectures).flatmap(models)}
+    drawn |= {"calls": st.lists(calls(among), min_size=1, max_size=8), "saved_by": st.sampled_from(["", "a", "b"])}
+    return st.fixed_dictionaries(drawn)

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 from conformance.adapters import find
 from conformance.fuzz.duel import Difference, Duel
 from conformance.fuzz.options import ARCHITECTURES, CALLS
-from conformance.fuzz.strategies import questions
+from conformance.fuzz.strategies import drawn_questions
 
 
 @dataclass(frozen=True)
@@ -97,22 +97,27 @@ class _Search:
 
         @seed(unit)
         @chosen
-        @given(questions(self.plan.calls, self.plan.models))
-        def ask(question: dict[str, Any]) -> None:
-            self.ask(question)
+        @given(drawn_questions(self.plan.calls, self.plan.models))
+        def ask(drawn: dict[str, Any]) -> None:
+            self.ask(drawn)
 
         ask()
 
-    def ask(self, question: dict[str, Any]) -> None:
-        """One question. Raises: _DifferError if it shows the difference that is followed."""
+    def ask(self, drawn: dict[str, Any]) -> None:
+        """The questions to one model. Raises: _DifferError if one shows the difference that is followed."""
         if self.smallest:
             self.left -= 1
             if self.left < 0:
                 raise _EnoughError
-        self.asked += 1
-        difference = self.duel.difference(question)
-        if difference is None:
-            return
+        calls, question = drawn["calls"], {key: value for key, value in drawn.items() if key != "calls"}
+        with contextlib.closing(self.duel.differences(question, calls)) as differences:
+            for call, difference in zip(calls, differences, strict=True):
+                self.asked += 1
+                if difference is not None:
+                    self._follow(question | {"call": call}, difference)
+
+    def _follow(self, question: dict[str, Any], difference: Difference) -> None:
+        """Keep what shows the difference that is followed, and count the others. Raises: _DifferError in that case."""
         signature = difference.signature
         if signature in self.plan.known or (self.smallest and signature != self.smallest[1].signature):
             self.others[signature] = self.others.get(signature, 0) + 1

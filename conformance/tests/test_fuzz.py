@@ -17,7 +17,7 @@ from conformance.fuzz.unit import Plan, Report, duel_of, run_unit
 from conformance.suite.cases import read_cases
 
 STRAY = "conformance.tests.strays:"
-TOKENIZE = Plan("refimpl", STRAY + "SmallLetters", calls=("tokenize",), examples=60, shrink=30)
+TOKENIZE = Plan("refimpl", STRAY + "SmallLetters", calls=("tokenize",), examples=15, shrink=30)
 
 
 SCALES = {kind: [0.5, 1.0] for kind in ("gamma", "beta", "bias", "kernel", "table", "position")}
@@ -52,9 +52,10 @@ def test_what_differs_is_shrunk_and_a_unit_does_the_same_wherever_it_runs():
     "architecture", ["t5", *(pytest.param(a, marks=pytest.mark.slow) for a in ARCHITECTURES if a != "t5")]
 )
 def test_numbers_of_one_implementation_agree_with_themselves(architecture):
-    plan = Plan("refimpl", "refimpl", calls=("logits", "cached_logits"), examples=4, models=(architecture,))
+    plan = Plan("refimpl", "refimpl", calls=("logits", "cached_logits"), examples=2, models=(architecture,))
     report = run_unit(plan, 0)
-    assert (report.finding, report.asked) == (None, 4)
+    assert report.finding is None
+    assert report.asked >= 2
 
 
 def test_one_loads_what_the_other_saved():
@@ -92,7 +93,7 @@ def test_wrong_words_are_named(option, capsys):
 
 @pytest.mark.slow
 def test_a_campaign_in_processes_resumes_and_replays(tmp_path, capsys):
-    words = ["fuzz", "--a", "refimpl", "--b", STRAY + "SmallLetters", "--calls", "tokenize", "--examples", "60",
+    words = ["fuzz", "--a", "refimpl", "--b", STRAY + "SmallLetters", "--calls", "tokenize", "--examples", "15",
              "--seconds", "200", "--workers", "2", "--out", str(tmp_path / "out")]  # fmt: skip
     assert main([*words, "--units", "2"]) == 1
     assert main([*words, "--units", "4", "--resume"]) == 1
@@ -118,7 +119,7 @@ def test_a_cluster_loses_a_worker_and_nothing_else(tmp_path):
     from conformance.fuzz import campaign
     from conformance.fuzz.workers import Cluster
 
-    plan = Plan("refimpl", STRAY + "SmallLetters", calls=("tokenize", "detokenize"), examples=40)
+    plan = Plan("refimpl", STRAY + "SmallLetters", calls=("tokenize", "detokenize"), examples=5)
     ledger = Ledger(tmp_path, plan)
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
         pool = Cluster(cluster.scheduler_address)
