@@ -21,7 +21,7 @@ def texts(number: int, row: Row) -> dict[str, Any]:
     args: dict[str, Any] = {} if row["stops"] == "auto" else {"stop_token_ids": STOPS[str(row["stops"])]}
     steps = [load("bart_scripted", encoder_sequence_length=6, decoder_sequence_length=10)]
     if row["stops"] == 0:
-        steps.append(step("generate", refused("value", "type", "index"), inputs=inputs, **args))
+        steps.append(step("generate", refused("value", "type", "index", "runtime"), inputs=inputs, **args))
     elif inputs == {"encoder_text": sources}:  # KerasHub does not take it: the same as the texts alone
         again = {"same_as": {"step": 1, "keys": ["text"]}}
         steps.append(step("generate", {"exact": ["text"]}, inputs=sources, **args))
