@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -31,7 +31,7 @@ class Hdf5Weights:
 
     def __init__(self, paths: Mapping[str, Path], index: Index | None = None) -> None:
         self._paths, self._index = paths, index
-        self._opened: dict[str, dict[str, Any]] = {}  # of each file: what stands at a path; the file itself at ""
+        self._opened: dict[str, tuple[h5py.File, set[str]]] = {}  # and the paths of all datasets
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -39,7 +39,8 @@ class Hdf5Weights:
             for name, path in self._paths.items():
                 with readable(path):
                     # Without the lock that HDF5 would take: nothing is written, and some file systems have none.
-                    self._opened[name] = {"": stack.enter_context(h5py.File(path, "r", locking=False))}
+                    file = stack.enter_context(h5py.File(path, "r", locking=False))
+                    self._opened[name] = file, datasets_of(file)
             self._stack = stack.pop_all()
         return self
 
@@ -55,7 +56,7 @@ class Hdf5Weights:
         taken: set[tuple[str, str]] = set()
         for weight in layout:
             file, dataset = self._dataset(weight.dataset, weight.name)
-            taken.update((file, str(place)) for place in PurePosixPath(dataset.name[1:], "*").parents)  # and above
+            taken.add((file, dataset.name[1:]))
             with readable(self._paths[file]):
                 found.append((weight, segment_of(dataset, weight.shape, self._paths[file]).check()))
         self._refuse_extras(taken)
@@ -74,7 +75,7 @@ class Hdf5Weights:
         for path in legacy_paths(group):
             for file in self._opened if self._index is None else self._index.get(f"/{path}", ()):
                 with readable(self._paths[file]):
-                    dataset = walk(self._opened[file], f"{path}/{number}")
+                    dataset = walk(*self._opened[file], f"{path}/{number}")
                 if dataset is not None:
                     return file, dataset
         raise WeightsError(
@@ -91,13 +92,10 @@ class Hdf5Weights:
         state, which `save_weights` of a task keeps beside them.
         """
         extra: list[str] = []
-        for name, opened in self._opened.items():
+        for name, (file, datasets) in self._opened.items():
             with readable(self._paths[name]):
-                file, places = opened[""], list[str]()
-                file.visit(places.append)
-                left = [p for p in places if (name, p) not in taken and not p.startswith("optimizer/")]
-                datasets = [p for p in left if file.get(p, getclass=True) is h5py.Dataset]
-                extra += [p for p in datasets if file[p].dtype.kind not in "iu"]
+                left = [p for p in datasets if (name, p) not in taken and not p.startswith("optimizer/")]
+                extra += [p for p in left if file[p].dtype.kind not in "iu"]
         if extra:
             raise WeightsError(
                 f"{self._somewhere()} holds {len(extra)} dataset(s) that no weight takes: "
@@ -109,6 +107,18 @@ class Hdf5Weights:
 
     def _somewhere(self) -> str:
         return " or ".join(map(str, list(self._paths.values())[:2])) or "The shard index"
+
+
+def datasets_of(file: h5py.File) -> set[str]:
+    """The paths of all datasets that hard links lead to."""
+    found: set[str] = set()
+
+    def note(path: bytes, about: Any) -> None:
+        if about.type == h5py.h5o.TYPE_DATASET:
+            found.add(path.decode())
+
+    h5py.h5o.visit(file.id, note, info=True)
+    return found
 
 
 def legacy_paths(group: str) -> list[str]:
@@ -123,22 +133,21 @@ def legacy_paths(group: str) -> list[str]:
     return paths + [re.sub(r"^layers/", "_layer_checkpoint_dependencies/", path) for path in paths]
 
 
-def walk(opened: dict[str, Any], place: str) -> Any:
-    """Walk to a group or dataset over hard links only; a link out of the file would be a way to read other files.
-    None if nothing is there. What was `opened` on the way is kept: a group holds many datasets.
+def walk(file: h5py.File, datasets: set[str], place: str) -> Any:
+    """What stands at a place, over hard links only: a link out of the file would be a way to read other files.
+    None if nothing is there.
 
     Raises: UnsafePresetError.
     Spec: presets.weights.no-links
     """
-    if place not in opened:
-        above, _, name = place.rpartition("/")
-        group = walk(opened, above)
-        if not isinstance(group, h5py.Group) or (link := group.get(name, getlink=True)) is None:
+    parts = [] if place in datasets else place.split("/")
+    for path in ("/".join(parts[: n + 1]) for n in range(len(parts))):
+        link = file.get(path, getlink=True)
+        if link is None:
             return None
         if not isinstance(link, h5py.HardLink):
-            raise _unsafe(opened[""].filename, place, f"is a {type(link).__name__}", "presets.weights.no-links")
-        opened[place] = group[name]
-    return opened[place]
+            raise _unsafe(file.filename, place, f"is a {type(link).__name__}", "presets.weights.no-links")
+    return file[place]
 
 
 def segment_of(dataset: h5py.Dataset, shape: Shape, path: Path) -> Segment:
