@@ -23,9 +23,15 @@ def _(_wants: list[bool], x: Array) -> tuple[Array, Pull]:
     return relu.plain(x), lambda g: [g * (x > 0.0)]
 
 
+def _sigmoid(x: Array) -> Array:
+    """`1 / (1 + exp(-x))` without overflow, and without the digits that `1 + tanh(x / 2)` loses below 0."""
+    e = np.exp(-np.abs(x))
+    return np.where(x < 0.0, e, 1.0) / (1.0 + e)
+
+
 @primitive
 def gelu_tanh(x: Array) -> Array:
-    """`x/2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))`, the approximation; in float32 at least, as x^3 grows fast.
+    """`x/2 (1 + tanh(u)) = x sigmoid(2 u)`, `u = sqrt(2 / pi) (x + 0.044715 x^3)`; in float32 at least, for its x^3.
 
     Source: Hendrycks & Gimpel 2016, section 2
     """
@@ -33,17 +39,17 @@ def gelu_tanh(x: Array) -> Array:
 
 
 def _gelu_tanh(x: Array) -> tuple[Array, Array, Array]:
-    """The value, x as it was computed with, and its tanh."""
+    """The value, x as it was computed with, and the sigmoid."""
     x = x.astype(np.result_type(x.dtype, np.float32), copy=False)
-    t = np.tanh(_ROOT * (x + _CUBIC * x * x * x))
-    return 0.5 * x * (1.0 + t), x, t
+    s = _sigmoid(2.0 * _ROOT * (x + _CUBIC * x * x * x))
+    return x * s, x, s
 
 
 @gelu_tanh.vjp
 def _(_wants: list[bool], x: Array) -> tuple[Array, Pull]:
-    """With `u = sqrt(2 / pi) (x + c x^3)` and `t = tanh(u)`: `x' = g ((1 + t)/2 + x/2 (1 - t^2) u')`."""
-    value, x, t = _gelu_tanh(x)
-    slope = 0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * _ROOT * (1.0 + 3.0 * _CUBIC * x * x)
+    """With `s = sigmoid(2 u)`: `x' = g s (1 + 2 x (1 - s) u')`."""
+    value, x, s = _gelu_tanh(x)
+    slope = s * (1.0 + 2.0 * x * (1.0 - s) * _ROOT * (1.0 + 3.0 * _CUBIC * x * x))
     return value, lambda g: [g * slope]
 
 
@@ -54,11 +60,6 @@ def silu(x: Array) -> Array:
     Source: Elfwing et al. 2018, equation 3
     """
     return x * _sigmoid(x)
-
-
-def _sigmoid(x: Array) -> Array:
-    """`1 / (1 + exp(-x))` without overflow: by the tanh of half of x."""
-    return (0.5 + 0.5 * np.tanh(0.5 * x)).astype(x.dtype)
 
 
 @silu.vjp

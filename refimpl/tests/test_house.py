@@ -49,7 +49,7 @@ STOREYS = [
 
 # Lines of code that each room may have, without tests. A change may lower them, and raise one with a reason.
 BUDGET = {
-    "autograd": 1690, "cli": 382, "decoding": 398, "explain": 731, "keras_api": 405, "kernels": 1496, "lessons": 5,
+    "autograd": 1691, "cli": 382, "decoding": 398, "explain": 731, "keras_api": 405, "kernels": 1496, "lessons": 5,
     "models": 3022, "preprocessing": 842, "presets": 2874, "random": 210, "samplers": 1008, "tokenizers": 1174,
     "training": 3433,
 }  # fmt: skip

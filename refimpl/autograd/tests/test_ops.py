@@ -170,3 +170,16 @@ def test_attention_gives_the_same_bits_beside_padding_and_other_rows(form):
     whole = ops.attention(q, k, v, (np.arange(40) < 21)[None, None, None], None, 0.4, cap, 0.0, 0)
     alone = ops.attention(q[3:4], k[3:4, :21], v[3:4, :21], np.ones((1, 1, 1, 21), bool), None, 0.4, cap, 0.0, 0)
     assert np.array_equal(whole[3:4], alone)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_gates_keep_their_digits_far_below_zero(dtype):
+    """A norm behind them may make a gate that is nearly closed as large as any other."""
+    x = np.linspace(-80.0, 80.0, 4001, dtype=dtype)
+    exact = x.astype(np.longdouble)
+    np.testing.assert_allclose(ops.silu(x), exact / (1 + np.exp(-exact)), rtol=4 * np.finfo(dtype).eps)
+    x = x[np.abs(x) < 5.0]
+    exact = x.astype(np.longdouble)
+    u = np.sqrt(2 / np.longdouble(np.pi)) * (exact + np.longdouble(0.044715) * exact**3)
+    relative = 4 * np.abs(u).max() * np.finfo(dtype).eps  # u is rounded as well
+    np.testing.assert_allclose(ops.gelu_tanh(x), exact / (1 + np.exp(-2 * u)), rtol=float(relative))
