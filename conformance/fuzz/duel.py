@@ -58,7 +58,7 @@ class Duel:
             try:
                 for call in calls:
                     asked = comparable(call, self.abilities, architecture)
-                    if not asked or not read_alike(question | {"call": call}, self.abilities):
+                    if not asked or not read_alike(call, question["model"], self.abilities):
                         yield None
                         continue
                     folders = folders or self._folders(question.get("saved_by"), folder, Path(scratch) / "saved")

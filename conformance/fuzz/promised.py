@@ -46,20 +46,19 @@ def comparable(call: dict[str, Any], abilities: list[set[str]], architecture: st
     return all(mask[0] and mask == sorted(mask, reverse=True) for mask in masks)
 
 
-def read_alike(question: dict[str, Any], abilities: list[set[str]]) -> bool:
-    """Whether implementations of these capabilities have the same pieces for a question's text.
+def read_alike(call: dict[str, Any], model: dict[str, Any], abilities: list[set[str]]) -> bool:
+    """Whether implementations of these capabilities have the same pieces for a call's text.
 
     Engines rebuild every SentencePiece model as Unigram (finding transformers-t5-pieces), look for special tokens in
     texts, and write control pieces out again.
     """
-    call, model = question["call"], question["model"]
-    ids = [n for row in call["args"].get("ids", ()) if isinstance(row, list) for n in row]
-    given = [value for key, value in call["args"].items() if key in ("text", "x", "inputs")]
-    texts = call["op"] != "sample" and "decoder_token_ids" not in json.dumps(given)
-    if model.get("architecture") != "t5" or not any("engine" in each for each in abilities) or not texts:
+    if model.get("architecture") != "t5" or not any("engine" in each for each in abilities):
         return True
-    plain = "<" not in json.dumps(given) and all(n >= FIRST_PIECE for n in ids)
-    return plain and pattern_of(model) == "t5_tiny"
+    told = json.dumps([call["args"].get(key) for key in ("text", "x", "inputs")])
+    if call["op"] == "sample" or "decoder_token_ids" in told:
+        return True  # there is no text
+    ids = [n for row in call["args"].get("ids", ()) if isinstance(row, list) for n in row]
+    return pattern_of(model) == "t5_tiny" and "<" not in told and all(n >= FIRST_PIECE for n in ids)
 
 
 def promised(call: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:

@@ -52,6 +52,7 @@ MUTANTS = [
     _mutant("embeddings-not-scaled", "P08", f"{CLAUSE}.embedding", "T5GemmaBackbone.embed", lambda right: lambda self, weights, side, *rest: (
         right(self, weights, side, *rest) * np.float32(self.config.side(side, "hidden_dim") ** -0.5))),
     _mutant("gates-not-activated", "N06", FORWARD, "ACTIVATIONS", lambda right: dict.fromkeys(right, lambda x: x)),
+    _mutant("sigmoid-by-tanh", "N17", f"{CLAUSE}.feed-forward", "_sigmoid", lambda _right: lambda x: (0.5 + 0.5 * np.tanh(0.5 * x)).astype(x.dtype), "refimpl.autograd.activations"),
     _mutant("exact-gelu", "N05", FORWARD, "ACTIVATIONS", lambda right: dict.fromkeys(right, right["gelu"])),
     _mutant("cached-keys-turned-from-0", "P11", CACHE, "rotated", lambda right: lambda x, first, *how: right(x, 0 if x.shape[1] == 1 else first, *how), ATTENTION),
     _mutant("source-ends-in-prompts", "D04", FRAMES, "T5GemmaSeq2SeqLMPreprocessor.encoder_prompt_frame", _frame(lambda self, _: self.encoder_frame), PREPROCESSOR),

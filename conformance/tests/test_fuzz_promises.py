@@ -41,8 +41,7 @@ def test_engines_are_not_asked_about_what_they_leave_open():
 
 def test_engines_are_not_asked_for_pieces_that_they_make_otherwise():
     def asked(args, rotate=0, theirs=ENGINE, op="tokenize", architecture="t5"):
-        question = {"call": {"op": op, "args": args}, "model": {"architecture": architecture, "rotate": rotate}}
-        return read_alike(question, [ALL, theirs])
+        return read_alike({"op": op, "args": args}, {"architecture": architecture, "rotate": rotate}, [ALL, theirs])
 
     for args, op in (
         ({"text": ["a </s>"]}, "tokenize"),

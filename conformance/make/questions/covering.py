@@ -148,8 +148,9 @@ FAMILIES: dict[str, Callable[[Row], Row]] = {"bart": bart, "t5": t5, "t5gemma": 
 
 
 def changes(family: str, config: Row) -> list[dict[str, Any]]:
-    """The preset with this configuration, and weights of its shapes by the recipe."""
+    """The preset with this configuration, or this part of it, and weights of its shapes by the recipe."""
     before = json.loads((GOLDEN / "presets" / PLACES[family][0] / "config.json").read_text(encoding="utf-8"))["config"]
+    config = before | config
     values = {name: value for name, value in config.items() if before[name] != value}
     groups = [{"at": at, "tree": tree} for at, tree in groups_of(family, before, config)]
     return [{"change": "remove-file", "file": "task.json"},  # it would say the old configuration
