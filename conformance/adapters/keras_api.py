@@ -32,11 +32,14 @@ class KerasApi:
     # -- loading ---------------------------------------------------------------------------------------------------
     def load(self, args: dict[str, Any]) -> dict[str, Any]:
         """`from_preset` of the class named. Presets of the suite don't change, so they are kept."""
-        key = repr(sorted(args.items()))
+        key = repr(sorted((name, value) for name, value in args.items() if name not in LENGTHS))
         if key not in self.loaded or not args.get("keep", True):
-            self.loaded[key] = self.build(args)
-        self.lm = self.loaded[key]
-        self.set_lengths(args)
+            lm = self.build(args)
+            preprocessor = getattr(lm, "preprocessor", lm)
+            lengths = {name: getattr(preprocessor, name) for name in LENGTHS if hasattr(preprocessor, name)}
+            self.loaded[key] = lm, lengths
+        self.lm, lengths = self.loaded[key]
+        self.set_lengths(lengths | args)
         return self.describe()
 
     def build(self, args: dict[str, Any]) -> Any:
@@ -48,10 +51,10 @@ class KerasApi:
         return cls.from_preset(os.fspath(args["preset"]), **keywords)
 
     def set_lengths(self, args: dict[str, Any]) -> None:
-        """Sequence lengths that the case asks for."""
+        """Sequence lengths that the case asks for, or the preset's own."""
         preprocessor = getattr(self.lm, "preprocessor", self.lm)
         for name in LENGTHS:
-            if name in args:
+            if name in args and getattr(preprocessor, name, None) != args[name]:
                 setattr(preprocessor, name, args[name])
 
     def describe(self) -> dict[str, Any]:

@@ -118,3 +118,23 @@ class KerasHub(KerasApi):
         with recording(self.keras.ops, self.lm.backbone, recorder):
             found = self.op_cached_logits(inputs, chunks) if chunks else self.op_logits(inputs)
         return recorder.arrays() | found
+
+
+class OnJaxAsAWhole(KerasHub):
+    """KerasHub whose passes JAX compiles as a whole, as `predict` does: one program in place of each operation's."""
+
+    def op_logits(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Scores of every decoder position."""
+        return {"logits": self._compiled(self.lm, inputs)}
+
+    def op_states(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Encoder and decoder states."""
+        return self.arrays(self._compiled(self.lm.backbone, inputs))
+
+    def _compiled(self, model: Any, inputs: dict[str, Any]) -> Any:
+        import jax
+
+        if not hasattr(model, "_conformance_pass"):
+            model._conformance_pass = jax.jit(lambda *given: model.stateless_call(*given)[0])
+        weights = [[each.value for each in part] for part in (model.trainable_variables, model.non_trainable_variables)]
+        return model._conformance_pass(*weights, self.batch(inputs))
