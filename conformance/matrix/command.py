@@ -16,6 +16,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     """The options of `matrix`."""
     slugs = ", ".join(subject.slug for subject in SUBJECTS)
     command.add_argument("--ask", nargs="+", default=[], metavar="NAME", help=f"ask these first: all, {slugs}")
+    command.add_argument("--new", action="store_true", help="only the cases that have no verdict yet")
     command.add_argument(
         "--python", action="append", default=[], metavar="FILE",
         help="an interpreter that has other libraries; may be given several times",
@@ -35,7 +36,7 @@ def matrix(options: argparse.Namespace) -> int:
         return 2
     for subject in subjects:
         print(f"{subject.slug}: ", end="", flush=True)
-        print(ask(subject, [sys.executable, *options.python], options.keep))
+        print(ask(subject, [sys.executable, *options.python], options.keep, options.new))
     results = read_results()
     (RESULTS / "index.html").write_text(page(results), "utf-8")
     (RESULTS / "README.md").write_text(f"{HEAD}\n\n{table(results)}\n", "utf-8")

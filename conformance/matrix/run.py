@@ -1,4 +1,4 @@
-"""Asks the implementations, one process a chapter, and keeps what came out in conformance/results."""
+"""Asks the implementations, one process a chapter or new case, and keeps what came out in conformance/results."""
 
 import datetime
 import json
@@ -27,52 +27,66 @@ def chosen(slugs: Sequence[str]) -> list[Subject]:
     return list(SUBJECTS) if "all" in slugs else [known[slug] for slug in slugs]
 
 
-def ask(subject: Subject, pythons: Iterable[str], keep: Path | None = None) -> str:
-    """Ask all cases and write <slug>.json. What is given back says how it went.
+def ask(subject: Subject, pythons: Iterable[str], keep: Path | None = None, new: bool = False) -> str:
+    """Ask all cases, or the `new` ones without a verdict, and write <slug>.json. What is given back says how it went.
 
-    Each chapter has a process of its own, which frees its memory, and a file in `keep`, from which the next asking
-    goes on.
+    Each chapter, or new case, has a process of its own, which frees its memory, and a file in `keep`, from which the
+    next asking goes on.
     """
-    python = sys.executable if subject.command else next((p for p in pythons if _has(p, subject.needs)), None)
+    python = next((p for p in pythons if _has(p, subject.needs)), None) if subject.needs else sys.executable
     if python is None:
         return f"not asked: no --python has the module {subject.needs}"
-    chapters: dict[str, list[str]] = {}
+    published = RESULTS / f"{subject.slug}.json"
+    before = json.loads(published.read_text("utf-8")) if new else {"cases": []}
+    there = {row["id"]: row for row in before["cases"]}
+    portions: dict[str, list[str]] = {}
     for case in read_cases():
-        chapters.setdefault(case.chapter, []).append(case.id)
-    parts = []
+        if case.id not in there:
+            portions.setdefault(case.id if new else f"{case.chapter}.", []).append(case.id)
+    if not portions:
+        return "no case is new"
+    subjects, cases = [], []
     with tempfile.TemporaryDirectory() as scratch:
         folder = (keep or Path(scratch)) / subject.slug
         folder.mkdir(parents=True, exist_ok=True)
-        for chapter, ids in chapters.items():
-            file = folder / f"{chapter}.json"
-            if not _holds(file, ids) and (problem := _ask_chapter(subject, python, chapter, file)):
+        for only, ids in portions.items():
+            file = folder / f"{only.rstrip('.')}.json"
+            if not _holds(file, ids) and (problem := _ask_portion(subject, python, only, file)):
                 return problem
-            parts.append(json.loads(file.read_text("utf-8")))
-            print(f"{chapter} {len(ids)}", end=", ", flush=True)
-    found = {"subject": parts[0]["subject"], "cases": [case for part in parts for case in part["cases"]]}
-    if strangers := [part["subject"] for part in parts if part["subject"] != found["subject"]]:
-        return f"not written, as {folder} holds answers of {found['subject']} and of {strangers[0]}"
+            part = json.loads(file.read_text("utf-8"))
+            subjects.append(part["subject"])
+            cases += [case for case in part["cases"] if case["id"] in ids]
+            print(f"{only.rstrip('.')} {len(ids)}", end=", ", flush=True)
+    if strangers := [each for each in subjects if each != subjects[0]]:
+        return f"not written, as {folder} holds answers of {subjects[0]} and of {strangers[0]}"
+    found = _kept(subject, {"subject": subjects[0], "cases": cases})
+    if new:
+        who = ("implementation", "version", "backend", "processor")
+        if [before[key] for key in who] != [found[key] for key in who]:
+            return f"not written: ask it whole, as {before['version']} on {before['processor']} gave the other verdicts"
+        there |= {row["id"]: row | {"asked": found["asked"]} for row in found["cases"]}
+        found = before | {"cases": [there[case.id] for case in read_cases()]}
     RESULTS.mkdir(exist_ok=True)
-    text = json.dumps(_kept(subject, found), indent=1, ensure_ascii=False)
-    (RESULTS / f"{subject.slug}.json").write_text(text + "\n", "utf-8")
-    bad = [case["id"] for case in found["cases"] if case["verdict"] in ("fail", "error", "unexpected pass")]
-    return f"{len(found['cases'])} cases, {len(bad)} not explained" + "".join(f"\n    {id}" for id in bad)
+    published.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    bad = [case["id"] for case in cases if case["verdict"] in ("fail", "error", "unexpected pass")]
+    return f"{len(cases)} cases, {len(bad)} not explained" + "".join(f"\n    {id}" for id in bad)
 
 
 def _holds(file: Path, ids: list[str]) -> bool:
-    """Whether a file holds the verdicts of just these cases."""
-    return file.is_file() and [case["id"] for case in json.loads(file.read_text("utf-8"))["cases"]] == ids
+    """Whether a file holds the verdicts of these cases."""
+    return file.is_file() and {*ids} <= {case["id"] for case in json.loads(file.read_text("utf-8"))["cases"]}
 
 
-def _ask_chapter(subject: Subject, python: str, chapter: str, file: Path) -> str:
-    """Ask one chapter and write its verdicts. What is given back says what went wrong."""
+def _ask_portion(subject: Subject, python: str, only: str, file: Path) -> str:
+    """Ask the cases whose ids start so, and write their verdicts. What is given back says what went wrong."""
+    runner = sys.executable if subject.command else python
     part = file.absolute().with_suffix(".part")  # a file that an interrupted process left half written is none
     done = subprocess.run(
-        [python, "-m", "conformance", "run", *subject.words, "--only", f"{chapter}.", "--json", str(part)],
+        [runner, "-m", "conformance", "run", *subject.words(python), "--only", only, "--json", str(part)],
         cwd=ROOT, env=_environment(subject), capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode not in (0, 1) or not part.is_file():
-        return f"{chapter} is broken (exit code {done.returncode}): {done.stderr.strip()[-300:]}"
+        return f"{only.rstrip('.')} is broken (exit code {done.returncode}): {done.stderr.strip()[-300:]}"
     part.replace(file)
     return ""
 

@@ -1,11 +1,14 @@
 """The implementations of the matrix, and how each is asked."""
 
+import shlex
 from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
 class Subject:
-    """One column. `needs` is the Python module without which it can't be asked; `command` is for other languages."""
+    """One column. `needs` is the Python module without which it can't be asked; `command` is for other languages, and
+    for libraries that want an environment of their own: there `python` stands for an interpreter with the module.
+    """
 
     slug: str
     label: str
@@ -15,10 +18,10 @@ class Subject:
     profile: str = "float32"
     command: str = ""
 
-    @property
-    def words(self) -> list[str]:
-        """What stands behind `python -m conformance run`."""
-        how = ["--command", self.command] if self.command else ["--backend", self.backend]
+    def words(self, python: str = "python") -> list[str]:
+        """What stands behind `python -m conformance run`, if that interpreter has the module."""
+        program = self.command.replace("python ", f"{shlex.quote(python)} ", 1) if self.needs else self.command
+        how = ["--command", program] if program else ["--backend", self.backend]
         how += ["--expected", f"conformance/adapters/expected/{self.slug}.json"] if self.command else []
         return how + (["--profile", self.profile] if self.profile != "float32" else [])
 
@@ -26,7 +29,7 @@ class Subject:
     def line(self) -> str:
         """The line to be typed at the top of the repository."""
         set_first = "".join(f"{name}={value} " for name, value in self.env.items())
-        quoted = [f"'{word}'" if " " in word else word for word in self.words]
+        quoted = [f"'{word}'" if " " in word else word for word in self.words()]
         return f"{set_first}python -m conformance run {' '.join(quoted)}"
 
 
@@ -48,5 +51,17 @@ SUBJECTS = (
     ),
     Subject("onnxruntime", "ONNX Runtime", "onnxruntime", "onnxruntime"),
     Subject("mlx", "BART and T5 in MLX", "mlx", "mlx"),
+    Subject(
+        "transformers-flax",
+        "BART and T5 in Flax",
+        needs="flax",
+        command="python conformance/adapters/programs/flax_program.py",
+    ),
+    Subject(
+        "torchtext",
+        "T5 in torchtext",
+        needs="torchtext",
+        command="python conformance/adapters/programs/torchtext_program.py",
+    ),
     Subject("transformers-js", "transformers.js", command="node conformance/adapters/transformers_js.mjs"),
 )

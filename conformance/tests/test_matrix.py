@@ -80,6 +80,16 @@ def test_an_interrupted_asking_goes_on_with_the_chapter_that_is_missing(
     ids[1] = cases[1].id = "models.a#new"  # other cases are asked again
     run.ask(subject, ["python"], tmp_path)
     assert asked[3:] == ["models."]
+    ids.append("training.b#1")
+    cases.append(SimpleNamespace(id=ids[-1], chapter="training"))
+    assert run.ask(subject, ["python"], new=True) == "1 cases, 0 not explained"
+    assert run.ask(subject, ["python"], new=True) == "no case is new"
+    assert asked[4:] == ["training.b#1"]
+    assert [case["id"] for case in json.loads((tmp_path / "results" / "mlx.json").read_text())["cases"]] == ids
+    ids.append("training.b#2")
+    cases.append(SimpleNamespace(id=ids[-1], chapter="training"))
+    monkeypatch.setattr(run, "processor", lambda: "another")
+    assert run.ask(subject, ["python"], new=True).startswith("not written: ask it whole, as it on ")
 
 
 def test_table_counts_what_was_asked_and_stands_between_markers(tmp_path: Path) -> None:
