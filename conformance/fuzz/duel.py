@@ -78,6 +78,8 @@ class Duel:
         if "error" in kinds:
             if kinds[0] == kinds[1] and not any("broken" in reply for reply in replies):
                 return None  # both refuse: which kind of error is the cases' affair
+            if call["op"] == "generate" and self._near_tie(*self._as_ids(call, folder, {}, {}), folder, scratch):
+                return None  # one of two tokens that are equally good has no piece
             kinds = [reply["error"].get("type", "error") if "error" in reply else "result" for reply in replies]
             return Difference(f"{_kind(call)}: {kinds[0]} and {kinds[1]}", "one gives a result, one an error", *shown)
         one, other = (reply["result"] for reply in replies)
@@ -139,11 +141,7 @@ class Duel:
         """A generation from texts as one from ids, which can be followed token by token."""
         if "decoder_token_ids" in one:
             return call, one, other
-        read = {
-            "op": "generate_preprocess",
-            "load": call["load"],
-            "args": {"x": {"encoder_text": call["args"]["inputs"]}},
-        }
+        read = {"op": "generate_preprocess", "load": call["load"], "args": {"x": call["args"]["inputs"]}}
         arrays = _reply(self.a, read, folder).get("result", {})
         given = {key: np.asarray(value).tolist() for key, value in arrays.items()}
         bare = {"op": "generate", "load": {"preprocessor": None}, "args": call["args"] | {"inputs": given}}
