@@ -54,7 +54,7 @@ class KerasApi:
         """Sequence lengths that the case asks for, or the preset's own."""
         preprocessor = getattr(self.lm, "preprocessor", self.lm)
         for name in LENGTHS:
-            if name in args and getattr(preprocessor, name, None) != args[name]:
+            if name in args:
                 setattr(preprocessor, name, args[name])
 
     def describe(self) -> dict[str, Any]:

@@ -116,7 +116,7 @@ class KerasHub(KerasApi):
         """The tensors inside the model; with `chunks` those of decoding over the cache."""
         recorder = Recorder(forced)
         with recording(self.keras.ops, self.lm.backbone, recorder):
-            found = self.op_cached_logits(inputs, chunks) if chunks else self.op_logits(inputs)
+            found = self.op_cached_logits(inputs, chunks) if chunks else KerasHub.op_logits(self, inputs)
         return recorder.arrays() | found
 
 
@@ -125,7 +125,7 @@ class OnJaxAsAWhole(KerasHub):
 
     def op_logits(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Scores of every decoder position."""
-        return {"logits": self._compiled(self.lm, inputs)}
+        return {"logits": self.array(self._compiled(self.lm, inputs))}
 
     def op_states(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Encoder and decoder states."""

@@ -24,6 +24,7 @@ from conformance.suite.messages import answer
 NUMERIC = {"logits": ("logits",), "cached_logits": ("logits",),
            "states": ("encoder_sequence_output", "decoder_sequence_output")}  # fmt: skip
 ROOM = 2  # the weights are one of several places at which float32 rounds
+FEW, MANY = 3, 16  # draws of moved weights: few tell most honest strays, a difference must stand against many
 VAGUE = 0.05  # where the floor is this share of the truth's size, float32 says nothing
 
 
@@ -78,9 +79,11 @@ class Duel:
         if "error" in kinds:
             if kinds[0] == kinds[1] and not any("broken" in reply for reply in replies):
                 return None  # both refuse: which kind of error is the cases' affair
-            if call["op"] == "generate" and self._near_tie(*self._as_ids(call, folder, {}, {}), folder, scratch):
-                return None  # one of two tokens that are equally good has no piece
-            kinds = [reply["error"].get("type", "error") if "error" in reply else "result" for reply in replies]
+            if self._without_piece(call, folder, scratch, replies):
+                return None
+            kinds = [
+                reply["error"].get("type", "error") if "error" in reply else next(iter(reply)) for reply in replies
+            ]
             return Difference(f"{_kind(call)}: {kinds[0]} and {kinds[1]}", "one gives a result, one an error", *shown)
         one, other = (reply["result"] for reply in replies)
         told = self._compared(call, folder, scratch, one, other)
@@ -113,23 +116,25 @@ class Duel:
         for key in NUMERIC[call["op"]]:
             if _alike(one[key], other[key]):
                 continue
-            found = self._truth(call, folder, scratch, key, one)
-            if found is None:
-                continue
-            truth, floor, floor_99 = found
-            for side, result in (("a", one), ("b", other)):
-                finding = compare.numeric(key, result[key], truth, floor, floor_99)
-                if finding.difference:
-                    return f"{key} of {side}", f"{finding.difference} [error/floor {finding.ratio:.3g}]"
+            told = None
+            for draws in (FEW, MANY):
+                found = self._truth(call, folder, scratch, key, one, draws)
+                told = found and _far(key, one, other, *found)
+                if not told:
+                    break
+            if told:
+                return told
         return None
 
-    def _truth(self, call: dict[str, Any], folder: Path, scratch: Path, key: str, one: Any) -> Any:
+    def _truth(
+        self, call: dict[str, Any], folder: Path, scratch: Path, key: str, one: Any, draws: int = FEW
+    ) -> tuple[Any, float, float] | None:
         """Truth and floors of an array, or None where float32 is too coarse to tell."""
         exact = _reply(self.a, call, folder, dtype="float64")
         if "result" not in exact:
             return one[key], *noise(one[key], [])
         truth = np.asarray(exact["result"][key], np.float64)
-        moved = [_reply(self.a, call, _moved(folder, scratch / f"moved{n}", n), dtype="float64") for n in range(3)]
+        moved = [_reply(self.a, call, _moved(folder, scratch / f"moved{n}", n), dtype="float64") for n in range(draws)]
         honest = [one[key], *(reply["result"][key] for reply in moved)]
         if not np.isfinite(truth).all():
             return None
@@ -146,6 +151,18 @@ class Duel:
         given = {key: np.asarray(value).tolist() for key, value in arrays.items()}
         bare = {"op": "generate", "load": {"preprocessor": None}, "args": call["args"] | {"inputs": given}}
         return bare, *(_reply(adapter, bare, folder).get("result", {}) for adapter in (self.a, self.b))
+
+    def _without_piece(self, call: dict[str, Any], folder: Path, scratch: Path, replies: Sequence[Any]) -> bool:
+        """Whether a text failed as it has no piece for one of two tokens that are equally good."""
+        if call["op"] != "generate" or any("broken" in reply for reply in replies):
+            return False
+        bare, *found = self._as_ids(call, folder, {}, {})
+        for adapter, reply, ids in zip((self.a, self.b), replies, found, strict=True):
+            said = {key: np.asarray(ids[key]).tolist() for key in ids if key.startswith("decoder_")}
+            read = {"op": "generate_postprocess", "load": call["load"], "args": said}
+            if "error" in reply and (not said or "error" not in _reply(adapter, read, folder)):
+                return False
+        return self._near_tie(bare, *found, folder, scratch)
 
     def _near_tie(self, call: dict[str, Any], one: Any, other: Any, folder: Path, scratch: Path) -> bool:
         """Whether, where two generated rows first differ, both tokens are equally good within the noise."""
@@ -177,6 +194,15 @@ def _alike(one: Any, other: Any) -> bool:
     """Whether two arrays differ by no more than a few roundings of their largest element: then no floor is needed."""
     one, other = np.asarray(one, np.float64), np.asarray(other, np.float64)
     return one.shape == other.shape and bool((np.abs(one - other) <= 4 * EPSILON * np.abs(one).max(initial=0.0)).all())
+
+
+def _far(key: str, one: Any, other: Any, truth: Any, floor: float, floor_99: float) -> tuple[str, str] | None:
+    """Which side strays farther from the truth than the noise, and how far."""
+    for side, result in (("a", one), ("b", other)):
+        finding = compare.numeric(key, result[key], truth, floor, floor_99)
+        if finding.difference:
+            return f"{key} of {side}", f"{finding.difference} [error/floor {finding.ratio:.3g}]"
+    return None
 
 
 def _close_search(truth: np.ndarray, floor: float, ids: np.ndarray, others: np.ndarray) -> bool:

@@ -21,7 +21,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--seconds", type=float, default=60.0, help="begin no unit after; one that was begun may end")
     command.add_argument("--units", type=int, metavar="N", help="end after this many units, too")
     command.add_argument(
-        "--examples", type=int, default=25, metavar="N", help="models of one unit, each asked up to 8 questions"
+        "--examples", type=int, default=25, metavar="N", help="models of one unit, each asked up to 16 questions"
     )
     command.add_argument("--calls", default=",".join(CALLS), help=f"some of {','.join(CALLS)}")
     command.add_argument("--models", default=",".join(ARCHITECTURES), help=f"some of {','.join(ARCHITECTURES)}")

@@ -58,5 +58,5 @@ Cases passed of cases asked, by chapter. What an implementation lacks by design 
 reason beside the adapter, and [findings.md](findings.md) reproduces those that are worth it;
 [KerasHub's divergences](../spec/divergences.md) tell where it leaves its documentation. [index.html](index.html) shows
 every clause with its first difference; open it in a browser. All of it is made again by
-`python -m conformance matrix --ask all --python INTERPRETER`. Beside it: [KerasHub's own tests](keras-hub-tests.md) run
-against refimpl, and [held-out presets](held-out.md), asked of both."""
+`python -m conformance matrix --ask all`, with a `--python` for each environment. Beside it:
+[KerasHub's own tests](keras-hub-tests.md) run against refimpl, and [held-out presets](held-out.md), asked of both."""

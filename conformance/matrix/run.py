@@ -36,16 +36,18 @@ def ask(subject: Subject, pythons: Iterable[str], keep: Path | None = None, new:
     python = next((p for p in pythons if _has(p, subject.needs)), None) if subject.needs else sys.executable
     if python is None:
         return f"not asked: no --python has the module {subject.needs}"
-    published = RESULTS / f"{subject.slug}.json"
-    before = json.loads(published.read_text("utf-8")) if new else {"cases": []}
+    new = new and _published(subject).is_file()  # who was never asked is asked all
+    before = json.loads(_published(subject).read_text("utf-8")) if new else {"cases": []}
     there = {row["id"]: row for row in before["cases"]}
+    cases = read_cases()
     portions: dict[str, list[str]] = {}
-    for case in read_cases():
+    for case in cases:
         if case.id not in there:
             portions.setdefault(case.id if new else f"{case.chapter}.", []).append(case.id)
     if not portions:
+        _write(subject, before | {"cases": [there[case.id] for case in cases]})  # without those that are gone
         return "no case is new"
-    subjects, cases = [], []
+    subjects, rows = [], []
     with tempfile.TemporaryDirectory() as scratch:
         folder = (keep or Path(scratch)) / subject.slug
         folder.mkdir(parents=True, exist_ok=True)
@@ -55,21 +57,29 @@ def ask(subject: Subject, pythons: Iterable[str], keep: Path | None = None, new:
                 return problem
             part = json.loads(file.read_text("utf-8"))
             subjects.append(part["subject"])
-            cases += [case for case in part["cases"] if case["id"] in ids]
+            rows += [row for row in part["cases"] if row["id"] in ids]
             print(f"{only.rstrip('.')} {len(ids)}", end=", ", flush=True)
     if strangers := [each for each in subjects if each != subjects[0]]:
         return f"not written, as {folder} holds answers of {subjects[0]} and of {strangers[0]}"
-    found = _kept(subject, {"subject": subjects[0], "cases": cases})
+    found = _kept(subject, {"subject": subjects[0], "cases": rows})
     if new:
-        who = ("implementation", "version", "backend", "processor")
+        who = ("implementation", "version", "backend", "capabilities", "processor")
         if [before[key] for key in who] != [found[key] for key in who]:
             return f"not written: ask it whole, as {before['version']} on {before['processor']} gave the other verdicts"
-        there |= {row["id"]: row | {"asked": found["asked"]} for row in found["cases"]}
-        found = before | {"cases": [there[case.id] for case in read_cases()]}
+        there |= {row["id"]: row for row in found["cases"]}
+        found |= {"asked": before["asked"], "cases": [there[case.id] for case in cases]}
+    _write(subject, found)
+    bad = [row["id"] for row in rows if row["verdict"] in ("fail", "error", "unexpected pass")]
+    return f"{len(rows)} cases, {len(bad)} not explained" + "".join(f"\n    {id}" for id in bad)
+
+
+def _published(subject: Subject) -> Path:
+    return RESULTS / f"{subject.slug}.json"
+
+
+def _write(subject: Subject, found: dict[str, Any]) -> None:
     RESULTS.mkdir(exist_ok=True)
-    published.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    bad = [case["id"] for case in cases if case["verdict"] in ("fail", "error", "unexpected pass")]
-    return f"{len(cases)} cases, {len(bad)} not explained" + "".join(f"\n    {id}" for id in bad)
+    _published(subject).write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
 def _holds(file: Path, ids: list[str]) -> bool:

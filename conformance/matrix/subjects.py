@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 @dataclass(frozen=True)
 class Subject:
     """One column. `needs` is the Python module without which it can't be asked; `command` is for other languages, and
-    for libraries that want an environment of their own: there `python` stands for an interpreter with the module.
+    for libraries that want an environment of their own: its interpreter is the first word.
     """
 
     slug: str
@@ -18,9 +18,11 @@ class Subject:
     profile: str = "float32"
     command: str = ""
 
-    def words(self, python: str = "python") -> list[str]:
+    def words(self, python: str = "") -> list[str]:
         """What stands behind `python -m conformance run`, if that interpreter has the module."""
-        program = self.command.replace("python ", f"{shlex.quote(python)} ", 1) if self.needs else self.command
+        program = self.command
+        if self.needs and python and program:
+            program = shlex.join([python, *shlex.split(program)[1:]])
         how = ["--command", program] if program else ["--backend", self.backend]
         how += ["--expected", f"conformance/adapters/expected/{self.slug}.json"] if self.command else []
         return how + (["--profile", self.profile] if self.profile != "float32" else [])
@@ -55,13 +57,13 @@ SUBJECTS = (
         "transformers-flax",
         "BART and T5 in Flax",
         needs="flax",
-        command="python conformance/adapters/programs/flax_program.py",
+        command=".venv-flax/bin/python conformance/adapters/programs/flax_program.py",
     ),
     Subject(
         "torchtext",
         "T5 in torchtext",
         needs="torchtext",
-        command="python conformance/adapters/programs/torchtext_program.py",
+        command=".venv-torchtext/bin/python conformance/adapters/programs/torchtext_program.py",
     ),
     Subject("transformers-js", "transformers.js", command="node conformance/adapters/transformers_js.mjs"),
 )

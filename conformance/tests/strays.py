@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from conformance.adapters.refimpl import Refimpl
+from conformance.suite.messages import AdapterError
 
 
 class SmallLetters(Refimpl):
@@ -20,6 +21,36 @@ class Crashes(Refimpl):
         if any(len(part) > 3 for part in text):
             os._exit(3)
         return super().op_tokenize(text)
+
+
+class WithoutPiece(Refimpl):
+    """Ends with another token than the best, and has no text for it."""
+
+    def op_generate(self, inputs, **how):
+        found = super().op_generate(inputs, **how)
+        if "text" in found:
+            raise IndexError("no such piece")
+        found["decoder_token_ids"][:, -1] += 1
+        return found
+
+    def op_generate_postprocess(self, decoder_token_ids, decoder_padding_mask):
+        raise IndexError("no such piece")
+
+
+class Fails(WithoutPiece):
+    """The same, but what fails is not the piece."""
+
+    def op_generate_postprocess(self, decoder_token_ids, decoder_padding_mask):
+        return {"text": ["a"]}
+
+
+class Ends(WithoutPiece):
+    """The same, but the program ends."""
+
+    def op_generate(self, inputs, **how):
+        if isinstance(inputs, list):
+            raise AdapterError("the program ended")
+        return super().op_generate(inputs, **how)
 
 
 class Saver(Refimpl):

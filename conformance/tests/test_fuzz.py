@@ -66,6 +66,24 @@ def test_one_loads_what_the_other_saved():
     assert duel_of(plan).difference(question | {"saved_by": "b"}).signature == "tokenize: other result"
 
 
+@pytest.mark.parametrize(
+    ("stray", "tied", "signature"),
+    [
+        ("WithoutPiece", True, None),
+        ("WithoutPiece", False, "generate: result and IndexError"),
+        ("Fails", True, "generate: result and IndexError"),
+        ("Ends", True, "generate: result and broken"),
+    ],
+)
+def test_only_a_missing_piece_of_a_token_that_is_as_good_excuses_an_error(stray, tied, signature):
+    lengths = {"encoder_sequence_length": 6, "decoder_sequence_length": 6}
+    call = {"op": "generate", "load": lengths, "args": {"inputs": ["he"], "stop_token_ids": None}}
+    drawn = {"scales": SCALES | {"table": [0.0 if tied else 0.5, 1.0]}, "flat_rows": []}
+    model = MODEL | {"weights": MODEL["weights"] | drawn}
+    told = duel_of(Plan("refimpl", STRAY + stray)).difference({"model": model, "call": call})
+    assert (told and told.signature) == signature
+
+
 def test_a_unit_is_entered_once(tmp_path):
     plan = Plan("a", "b")
     ledger = Ledger(tmp_path, plan)

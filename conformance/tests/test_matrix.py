@@ -47,49 +47,78 @@ def test_subjects_can_be_asked() -> None:
     assert {s.backend for s in SUBJECTS if s.backend} <= set(KNOWN)
     assert [s.slug for s in chosen(["ctranslate2", "refimpl"])] == ["ctranslate2", "refimpl"]
     assert len(chosen(["all"])) == len(SUBJECTS)
-    assert expected_file("transformers-js") is not None
     with pytest.raises(LookupError):
         chosen(["nobody"])
+
+
+class Asked:
+    """Stands in for processes: notes their words, and passes every case that it is asked for."""
+
+    def __init__(self, ids: list[str], monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+        self.ids, self.words, self.broken, self.abilities = ids, list[list[str]](), "", ["core"]
+        monkeypatch.setattr(run, "read_cases", self.cases)
+        monkeypatch.setattr(run, "RESULTS", folder / "results")
+        monkeypatch.setattr(run.subprocess, "run", self.run)
+
+    def cases(self) -> list[SimpleNamespace]:
+        return [SimpleNamespace(id=id, chapter=id.partition(".")[0]) for id in self.ids]
+
+    def run(self, command: list[str], **_: Any) -> SimpleNamespace:
+        if command[1] == "-c":  # does the interpreter have the module?
+            return SimpleNamespace(returncode=0)
+        self.words.append(command)
+        who = dict.fromkeys(("implementation", "version", "backend"), "it") | {"capabilities": self.abilities}
+        more = dict.fromkeys(("error_over_floor", "percentile_99_over_floor"))
+        rows = [{"id": id, "verdict": "pass", "seconds": 1, **more, "message": ""} for id in self.ids]
+        rows = [row for row in rows if row["id"].startswith(self.only[-1])]
+        Path(command[-1]).write_text(json.dumps({"subject": who, "cases": rows}), "utf-8")
+        return SimpleNamespace(returncode=-9 if self.only[-1] == self.broken else 0, stderr="no memory")
+
+    @property
+    def only(self) -> list[str]:
+        return [words[words.index("--only") + 1] for words in self.words]
+
+    def published(self, slug: str) -> list[str]:
+        return [case["id"] for case in json.loads((run.RESULTS / f"{slug}.json").read_text("utf-8"))["cases"]]
 
 
 def test_an_interrupted_asking_goes_on_with_the_chapter_that_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ids = ["models.a#1", "models.a#2", "training.a#1"]
-    asked: list[str] = []
-
-    def process(command: list[str], **_: Any) -> SimpleNamespace:
-        if command[1] == "-c":  # does the interpreter have the module?
-            return SimpleNamespace(returncode=0)
-        asked.append(only := command[command.index("--only") + 1])
-        who = dict.fromkeys(("implementation", "version", "backend", "capabilities"), "it")
-        more = dict.fromkeys(("error_over_floor", "percentile_99_over_floor", "message"))
-        rows = [{"id": id, "verdict": "pass", "seconds": 1, **more, "message": ""} for id in ids if id.startswith(only)]
-        Path(command[-1]).write_text(json.dumps({"subject": who, "cases": rows}), "utf-8")
-        return SimpleNamespace(returncode=-9 if asked.count("training.") == 1 else 0, stderr="no memory")
-
-    cases = [SimpleNamespace(id=id, chapter=id.partition(".")[0]) for id in ids]
-    monkeypatch.setattr(run, "read_cases", lambda: cases)
-    monkeypatch.setattr(run, "RESULTS", tmp_path / "results")
-    monkeypatch.setattr(run.subprocess, "run", process)
+    asked = Asked(["models.a#1", "models.a#2", "training.a#1"], monkeypatch, tmp_path)
     (subject,) = chosen(["mlx"])
+    asked.broken = "training."
     assert run.ask(subject, ["python"], tmp_path) == "training is broken (exit code -9): no memory"
+    asked.broken = ""
     assert run.ask(subject, ["python"], tmp_path) == "3 cases, 0 not explained"
-    assert asked == ["models.", "training.", "training."]
-    assert [case["id"] for case in json.loads((tmp_path / "results" / "mlx.json").read_text())["cases"]] == ids
-    ids[1] = cases[1].id = "models.a#new"  # other cases are asked again
+    assert asked.only == ["models.", "training.", "training."]
+    assert asked.published("mlx") == asked.ids
+    asked.ids[1] = "models.a#new"  # other cases are asked again
     run.ask(subject, ["python"], tmp_path)
-    assert asked[3:] == ["models."]
-    ids.append("training.b#1")
-    cases.append(SimpleNamespace(id=ids[-1], chapter="training"))
-    assert run.ask(subject, ["python"], new=True) == "1 cases, 0 not explained"
-    assert run.ask(subject, ["python"], new=True) == "no case is new"
-    assert asked[4:] == ["training.b#1"]
-    assert [case["id"] for case in json.loads((tmp_path / "results" / "mlx.json").read_text())["cases"]] == ids
-    ids.append("training.b#2")
-    cases.append(SimpleNamespace(id=ids[-1], chapter="training"))
-    monkeypatch.setattr(run, "processor", lambda: "another")
-    assert run.ask(subject, ["python"], new=True).startswith("not written: ask it whole, as it on ")
+    assert asked.only[3:] == ["models."]
+
+
+def test_new_cases_alone_are_asked_and_stand_where_they_belong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = Asked(["models.a#list-of-one", "models.b#1", "training.a#1"], monkeypatch, tmp_path)
+    (subject,) = chosen(["torchtext"])
+    assert run.ask(subject, ["theirs"], new=True) == "3 cases, 0 not explained", "who was never asked is asked all"
+    asked.ids[:] = ["models.a#list", "models.a#list-of-one", "training.a#1"]  # one came, one is gone
+    assert run.ask(subject, ["theirs"], new=True) == "1 cases, 0 not explained"
+    assert asked.only[2:] == ["models.a#list"]
+    assert asked.words[-1][:6] == [run.sys.executable, "-m", "conformance", "run", "--command",
+                                   "theirs conformance/adapters/programs/torchtext_program.py"]  # fmt: skip
+    assert asked.published("torchtext") == asked.ids
+    asked.ids.pop()
+    assert run.ask(subject, ["theirs"], new=True) == "no case is new"
+    assert asked.published("torchtext") == asked.ids
+    asked.ids.append("training.b#1")
+    asked.abilities.append("trace")
+    assert run.ask(subject, ["theirs"], new=True).startswith("not written: ask it whole, as it on ")
+    assert asked.published("torchtext") == asked.ids[:-1]
+
+
+def test_whose_known_failures_are_in_a_file_has_it() -> None:
+    assert all(expected_file(subject.slug) for subject in SUBJECTS if subject.command)
 
 
 def test_table_counts_what_was_asked_and_stands_between_markers(tmp_path: Path) -> None:
