@@ -1,6 +1,7 @@
 """What a run prints and writes: a table by chapter, JSON, JUnit."""
 
 import json
+import math
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -69,6 +70,11 @@ def _ratios(v: Verdict) -> str:
     return "" if v.ratio is None else f" [error/floor {v.ratio:.3g}{most}]"
 
 
+def _finite(ratio: float | None) -> float | None:
+    """None for NaN, or for another shape, whose error has no size: JSON knows no infinity. The message tells it."""
+    return ratio if ratio is not None and math.isfinite(ratio) else None
+
+
 def content(info: dict[str, Any], verdicts: Sequence[Verdict]) -> dict[str, Any]:
     """Everything, as plain values."""
     rows = [
@@ -77,8 +83,8 @@ def content(info: dict[str, Any], verdicts: Sequence[Verdict]) -> dict[str, Any]
             "clause": v.case.clause,
             "verdict": v.verdict,
             "message": v.message,
-            "error_over_floor": v.ratio,
-            "percentile_99_over_floor": v.ratio_99,
+            "error_over_floor": _finite(v.ratio),
+            "percentile_99_over_floor": _finite(v.ratio_99),
             "first_difference": v.block,
             "seconds": round(v.seconds, 4),
             "flags": sorted(v.case.flags),
@@ -91,7 +97,7 @@ def content(info: dict[str, Any], verdicts: Sequence[Verdict]) -> dict[str, Any]
 
 def write_json(path: Path, info: dict[str, Any], verdicts: Sequence[Verdict]) -> None:
     """Everything, for machines."""
-    path.write_text(json.dumps(content(info, verdicts), indent=1, ensure_ascii=False) + "\n", "utf-8")
+    path.write_text(json.dumps(content(info, verdicts), indent=1, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
 
 
 def write_html(path: Path, info: dict[str, Any], verdicts: Sequence[Verdict], command: str) -> None:

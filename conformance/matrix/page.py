@@ -18,7 +18,8 @@ def page(results: list[dict[str, Any]]) -> str:
     """The template with style, script and data in it."""
     parts = {name: (HERE / f"page.{name}").read_text("utf-8") for name in ("html", "css", "js")}
     text = parts["html"].replace("/* style */", parts["css"]).replace("/* script */", parts["js"])
-    return text.replace("/* data */", json.dumps(_data(results), ensure_ascii=False).replace("</", "<\\/"))
+    data = json.dumps(_data(results), ensure_ascii=False, allow_nan=False)
+    return text.replace("/* data */", data.replace("</", "<\\/"))
 
 
 def _data(results: list[dict[str, Any]]) -> dict[str, Any]:
