@@ -13,7 +13,7 @@ import pytest
 
 from conformance.__main__ import main
 from conformance.adapters.command import Command
-from conformance.commands.report import details, table, write_html, write_json, write_junit
+from conformance.commands.report import details, table, write_json, write_junit
 from conformance.suite import compare
 from conformance.suite.cases import GOLDEN, CaseError, read_cases
 from conformance.suite.messages import UnsupportedError, decode, encode
@@ -193,11 +193,6 @@ def test_reports(tmp_path):
     assert f"--only '{CASE.id}'" in details(verdicts, "--backend fake")
     write_json(tmp_path / "r.json", {"implementation": "fake"}, verdicts)
     assert [row["verdict"] for row in json.loads((tmp_path / "r.json").read_text())["cases"]] == ["pass", "fail"]
-    verdicts[1] = replace(verdicts[1], ratio=np.inf, ratio_99=np.nan)  # of what is no number, or of another shape
-    for file in (tmp_path / "r.json", tmp_path / "r.html"):
-        write_json(file, {}, verdicts) if file.suffix == ".json" else write_html(file, {}, verdicts, "")
-        text = file.read_text("utf-8").partition('id="data">')[2].partition("</script>")[0] or file.read_text("utf-8")
-        json.loads(text, parse_constant=pytest.fail)  # JSON, and so browsers, know no infinity
     write_junit(tmp_path / "r.xml", {}, verdicts)
     assert ElementTree.parse(tmp_path / "r.xml").getroot().get("failures") == "1"
 
