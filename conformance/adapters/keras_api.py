@@ -34,10 +34,8 @@ class KerasApi:
         """`from_preset` of the class named. Presets of the suite don't change, so they are kept."""
         key = repr(sorted((name, value) for name, value in args.items() if name not in LENGTHS))
         if key not in self.loaded or not args.get("keep", True):
-            lm = self.build(args)
-            preprocessor = getattr(lm, "preprocessor", lm)
-            lengths = {name: getattr(preprocessor, name) for name in LENGTHS if hasattr(preprocessor, name)}
-            self.loaded[key] = lm, lengths
+            self.lm = self.build(args)
+            self.loaded[key] = self.lm, self.lengths()
         self.lm, lengths = self.loaded[key]
         self.set_lengths(lengths | args)
         return self.describe()
@@ -52,19 +50,17 @@ class KerasApi:
 
     def set_lengths(self, args: dict[str, Any]) -> None:
         """Sequence lengths that the case asks for, or the preset's own."""
-        preprocessor = getattr(self.lm, "preprocessor", self.lm)
         for name in LENGTHS:
             if name in args:
-                setattr(preprocessor, name, args[name])
+                setattr(self.preprocessor, name, args[name])
+
+    def lengths(self) -> dict[str, Any]:
+        """Sequence lengths of what is loaded, if it has any."""
+        return {name: getattr(self.preprocessor, name) for name in LENGTHS if hasattr(self.preprocessor, name)}
 
     def describe(self) -> dict[str, Any]:
         """What is loaded."""
-        found: dict[str, Any] = {"class": type(self.lm).__name__}
-        preprocessor = getattr(self.lm, "preprocessor", None)
-        if preprocessor is None and hasattr(self.lm, "decoder_sequence_length"):
-            preprocessor = self.lm
-        if preprocessor is not None:
-            found |= {name: getattr(preprocessor, name) for name in LENGTHS if hasattr(preprocessor, name)}
+        found: dict[str, Any] = {"class": type(self.lm).__name__, **self.lengths()}
         backbone = getattr(self.lm, "backbone", self.lm)
         if isinstance(getattr(backbone, "hidden_dim", getattr(backbone, "decoder_hidden_dim", None)), int):
             found["params"] = int(self.lm.count_params())

@@ -19,7 +19,7 @@ class Subject:
     command: str = ""
 
     def words(self, python: str = "") -> list[str]:
-        """What stands behind `python -m conformance run`, if that interpreter has the module."""
+        """What stands behind `python -m conformance run`; `python` is the interpreter that has the module."""
         program = self.command
         if self.needs and python and program:
             program = shlex.join([python, *shlex.split(program)[1:]])
